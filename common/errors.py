@@ -1,0 +1,9 @@
+"""Errors that the user can put right."""
+
+
+class UserError(Exception):
+    """A mistake in input or set-up, said in one sentence with what to do about it.
+
+    `tools` prints the message in red without a traceback and exits with code 2. Whatever is
+    not a `UserError` is a broken assumption of ours and keeps its traceback.
+    """

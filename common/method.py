@@ -1,0 +1,132 @@
+"""The hooks of a method. A method is a memory bank, a loss and a table of settings.
+
+The loop in `training.py` calls these hooks and knows nothing else of a method. The defaults
+are those of plain cluster contrast: cluster freshly extracted features with the recipe's
+clustering, see one view of every image, move the memory after the step.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from common.backbones.encoder import Encoder
+from common.clustering import cluster
+from common.recipe import Recipe
+from common.streams import Draws, Streams
+from common.team import Team
+from common.types import Batch, Extract, MemoryUpdate, PseudoLabels, Step, TrainData
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Learnable tensors with a base rate of their own; the schedule multiplies it too."""
+
+    parameters: list[nn.Parameter]
+    lr: float
+    weight_decay: float
+
+
+class Method(nn.Module):
+    """Encoder, recipe and, in the seven subclasses, a memory and perhaps a teacher.
+
+    What must survive a stop lives in parameters, persistent buffers or `get_extra_state`;
+    what lasts one epoch lives in non-persistent buffers and is rebuilt by `begin_epoch`.
+
+    Args:
+        encoder: the student network.
+        recipe: every setting of the run.
+        data: image count, cameras, and the identities of a source domain.
+        team: the processes of the run.
+        streams: the run's generators; a method draws from `streams["method"]` only.
+    """
+
+    memory: nn.Module
+    views: int = 1
+
+    def __init__(
+        self, encoder: Encoder, recipe: Recipe, data: TrainData, team: Team, streams: Streams
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.recipe = recipe
+        self.data = data
+        self.team = team
+        self.draws: Draws = streams["method"]
+
+    @property
+    def settings(self) -> Any:
+        return self.recipe.settings
+
+    # once per run -----------------------------------------------------------------------
+
+    def begin_training(self, extract: Extract) -> None:
+        """Before epoch 0 of a fresh run; not called on resume."""
+
+    # once per epoch ---------------------------------------------------------------------
+
+    def clustering_features(self, extract: Extract) -> Tensor:
+        """(N, D) features of the target images to cluster."""
+        return extract("target")
+
+    def assign(self, features: Tensor, epoch: int) -> PseudoLabels:
+        """Pseudo-labels of the epoch; called on rank 0 alone, all ranks receive the result."""
+        return cluster(features, self.recipe.clustering, epoch, cams=self.data.cams)
+
+    def begin_epoch(self, epoch: int, features: Tensor, pseudo: PseudoLabels) -> None:
+        """Build or relabel the memory."""
+        raise NotImplementedError(f"{type(self).__name__} must build its memory")
+
+    # once per iteration -----------------------------------------------------------------
+
+    def training_step(self, batch: Batch, source: Batch | None = None) -> Step:
+        """Losses of this rank's share and what the memory gets to see of it."""
+        raise NotImplementedError(f"{type(self).__name__} must compute its losses")
+
+    def after_step(self, seen: MemoryUpdate, iteration: int) -> None:
+        """After the optimizer's step; `iteration` counts from the start of the run."""
+        self.memory.update(seen)
+
+    # declarations, read by the loop ------------------------------------------------------
+
+    def view_indices(self, indices: np.ndarray) -> np.ndarray:
+        """(B,) image indices to (B, V): which image each view shows.
+
+        Called for the whole batch on every rank, so draws from `self.draws` agree.
+        """
+        return np.repeat(indices[:, None], self.views, axis=1)
+
+    def extra_parameters(self) -> list[ParameterGroup]:
+        """Learnable tensors besides the encoder's."""
+        return []
+
+    def evaluated(self) -> dict[str, Encoder]:
+        """Networks to test; the better one counts as the epoch's result."""
+        return {"encoder": self.encoder}
+
+
+@dataclass(frozen=True)
+class MethodSpec:
+    """An entry of `METHODS`: all that `tools` needs to know of a method.
+
+    Args:
+        name: as on the command line.
+        title: the paper's title.
+        arxiv: identifier, or "" where none exists.
+        build: the `Method` class.
+        settings: the method's settings dataclass.
+        recipes: every published run, and ours; found by dataset, source and variant.
+        user_recipe: the recipe that `tools train` starts from.
+        cases: kinds of stored reference cases, as {file-name prefix: function}.
+    """
+
+    name: str
+    title: str
+    arxiv: str
+    build: type[Method]
+    settings: type
+    recipes: tuple[Recipe, ...]
+    user_recipe: Recipe
+    cases: "dict[str, Callable[[Any], list[Any]]]"

@@ -1,0 +1,96 @@
+"""Stored inputs and outputs of the authors' code, and how ours is compared with them.
+
+A case is one `.npz` file: arrays, and settings as JSON under `meta`. Its kind is the beginning
+of its file name. Whoever owns a kind gives a function from `Case` to a list of `Check`; it
+takes sizes, seeds and settings from the case and calls the code that training calls.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from common.errors import UserError
+
+
+@dataclass(frozen=True)
+class Case:
+    """One stored case."""
+
+    path: Path
+    arrays: dict[str, np.ndarray]
+    meta: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    def tensor(self, key: str) -> Tensor:
+        return torch.from_numpy(self.arrays[key])
+
+
+@dataclass(frozen=True)
+class Check:
+    """One compared quantity: the largest difference, and how large it may be."""
+
+    name: str
+    difference: float
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        return self.difference <= self.tolerance  # NaN fails
+
+
+Runner = Callable[[Case], list[Check]]
+
+
+def load_case(path: Path) -> Case:
+    """Read a case.
+
+    Raises:
+        UserError: the file is not a case.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+        meta = json.loads(str(arrays.pop("meta")))
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path} is not a reference case (.npz with a JSON 'meta'): {error}") from None
+    return Case(path, arrays, meta)
+
+
+def close(name: str, ours: Any, theirs: Any, tolerance: float, relative: float = 0.0) -> Check:
+    """Compare two arrays: |ours - theirs| <= tolerance + relative * |theirs|, element by element.
+
+    Arrays of different shapes, and NaN, fail with an infinite difference. With a relative part
+    the difference reported is the excess over it.
+    """
+    a, b = _array(ours), _array(theirs)
+    if a.shape != b.shape:
+        return Check(f"{name}: shape {a.shape}, expected {b.shape}", float("inf"), tolerance)
+    if a.size == 0:
+        return Check(name, 0.0, tolerance)
+    excess = np.abs(a - b) - relative * np.abs(b)
+    worst = float(np.maximum(excess, 0.0).max())
+    return Check(name, worst if np.isfinite(worst) else float("inf"), tolerance)
+
+
+def equal(name: str, ours: Any, theirs: Any) -> Check:
+    """Compare integers or booleans: the difference is the number of unequal entries."""
+    a, b = _array(ours), _array(theirs)
+    if a.shape != b.shape:
+        return Check(f"{name}: shape {a.shape}, expected {b.shape}", float("inf"), 0.0)
+    return Check(name, float((a != b).sum()), 0.0)
+
+
+def _array(value: Any) -> np.ndarray:
+    if isinstance(value, Tensor):
+        value = value.detach().cpu().numpy()
+    array = np.asarray(value)
+    return array.astype(np.float64) if array.dtype.kind == "f" else array.astype(np.int64)

@@ -1,0 +1,77 @@
+"""Named random generators of a run, saved and restored together.
+
+One seed gives every use of chance its own stream, so that drawing one more number for the
+augmentation does not move the sampler. Nothing in the project draws from a global generator.
+"""
+
+import hashlib
+import random
+from typing import Any
+
+import numpy as np
+import torch
+
+
+class Draws:
+    """The three generators that one consumer draws from.
+
+    The released code of all seven methods mixes three global generators (torch, Python,
+    NumPy's legacy one); a consumer that must replay it needs all three, independent of every
+    other consumer.
+
+    Args:
+        seed: used for each of the three.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.torch = torch.Generator().manual_seed(seed)
+        self.python = random.Random(seed)
+        self.numpy = np.random.RandomState(seed % 2**32)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain tensors and numbers, safe to load with `weights_only=True`."""
+        version, words, gauss = self.python.getstate()
+        kind, keys, position, has_gauss, cached = self.numpy.get_state(legacy=True)
+        return {
+            "torch": self.torch.get_state(),
+            "python": [version, torch.tensor(words, dtype=torch.int64), gauss],
+            "numpy": [
+                kind,
+                torch.from_numpy(keys.astype(np.int64)),
+                position,
+                has_gauss,
+                cached,
+            ],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.torch.set_state(state["torch"])
+        version, words, gauss = state["python"]
+        self.python.setstate((version, tuple(words.tolist()), gauss))
+        kind, keys, position, has_gauss, cached = state["numpy"]
+        self.numpy.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+
+
+class Streams:
+    """All generators of a run by name; the same seed and name give the same numbers.
+
+    Args:
+        seed: the run's seed.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self._streams: dict[str, Draws] = {}
+
+    def __getitem__(self, name: str) -> Draws:
+        if name not in self._streams:
+            digest = hashlib.sha256(f"{self.seed}/{name}".encode()).digest()
+            self._streams[name] = Draws(int.from_bytes(digest[:4], "little"))
+        return self._streams[name]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: draws.state_dict() for name, draws in self._streams.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, draws in state.items():
+            self[name].load_state_dict(draws)
