@@ -91,10 +91,11 @@ class Method(nn.Module):
 
     # declarations, read by the loop ------------------------------------------------------
 
-    def view_indices(self, indices: np.ndarray) -> np.ndarray:
+    def view_indices(self, indices: np.ndarray, draws: Draws) -> np.ndarray:
         """(B,) image indices to (B, V): which image each view shows.
 
-        Called for the whole batch on every rank, so draws from `self.draws` agree.
+        Called for the whole batch on every rank, and ahead of the training steps, hence with a
+        stream of its own.
         """
         return np.repeat(indices[:, None], self.views, axis=1)
 

@@ -1,0 +1,107 @@
+"""Rules by which memory banks start and move. All work without gradient; `_` means in place."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@torch.no_grad()
+def class_means(features: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """Mean feature of every class; rows with a negative label belong to none.
+
+        c_k = sum_{i: y_i = k} f_i / n_k
+
+    Args:
+        features: (N, D).
+        labels: (N,) int64 in [-1, C).
+        num_classes: C. A class without members gets a row of zeros.
+
+    Returns:
+        (C, D), not normalized.
+    """
+    kept = labels >= 0
+    sums = features.new_zeros(num_classes, features.shape[1])
+    sums.index_add_(0, labels[kept], features[kept])
+    counts = torch.bincount(labels[kept], minlength=num_classes).clamp(min=1)
+    return sums / counts[:, None]
+
+
+def centroids(features: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """Unit-length class means (C, D): how cluster memories start. See `class_means`."""
+    return F.normalize(class_means(features, labels, num_classes), dim=1)
+
+
+def turn_of(rows: Tensor) -> Tensor:
+    """Count how often each row id occurred earlier in the batch: [7, 2, 7, 7] -> [0, 0, 1, 2]."""
+    ordered, order = torch.sort(rows, stable=True)
+    first = torch.searchsorted(ordered, ordered)
+    turn = torch.empty_like(rows)
+    turn[order] = torch.arange(len(rows), device=rows.device) - first
+    return turn
+
+
+@torch.no_grad()
+def blend_rows_(bank: Tensor, rows: Tensor, embeddings: Tensor, momentum: float) -> None:
+    """Blend every embedding into its row, one after the other in batch order.
+
+        bank[r] <- v / |v|,  v = momentum * bank[r] + (1 - momentum) * embedding
+
+    A row named k times is blended and normalized k times, so the last sample weighs
+    most; averaging the k samples first would give another memory. Rows do not touch
+    each other, hence the n-th mention of every row is handled at once: K small steps
+    for K instances per identity, instead of B. The norm has no epsilon, as in the
+    released code.
+
+    Args:
+        bank: (M, D) unit rows, changed in place.
+        rows: (B,) int64 row ids in [0, M).
+        embeddings: (B, D) unit vectors.
+        momentum: share of the old row that is kept, in [0, 1].
+    """
+    turn = turn_of(rows)
+    sizes = torch.bincount(turn).tolist()  # the only wait for the GPU
+    for now in torch.argsort(turn, stable=True).split(sizes):
+        blended = momentum * bank[rows[now]] + (1 - momentum) * embeddings[now]
+        bank[rows[now]] = blended / blended.norm(dim=1, keepdim=True)
+
+
+@torch.no_grad()
+def hardest_members(bank: Tensor, rows: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+    """For every row named in the batch, the embedding least similar to it.
+
+    Args:
+        bank: (M, D) rows before the update.
+        rows: (B,) int64 row of every embedding.
+        embeddings: (B, D).
+
+    Returns:
+        present (P,) ascending row ids, position (P,) of the hardest embedding in the batch;
+        the first one in batch order on a tie.
+    """
+    similarity = (embeddings * bank[rows]).sum(dim=1)
+    by_similarity = torch.argsort(similarity, stable=True)
+    by_row = torch.argsort(rows[by_similarity], stable=True)
+    order = by_similarity[by_row]  # rows ascending, hardest first within a row
+    ordered = rows[order]
+    first = torch.ones_like(ordered, dtype=torch.bool)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[first], order[first]
+
+
+@torch.no_grad()
+def hardest_and_mean(
+    bank: Tensor, rows: Tensor, embeddings: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """For every row named in the batch, its hardest embedding and the mean of its embeddings.
+
+    Args:
+        bank: (M, D) rows that decide which embedding is hardest (smallest inner product).
+        rows: (B,) int64 row of every embedding.
+        embeddings: (B, D).
+
+    Returns:
+        present (P,) ascending row ids, hardest (P, D), mean (P, D); the mean is not normalized.
+    """
+    present, position = hardest_members(bank, rows, embeddings)
+    slot = torch.searchsorted(present, rows)
+    return present, embeddings[position], class_means(embeddings, slot, len(present))

@@ -1,0 +1,179 @@
+"""A run folder: what lies in it, and how it stays whole through any interruption.
+
+    recipe.json       every setting, written before the first epoch
+    environment.json  versions, devices, data set, changes
+    log.jsonl         one JSON object per line: epochs, tests, warnings
+    last.pt           the last completed epoch: all that an exact continuation needs
+    best.pt           the network of the best test so far
+    result.json       the results, rewritten after every epoch
+    report/           the page written at the end
+
+Files are written to a temporary name, synced and renamed, so a reader finds the old or the
+new one and never a torn one. Checkpoints are ordinary torch files of tensors and plain values;
+the CRC-32 that the format keeps for every record is verified before anything is read from it.
+"""
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from common.errors import UserError
+
+FORMAT = 1
+Event = dict[str, Any]
+Observer = Callable[[Event], None]
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UserError(
+            f"could not write {path}: {error.strerror}. Free space or choose another --runs-root; "
+            "what was saved before is intact and the run can be resumed."
+        ) from None
+
+
+class RunDir:
+    """The folder of one run.
+
+    Args:
+        path: the folder; it must exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @staticmethod
+    def create(root: Path, name: str) -> "RunDir":
+        """A new folder below `root`; a number is added rather than anything overwritten."""
+        for number in range(1, 10_000):
+            path = root / (name if number == 1 else f"{name}-{number}")
+            try:
+                path.mkdir(parents=True)
+                return RunDir(path)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise UserError(
+                    f"cannot create {path}: {error.strerror}. Choose another --runs-root."
+                ) from None
+        raise UserError(f"{root} holds 9,999 runs named {name}. Choose another --name.")
+
+    @staticmethod
+    def open(path: Path) -> "RunDir":
+        """An existing run.
+
+        Raises:
+            UserError: the folder is missing or holds no run.
+        """
+        if not (path / "recipe.json").is_file():
+            raise UserError(f"{path} is not a run folder: it holds no recipe.json.")
+        return RunDir(path)
+
+    def write_json(self, name: str, value: Any) -> None:
+        write_atomically(self.path / name, json.dumps(value, indent=2).encode())
+
+    def read_json(self, name: str) -> Any:
+        try:
+            return json.loads((self.path / name).read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.path / name} cannot be read: {error}") from None
+
+    def log(self, event: Event) -> None:
+        """Append one line to the log."""
+        with (self.path / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(event) + "\n")
+
+    def events(self) -> list[Event]:
+        """The lines of the log; a line torn by a kill is left out."""
+        path = self.path / "log.jsonl"
+        if not path.is_file():
+            return []
+        events = []
+        for line in path.read_text("utf-8").splitlines():
+            try:
+                events.append(json.loads(line))
+            except ValueError:
+                continue
+        return events
+
+    def rewind_log(self, epoch: int) -> None:
+        """Drop the lines of epochs after `epoch`: an interrupted one is run again."""
+        kept = [event for event in self.events() if event.get("epoch", -1) <= epoch]
+        text = "".join(json.dumps(event) + "\n" for event in kept)
+        write_atomically(self.path / "log.jsonl", text.encode())
+
+    def save(self, name: str, state: dict[str, Any]) -> None:
+        """Write a checkpoint: tensors, numbers, texts, lists and dicts of them."""
+        buffer = io.BytesIO()
+        torch.save({"format": FORMAT, **state}, buffer)
+        write_atomically(self.path / name, buffer.getvalue())
+
+    def load(self, name: str) -> dict[str, Any]:
+        """Read a checkpoint of this run onto the CPU."""
+        path = self.path / name
+        if not path.is_file():
+            raise UserError(
+                f"{path} does not exist: the run has not completed an epoch. Start it anew."
+            )
+        return load_checkpoint(path)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read and verify one of our checkpoints, without running anything in it.
+
+    Raises:
+        UserError: damaged, not ours, or of another version.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        state = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # zip, pickle and torch each raise their own kinds
+        raise UserError(
+            f"{path} is not a checkpoint that can be read safely ({type(error).__name__}). "
+            "Use last.pt or best.pt of a run folder."
+        ) from None
+    if damaged:
+        raise UserError(f"{path} is damaged: the checksum of {damaged} does not match.")
+    if not isinstance(state, dict) or "format" not in state:
+        raise UserError(f"{path} is not a checkpoint of this program.")
+    if state["format"] != FORMAT:
+        raise UserError(
+            f"{path} has checkpoint format {state['format']}, this version reads {FORMAT}. "
+            "Use the version that wrote it (see environment.json)."
+        )
+    return state
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename durable; not every platform can sync a folder."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        return
+    finally:
+        os.close(handle)

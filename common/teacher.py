@@ -1,0 +1,44 @@
+"""Mean teacher: a frozen copy of the encoder that follows it (Tarvainen and Valpola, 2017)."""
+
+import copy
+
+import torch
+
+from common.backbones.encoder import Encoder
+
+
+def make_teacher(encoder: Encoder) -> Encoder:
+    """A copy of the encoder whose parameters take no gradient.
+
+    The teacher runs in training mode on its own view, so its batch-norm statistics are its own.
+    """
+    teacher = copy.deepcopy(encoder)
+    for parameter in teacher.parameters():
+        parameter.requires_grad_(False)
+    return teacher
+
+
+def teacher_momentum(step: int, start: int, ceiling: float = 0.999) -> float:
+    """Share of the teacher that is kept at a global step (counted from 0).
+
+        a_k = ceiling                               k <  start
+        a_k = min(1 - 1 / (k - start + 1), ceiling)  k >= start
+
+    At k = start the teacher becomes a copy of the student, then the uniform average of the
+    student since, then an exponential one. The early exception is an artefact of the released
+    code of HDCPD (start 49, with Cluster Contrast 99) and DCCC (99); the published runs had it.
+    """
+    if step < start:
+        return ceiling
+    return min(1 - 1 / (step - start + 1), ceiling)
+
+
+@torch.no_grad()
+def follow_(teacher: Encoder, student: Encoder, momentum: float) -> None:
+    """teacher <- momentum * teacher + (1 - momentum) * student, parameters only, in place.
+
+    Batch-norm running statistics are neither averaged nor copied, as in the released code.
+    """
+    mine, theirs = list(teacher.parameters()), list(student.parameters())
+    torch._foreach_mul_(mine, momentum)
+    torch._foreach_add_(mine, theirs, alpha=1 - momentum)
