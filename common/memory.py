@@ -1,8 +1,15 @@
 """Rules by which memory banks start and move. All work without gradient; `_` means in place."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+from common.types import MemoryUpdate, PseudoLabels
+
+Rule = Callable[[Tensor, Tensor, Tensor, float], None]
+"""An update rule: bank (M, D) changed in place, rows (B,), embeddings (B, D), momentum."""
 
 
 @torch.no_grad()
@@ -105,3 +112,55 @@ def hardest_and_mean(
     present, position = hardest_members(bank, rows, embeddings)
     slot = torch.searchsorted(present, rows)
     return present, embeddings[position], class_means(embeddings, slot, len(present))
+
+
+def blend_hardest_(bank: Tensor, rows: Tensor, embeddings: Tensor, momentum: float) -> None:
+    """Blend into every row named in the batch its hardest embedding, once.
+
+        bank[r] <- v / |v|,  v = momentum * bank[r] + (1 - momentum) * argmin_z (z . bank[r])
+
+    The "hard" update of Cluster Contrast (Dai et al., 2022, arXiv:2103.11568). Arguments as in
+    `blend_rows_`.
+    """
+    present, position = hardest_members(bank, rows, embeddings)
+    blend_rows_(bank, present, embeddings[position], momentum)
+
+
+def blend_mean_(bank: Tensor, rows: Tensor, embeddings: Tensor, momentum: float) -> None:
+    """Blend into every row named in the batch the plain mean of its embeddings, once.
+
+        bank[r] <- v / |v|,  v = momentum * bank[r] + (1 - momentum) * mean z
+
+    The mean is not normalized before it is blended. Arguments as in `blend_rows_`.
+    """
+    present, slot = torch.unique(rows, return_inverse=True)
+    blend_rows_(bank, present, class_means(embeddings, slot, len(present)), momentum)
+
+
+class ClusterMemory(nn.Module):
+    """One unit row per cluster, moved by a rule.
+
+    The bank lives one epoch and is rebuilt from features, so it stays out of checkpoints.
+
+    Args:
+        rows: (C, D) unit rows.
+        momentum: share of the old row that is kept.
+        rule: how a batch moves the rows, e.g. `blend_rows_`.
+    """
+
+    rows: Tensor
+
+    def __init__(self, rows: Tensor, momentum: float, rule: Rule) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.rule = rule
+        self.register_buffer("rows", rows.clone(), persistent=False)
+
+    def update(self, seen: MemoryUpdate) -> None:
+        self.rule(self.rows, seen.labels, seen.embeddings, self.momentum)
+
+
+def cluster_centroids(features: Tensor, pseudo: PseudoLabels) -> Tensor:
+    """Unit centroids (C, D) of the epoch's clusters from its features (N, D)."""
+    labels = torch.as_tensor(pseudo.labels, device=features.device)
+    return centroids(features, labels, pseudo.num_classes)

@@ -5,7 +5,6 @@ are those of plain cluster contrast: cluster freshly extracted features with the
 clustering, see one view of every image, move the memory after the step.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from common.backbones.encoder import Encoder
 from common.clustering import cluster
 from common.recipe import Recipe
+from common.reference import Runner
 from common.streams import Draws, Streams
 from common.team import Team
 from common.types import Batch, Extract, MemoryUpdate, PseudoLabels, Step, TrainData
@@ -72,7 +72,12 @@ class Method(nn.Module):
         return extract("target")
 
     def assign(self, features: Tensor, epoch: int) -> PseudoLabels:
-        """Pseudo-labels of the epoch; called on rank 0 alone, all ranks receive the result."""
+        """Pseudo-labels of the epoch; called on rank 0 alone, all ranks receive the result.
+
+        In a supervised run they are the true identities.
+        """
+        if self.data.target_pids is not None:
+            return PseudoLabels(self.data.target_pids)
         return cluster(features, self.recipe.clustering, epoch, cams=self.data.cams)
 
     def begin_epoch(self, epoch: int, features: Tensor, pseudo: PseudoLabels) -> None:
@@ -103,6 +108,10 @@ class Method(nn.Module):
         """Learnable tensors besides the encoder's."""
         return []
 
+    def watched(self) -> dict[str, float]:
+        """Numbers of the method's own worth a place in every epoch's log line."""
+        return {}
+
     def evaluated(self) -> dict[str, Encoder]:
         """Networks to test; the better one counts as the epoch's result."""
         return {"encoder": self.encoder}
@@ -130,4 +139,4 @@ class MethodSpec:
     settings: type
     recipes: tuple[Recipe, ...]
     user_recipe: Recipe
-    cases: "dict[str, Callable[[Any], list[Any]]]"
+    cases: dict[str, Runner]

@@ -155,6 +155,7 @@ class Recipe:
         lr: Adam's rate; `lr_factor` multiplies it by epoch.
         bn_chunks: slices of the batch that batch norm treats apart, as the papers' GPUs did.
         eval_every: epochs between tests; the last epoch is always tested.
+        supervised: train on the target's true identities instead of clusters: an upper bound.
         precision: "exact" is float32 with TF32 off; "fast" may differ in rounding.
     """
 
@@ -174,6 +175,7 @@ class Recipe:
     bn_chunks: int = 4
     eval_every: int = 10
     seed: int = 1
+    supervised: bool = False
     precision: Precision = "exact"
     paper: PaperResult = field(default_factory=PaperResult)
 

@@ -93,12 +93,14 @@ class TrainData:
         cams: (N,) int64 cameras of the target images.
         source_pids: identity of every source image, 0..S-1, or None without a source domain.
         num_source_ids: S, 0 without a source domain.
+        target_pids: true identities 0..C-1 of the target; given to a supervised run only.
     """
 
     num_images: int
     cams: np.ndarray
     source_pids: np.ndarray | None = None
     num_source_ids: int = 0
+    target_pids: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

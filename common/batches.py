@@ -1,0 +1,135 @@
+"""What an epoch's iterations see: planned on the host, loaded ahead, sliced per process."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import torch
+
+from common.data.augment import draw_batch
+from common.data.images import ImageSource, Request
+from common.data.sampler import identity_batches
+from common.errors import UserError
+from common.method import Method
+from common.recipe import Recipe, Sampling
+from common.streams import Streams
+from common.team import Team
+from common.types import Batch, PseudoLabels
+
+
+@dataclass(frozen=True)
+class DomainImages:
+    """Training images of one domain with their cameras.
+
+    Args:
+        images: source of pixels, N images.
+        cams: (N,) int64.
+    """
+
+    images: ImageSource
+    cams: np.ndarray
+
+
+def require_usable(pseudo: PseudoLabels, sampling: Sampling, epoch: int) -> None:
+    """Stop with a reason where the labels cannot fill one batch.
+
+    Raises:
+        UserError: with epoch, counts, eps and what to try. Nothing is changed silently.
+    """
+    sizes = np.bincount(pseudo.labels[pseudo.labels >= 0])
+    sizes = sizes[sizes > 0]
+    instances = sampling.instances
+    per_pass = int(np.where(sizes > 1, instances, 1).sum()) if instances else int(sizes.sum())
+    if per_pass >= sampling.batch_size:
+        return
+    said = ", ".join(f"{name} {value:g}" for name, value in pseudo.details.items())
+    raise UserError(
+        f"epoch {epoch + 1}: the clustering ({said}) gave {pseudo.num_clusters} clusters and "
+        f"{pseudo.num_outliers} outliers, which fill {per_pass} of the {sampling.batch_size} "
+        f"images of a batch. Try a larger clustering.eps (InfoMap: a smaller similarity), a "
+        "smaller sampling.batch_size, or better initial weights (encoder.weights)."
+    )
+
+
+def giant_cluster(pseudo: PseudoLabels) -> str | None:
+    """A warning where one cluster holds more than half of the images."""
+    sizes = np.bincount(pseudo.labels[pseudo.labels >= 0])
+    if len(sizes) == 0 or sizes.max() * 2 <= len(pseudo.labels) or len(pseudo.labels) < 100:
+        return None
+    return (
+        f"one cluster holds {sizes.max()} of {len(pseudo.labels)} images: eps is probably too "
+        "large for these features. Try a smaller clustering.eps."
+    )
+
+
+class EpochBatches:
+    """The batches of one domain in one epoch, endless, this rank's share, on the device.
+
+    Args:
+        domain: the images.
+        labels: (N,) labels to sample by; negative ones are left out.
+        recipe: sampling and augmentation.
+        streams: the run's generators; `name` prefixes the ones used here.
+        team: every rank draws the whole batch and loads its slice.
+        method: which images the views show; None shows each image once.
+        iterations: number of batches.
+    """
+
+    def __init__(
+        self,
+        domain: DomainImages,
+        labels: np.ndarray,
+        recipe: Recipe,
+        streams: Streams,
+        team: Team,
+        name: str,
+        method: Method | None,
+        iterations: int,
+    ) -> None:
+        self.domain = domain
+        self.labels = labels
+        self.recipe = recipe
+        self.streams = streams
+        self.team = team
+        self.name = name
+        self.method = method
+        self.iterations = iterations
+        self.seen: list[np.ndarray] = []
+
+    def __iter__(self) -> Iterator[Batch]:
+        on = self.team.device
+        for number, views in enumerate(self.domain.images.batches(self._requests())):
+            indices = self.seen[number]
+            yield Batch(
+                views,
+                torch.from_numpy(indices).to(on, non_blocking=True),
+                torch.from_numpy(self.labels[indices]).to(on, non_blocking=True),
+            )
+
+    def _requests(self) -> Iterator[Request]:
+        """Plans; the image source takes them some batches ahead of the training."""
+        batches = identity_batches(
+            self.labels, self.domain.cams, self.recipe.sampling, self.streams[f"{self.name}-ids"]
+        )
+        for indices in islice(batches, self.iterations):
+            yield self._request(indices)
+
+    def _request(self, indices: np.ndarray) -> Request:
+        shown = indices[:, None]
+        if self.method is not None:
+            shown = self.method.view_indices(indices, self.streams[f"{self.name}-views"])
+        encoder = self.recipe.encoder
+        draws = tuple(
+            draw_batch(
+                self.streams[f"{self.name}-augment"],
+                len(indices),
+                encoder.height,
+                encoder.width,
+                self.recipe.augment,
+            )
+            for _ in range(shown.shape[1])
+        )
+        mine = self.team.share(np.arange(len(indices)))
+        self.seen.append(indices[mine])
+        return Request(shown[mine], tuple(draw.take(mine) for draw in draws))

@@ -1,0 +1,90 @@
+"""Memory banks of HHCL: prototypes for the hard and for the average samples of a cluster."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from common.errors import UserError
+from common.memory import blend_mean_, blend_rows_, hardest_and_mean, turn_of
+from common.types import MemoryUpdate
+
+
+class HybridMemory(nn.Module):
+    """Two unit prototypes per cluster, both started at the cluster's centroid.
+
+    `hard` follows the batch member least similar to it, `mean` follows the average of
+    the batch members. Each cluster in the batch moves once per iteration. The bank lives
+    one epoch and is rebuilt from features, so its buffers stay out of checkpoints.
+
+    Args:
+        centroids: (C, D) unit rows.
+        momentum: share of the old prototype that is kept.
+    """
+
+    hard: Tensor
+    mean: Tensor
+
+    def __init__(self, centroids: Tensor, momentum: float) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("hard", centroids.clone(), persistent=False)
+        self.register_buffer("mean", centroids.clone(), persistent=False)
+
+    def update(self, seen: MemoryUpdate) -> None:
+        clusters, hardest, mean = hardest_and_mean(self.hard, seen.labels, seen.embeddings)
+        blend_rows_(self.hard, clusters, hardest, self.momentum)
+        blend_rows_(self.mean, clusters, mean, self.momentum)
+
+
+class InstanceMemory(nn.Module):
+    """A centroid and K stored instances per cluster ("CMhybrid_v2").
+
+    The n members of a cluster in the batch overwrite its first n slots in batch order; the
+    centroid follows their mean.
+
+    Args:
+        centroids: (C, D) unit rows.
+        instances: (K, C, D) unit rows.
+        momentum: share of the old centroid that is kept.
+    """
+
+    centroids: Tensor
+    instances: Tensor
+
+    def __init__(self, centroids: Tensor, instances: Tensor, momentum: float) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("centroids", centroids.clone(), persistent=False)
+        self.register_buffer("instances", instances.clone(), persistent=False)
+
+    def update(self, seen: MemoryUpdate) -> None:
+        slots = turn_of(seen.labels)
+        if int(slots.max()) >= len(self.instances):
+            raise UserError(
+                f"a cluster occurs {int(slots.max()) + 1} times in a batch, but the memory holds "
+                f"{len(self.instances)} instances of each. Raise sampling.instances."
+            )
+        self.instances[slots, seen.labels] = seen.embeddings
+        blend_mean_(self.centroids, seen.labels, seen.embeddings, self.momentum)
+
+
+def drawn_instances(
+    features: Tensor, labels: np.ndarray, slots: int, rng: np.random.RandomState
+) -> np.ndarray:
+    """Image indices (K, C): for every cluster K of its images, with replacement.
+
+    Args:
+        features: (N, D); its length is the number of images.
+        labels: (N,) pseudo-labels 0..C-1, -1 for outliers.
+        slots: K.
+        rng: one draw of size K per cluster, clusters ascending.
+    """
+    order = np.argsort(labels, kind="stable")
+    members = np.split(order, np.searchsorted(labels[order], np.arange(labels.max() + 1)))[1:]
+    return np.stack([rng.choice(images, slots) for images in members], axis=1)
+
+
+def instance_rows(features: Tensor, chosen: np.ndarray) -> Tensor:
+    """Unit features (K, C, D) of the chosen images (K, C)."""
+    return F.normalize(features[torch.as_tensor(chosen, device=features.device)], dim=-1)

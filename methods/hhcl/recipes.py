@@ -1,0 +1,168 @@
+"""Settings of the paper's runs, and what was published for them."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from common.errors import UserError
+from common.recipe import (
+    Augment,
+    Dbscan,
+    EncoderSettings,
+    PaperResult,
+    Recipe,
+    Sampling,
+)
+from common.schedules import Constant, StepDecay
+
+
+@dataclass(frozen=True)
+class HHCLSettings:
+    """Settings of HHCL.
+
+    Args:
+        memory: CMhybrid (the published runs), CMhybrid_v2 (the paper's text), CM or CMhard.
+        momentum: share of the old prototype that is kept, in [0, 1].
+        temperature: of the softmax, > 0.
+        hard_weight: h in (0, 1]; no effect on CM and CMhard, which have one term. The released
+            command line never passes its value on, so h was always 0.5.
+        hybrid_weights: released (h, h (1 - h)) or balanced (h, 1 - h); CMhybrid only.
+        smooth: epsilon of the label smoothing; the released switch means 0.1, 0 is off.
+    """
+
+    memory: Literal["CMhybrid", "CMhybrid_v2", "CM", "CMhard"] = "CMhybrid"
+    momentum: float = 0.1
+    temperature: float = 0.05
+    hard_weight: float = 0.5
+    hybrid_weights: Literal["released", "balanced"] = "released"
+    smooth: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.hard_weight <= 1:
+            raise UserError(
+                f"settings.hard_weight={self.hard_weight}: choose a value above 0 and up to 1; "
+                "0 would make the released loss zero."
+            )
+        if self.temperature <= 0:
+            raise UserError(f"settings.temperature={self.temperature}: must be above 0.")
+        if not 0 <= self.momentum <= 1:
+            raise UserError(f"settings.momentum={self.momentum}: must lie in [0, 1].")
+        if not 0 <= self.smooth < 1:
+            raise UserError(f"settings.smooth={self.smooth}: must lie in [0, 1).")
+
+
+README = "README of the released code"
+
+MARKET1501 = Recipe(
+    method="hhcl",
+    dataset="market1501",
+    settings=HHCLSettings(),
+    encoder=EncoderSettings(arch="resnet50", pooling="avg", height=256, width=128),
+    sampling=Sampling(batch_size=256, instances=16, iterations=200),
+    clustering=Dbscan(eps=Constant(0.45), min_samples=4, k1=30, k2=6),
+    lr=3.5e-4,
+    lr_factor=StepDecay(every=20, factor=0.1),
+    weight_decay=5e-4,
+    epochs=60,
+    bn_chunks=4,
+    eval_every=10,
+    seed=1,
+    paper=PaperResult(
+        84.2, 93.4, 97.7, 98.5, source=README, settings="README and run script of the released code"
+    ),
+)
+
+DUKEMTMCREID = replace(
+    MARKET1501,
+    dataset="dukemtmcreid",
+    clustering=replace(MARKET1501.clustering, eps=Constant(0.6)),
+    paper=PaperResult(
+        73.3, 85.1, 92.4, 94.6, source=README, settings="README and run script of the released code"
+    ),
+)
+
+MSMT17 = replace(
+    MARKET1501,
+    dataset="msmt17",
+    clustering=replace(MARKET1501.clustering, eps=Constant(0.7)),
+    sampling=replace(MARKET1501.sampling, iterations=300),
+    paper=PaperResult(
+        31.8,
+        58.9,
+        71.3,
+        75.8,
+        source="the author in issue 7 of the released code",
+        settings="the author in issue 7; an early README showed 400 iterations and eps 0.6",
+    ),
+)
+
+IBN_ENCODER = EncoderSettings(arch="resnet_ibn50a", pooling="gem", height=256, width=128)
+NO_IBN_RESULT = PaperResult(settings="run script of the released code; no result was published")
+
+MARKET1501_IBN = replace(
+    MARKET1501, variant="ibn", encoder=IBN_ENCODER, paper=NO_IBN_RESULT
+)
+DUKEMTMCREID_IBN = replace(
+    DUKEMTMCREID, variant="ibn", encoder=IBN_ENCODER, paper=NO_IBN_RESULT
+)
+
+SUPERVISED = (
+    "no code was published for the supervised rows: identities in place of clusters, all else "
+    "unchanged, is our inference"
+)
+
+MARKET1501_SUPERVISED = replace(
+    MARKET1501,
+    variant="supervised",
+    supervised=True,
+    paper=PaperResult(87.2, 94.6, 98.5, 99.1, source=README, settings=SUPERVISED),
+)
+DUKEMTMCREID_SUPERVISED = replace(
+    DUKEMTMCREID,
+    variant="supervised",
+    supervised=True,
+    paper=PaperResult(80.0, 89.8, 95.2, 96.7, source=README, settings=SUPERVISED),
+)
+
+# Random weights and small images: the encoder and the rate differ from the paper, HHCL does not.
+SYNTHETIC = replace(
+    MARKET1501,
+    dataset="synthetic",
+    encoder=EncoderSettings(arch="tiny", pooling="parts", height=64, width=32, weights="random"),
+    augment=Augment(pad=3),
+    sampling=Sampling(batch_size=128, instances=8, iterations=40),
+    clustering=Dbscan(eps=Constant(0.5), min_samples=4, k1=30, k2=6),
+    lr=3e-3,
+    lr_factor=StepDecay(every=15, factor=0.1),
+    epochs=20,
+    bn_chunks=1,
+    eval_every=1,
+    paper=PaperResult(settings="ours: a small encoder trained from random weights", compares="last"),
+)
+SYNTHETIC_SUPERVISED = replace(SYNTHETIC, variant="supervised", supervised=True)
+
+# Own images on a small machine: a pretrained MobileNetV2, half-size persons, a short schedule.
+USER = replace(
+    MARKET1501,
+    dataset="folder",
+    encoder=EncoderSettings(arch="mobilenet_v2", pooling="avg", height=128, width=64),
+    augment=Augment(pad=5),
+    sampling=Sampling(batch_size=128, instances=8, iterations=60),
+    clustering=Dbscan(eps=Constant(0.6), min_samples=4, k1=30, k2=6),
+    lr_factor=StepDecay(every=10, factor=0.1),
+    epochs=15,
+    bn_chunks=2,
+    eval_every=5,
+    paper=PaperResult(settings="ours: for own images on any machine", compares="last"),
+)
+
+RECIPES = (
+    MARKET1501,
+    MARKET1501_IBN,
+    MARKET1501_SUPERVISED,
+    DUKEMTMCREID,
+    DUKEMTMCREID_IBN,
+    DUKEMTMCREID_SUPERVISED,
+    MSMT17,
+    SYNTHETIC,
+    SYNTHETIC_SUPERVISED,
+)
