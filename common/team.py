@@ -94,25 +94,38 @@ class Team:
         return value / self.size
 
     def labels_from_first(self, compute: Callable[[], PseudoLabels]) -> PseudoLabels:
-        """Assign labels on rank 0, give them to all. A `UserError` there is raised on all.
+        """Assign labels on rank 0, give them to all. A `UserError` there is raised on all."""
+        if self.size == 1:
+            return compute()
+        labels = np.empty(0, np.int64)
 
-        Sent as JSON and numbers: nothing that could run on arrival.
+        def details() -> str:
+            nonlocal labels
+            pseudo = compute()
+            labels = pseudo.labels
+            return json.dumps(pseudo.details)
+
+        text = self.text_from_first(details)
+        return PseudoLabels(self._from_first(labels), json.loads(text))
+
+    def text_from_first(self, compute: Callable[[], str]) -> str:
+        """Compute a text on rank 0, give it to all. A `UserError` there is raised on all.
+
+        Sent as JSON in plain numbers: nothing that could run on arrival.
         """
         if self.size == 1:
             return compute()
-        labels, header = np.empty(0, np.int64), {}
+        message = {"text": "", "error": ""}
         if self.first:
             try:
-                pseudo = compute()
-                labels, header = pseudo.labels, {"details": pseudo.details}
+                message["text"] = compute()
             except UserError as error:
-                header = {"error": str(error)}
-        text = self._from_first(np.frombuffer(json.dumps(header).encode(), np.uint8))
-        received = self._from_first(labels)
-        header = json.loads(bytes(text.astype(np.uint8)))
-        if "error" in header:
-            raise UserError(header["error"])
-        return PseudoLabels(received, header["details"])
+                message["error"] = str(error)
+        sent = np.frombuffer(json.dumps(message).encode(), np.uint8)
+        message = json.loads(bytes(self._from_first(sent).astype(np.uint8)))
+        if message["error"]:
+            raise UserError(message["error"])
+        return message["text"]
 
     def _from_first(self, values: np.ndarray) -> np.ndarray:
         """Rank 0's integers, whatever their number, on every rank."""

@@ -1,0 +1,187 @@
+"""From a recipe and a data set to a method and a job that can be trained or tested."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from common.backbones.encoder import Encoder, build_encoder
+from common.batches import DomainImages
+from common.data.check import check_dataset, require_sound, without
+from common.data.images import ImageSource, open_images
+from common.errors import UserError
+from common.method import Method
+from common.recipe import Recipe
+from common.run import Observer, RunDir
+from common.streams import Streams
+from common.team import Team
+from common.training import Job
+from common.types import Dataset, Samples, TrainData
+from methods import METHODS
+from tools.options import RunOptions
+from tools.origin import Origin
+from tools.synth import SYNTHETIC_SETS, ensure_synthetic
+
+
+@dataclass(frozen=True)
+class Found:
+    """A data set and where it came from."""
+
+    dataset: Dataset
+    origin: Origin
+
+
+def find_dataset(name: str, options: RunOptions, team: Team, observer: Observer) -> Found:
+    """A data set by name; the synthetic ones are drawn where they are missing."""
+    if name in SYNTHETIC_SETS:
+        observer({"event": "stage", "text": f"{name}: drawing the data set where it is missing"})
+        drawing = ticks(observer, "drawing images")
+        team.text_from_first(
+            lambda: str(ensure_synthetic(options.data_root, name, progress=drawing))
+        )
+    origin = Origin(name, str(options.data_root.resolve()))
+    return Found(origin.load(), origin)
+
+
+def checked(
+    found: Found, options: RunOptions, team: Team, observer: Observer
+) -> tuple[Found, int]:
+    """The data set after its check on rank 0, and how many bad images were left out."""
+    dataset = found.dataset
+    observer({"event": "stage", "text": f"{dataset.name}: checking the images"})
+
+    def check() -> str:
+        report = check_dataset(
+            dataset,
+            read_images=options.check_images,
+            workers=options.workers,
+            progress=ticks(observer, "checking images"),
+        )
+        require_sound(report, strict=options.strict, skip_bad=options.skip_bad_images)
+        for warning in report.warnings:
+            observer({"event": "warning", "text": warning})
+        return json.dumps(sorted(report.bad_images))
+
+    bad = json.loads(team.text_from_first(check))
+    if not bad:
+        return found, 0
+    return Found(without(dataset, bad), found.origin), len(bad)
+
+
+def assemble(
+    recipe: Recipe,
+    dataset: Dataset,
+    source: Dataset | None,
+    options: RunOptions,
+    team: Team,
+    run: RunDir,
+    observer: Observer,
+) -> tuple[Method, Job]:
+    """Build encoder, method, images and generators.
+
+    Raises:
+        UserError: a setting that the data or the number of processes does not allow.
+    """
+    spec = METHODS[recipe.method]
+    streams = Streams(recipe.seed)
+    observer({"event": "stage", "text": "building the network"})
+    encoder = new_encoder(recipe, team, domains=2 if source else 1)
+    data = TrainData(
+        num_images=len(dataset.train),
+        cams=dataset.train.cams,
+        source_pids=source.train.pids if source else None,
+        num_source_ids=source.train.num_ids if source else 0,
+        target_pids=dataset.train.pids if recipe.supervised else None,
+    )
+    method = spec.build(encoder, recipe, data, team, streams).to(team.device)
+    job = Job(
+        dataset=dataset,
+        train=domain_images(dataset.train, recipe, options, team, observer),
+        test=test_images(dataset, recipe, options, team, observer),
+        source=domain_images(source.train, recipe, options, team, observer) if source else None,
+        source_pids=source.train.pids if source else None,
+        streams=streams,
+        team=team,
+        run=run,
+        observer=observer,
+    )
+    return method, job
+
+
+def new_encoder(recipe: Recipe, team: Team, domains: int) -> Encoder:
+    """The recipe's network with its initial weights; batch-norm groups shared by the ranks."""
+    chunks = max(recipe.bn_chunks // team.size, 1)
+    return build_encoder(recipe.encoder, chunks, domains, recipe.seed)
+
+
+def require_consistent(
+    recipe: Recipe, dataset: Dataset, source: Dataset | None, team: Team
+) -> None:
+    """Settings against each other and the data, before heavy work."""
+    sampling = recipe.sampling
+    if sampling.instances and sampling.batch_size % sampling.instances:
+        raise UserError(
+            f"sampling.batch_size={sampling.batch_size} is not a multiple of "
+            f"sampling.instances={sampling.instances}. Change one of them."
+        )
+    if sampling.batch_size % max(recipe.bn_chunks, 1) or sampling.batch_size % team.size:
+        raise UserError(
+            f"sampling.batch_size={sampling.batch_size} does not divide by bn_chunks="
+            f"{recipe.bn_chunks} and {team.size} processes. Change one of them."
+        )
+    if sampling.batch_size > len(dataset.train):
+        raise UserError(
+            f"{dataset.name} has {len(dataset.train)} training images, fewer than a batch of "
+            f"{sampling.batch_size}. Lower sampling.batch_size."
+        )
+    if recipe.supervised and (dataset.train.pids < 0).any():
+        raise UserError(
+            f"{dataset.name} has no identities for its training images, which the supervised "
+            "variant needs. Choose another variant or a labelled data set."
+        )
+    if bool(recipe.source) != (source is not None):
+        raise UserError(f"{recipe.method}: this recipe and --source do not fit together.")
+
+
+def domain_images(
+    samples: Samples, recipe: Recipe, options: RunOptions, team: Team, observer: Observer
+) -> DomainImages:
+    return DomainImages(_images(samples, recipe, options, team, observer), samples.cams)
+
+
+def test_images(
+    dataset: Dataset, recipe: Recipe, options: RunOptions, team: Team, observer: Observer
+) -> ImageSource | None:
+    """Query images followed by gallery images."""
+    if not dataset.has_test:
+        return None
+    return _images(dataset.query.join(dataset.gallery), recipe, options, team, observer)
+
+
+def _images(
+    samples: Samples, recipe: Recipe, options: RunOptions, team: Team, observer: Observer
+) -> ImageSource:
+    return open_images(
+        samples,
+        recipe.encoder.height,
+        recipe.encoder.width,
+        recipe.augment,
+        team.device,
+        kind=options.images,
+        workers=options.workers,
+        progress=ticks(observer, "reading images"),
+    )
+
+
+def ticks(observer: Observer, what: str) -> Any:
+    """A progress callback that tells the observer."""
+    return lambda done, total: observer(
+        {"event": "progress", "what": what, "done": done, "total": total}
+    )
+
+
+def shown_identities(dataset: Dataset) -> np.ndarray | None:
+    """True training identities for pictures and purity figures only; None where unknown."""
+    pids = dataset.train.pids
+    return pids if len(pids) and (pids >= 0).all() else None

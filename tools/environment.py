@@ -1,0 +1,130 @@
+"""What a run records about the world it ran in, and how that differs from the recipe."""
+
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from common.data.datasets import fingerprint
+from common.recipe import Recipe, flatten
+from common.team import Team
+from common.types import Samples
+from tools.assemble import Found
+from tools.options import RunOptions
+
+PACKAGES = ("unreid", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "numba", "Pillow")
+
+
+def environment(
+    recipe: Recipe,
+    base: Recipe,
+    target: Found,
+    source: Found | None,
+    options: RunOptions,
+    team: Team,
+    dropped: int,
+) -> dict[str, Any]:
+    """The content of `environment.json`."""
+    return {
+        "versions": {"python": platform.python_version(), **package_versions()},
+        "commit": commit(),
+        "device": device_name(team.device),
+        "devices": team.size,
+        "threads": torch.get_num_threads(),
+        "precision": recipe.precision,
+        "bn_chunks": recipe.bn_chunks,
+        "images": options.images,
+        "dataset": dataset_record(target),
+        "source": dataset_record(source) if source else None,
+        "dropped_images": dropped,
+        "cameras": {
+            "sampler": recipe.sampling.cameras and target.dataset.train.num_cams > 1,
+            "loss": False,
+            "rule": target.dataset.camera_rule,
+        },
+        "changes": changes(recipe, base),
+        "deviations": deviations(recipe, base, team),
+    }
+
+
+def package_versions() -> dict[str, str]:
+    """Installed versions of what decides results."""
+    found = {}
+    for name in (*PACKAGES, "faiss-gpu", "faiss-cpu", "infomap"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def commit() -> str:
+    """Short hash of the checkout, with "+" for uncommitted changes; "" outside one."""
+    folder = Path(__file__).parent
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--exclude=*"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return answer.stdout.strip()
+
+
+def device_name(device: torch.device) -> str:
+    """E.g. "NVIDIA H200" or "cpu (x86_64, 2 threads)"."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} ({platform.machine()}, {torch.get_num_threads()} threads)"
+
+
+def dataset_record(found: Found) -> dict[str, Any]:
+    """Name, version, origin, fingerprint and counts."""
+    dataset = found.dataset
+    return {
+        "name": dataset.name,
+        "version": dataset.version,
+        "root": dataset.root,
+        "origin": vars(found.origin),
+        "fingerprint": fingerprint(dataset),
+        **{part: counts(getattr(dataset, part)) for part in ("train", "query", "gallery")},
+    }
+
+
+def counts(samples: Samples) -> dict[str, int]:
+    return {"images": len(samples), "ids": samples.num_ids, "cameras": samples.num_cams}
+
+
+def changes(recipe: Recipe, base: Recipe) -> list[str]:
+    """Settings that differ from the paper's recipe, as NAME=VALUE."""
+    was, now = flatten(base), flatten(recipe)
+    return [f"{name}={value}" for name, value in now.items() if was.get(name) != value]
+
+
+def deviations(recipe: Recipe, base: Recipe, team: Team) -> list[str]:
+    """Sentences on how the run differs from the recipe, forced by the machine or asked for."""
+    found = []
+    if recipe.bn_chunks % team.size:
+        found.append(
+            f"{recipe.bn_chunks} batch-norm groups do not divide by {team.size} processes: each "
+            "process normalizes its whole share."
+        )
+    per_group = base.sampling.batch_size / base.bn_chunks
+    ours = recipe.sampling.batch_size / max(recipe.bn_chunks, team.size)
+    if ours != per_group:
+        found.append(
+            f"batch norm sees {ours:g} images at a time, the recipe's runs saw {per_group:g}; "
+            "this changes results by several points (docs/fidelity.md)."
+        )
+    if recipe.precision == "fast":
+        found.append("precision fast: rounding differs from float32.")
+    if changed := changes(recipe, base):
+        found.append(f"settings differ from the recipe: {', '.join(changed)}.")
+    return found

@@ -1,0 +1,55 @@
+"""Find a method and a recipe by name."""
+
+from dataclasses import replace
+from difflib import get_close_matches
+
+from common.errors import UserError
+from common.method import MethodSpec
+from common.recipe import Recipe, from_json
+from common.run import RunDir
+from methods import METHODS
+
+
+def paper_recipe(method: str, dataset: str, source: str = "", variant: str = "") -> Recipe:
+    """The recipe of a published (or our synthetic) run.
+
+    Raises:
+        UserError: unknown method, or no such recipe; names what there is.
+    """
+    recipes = spec_of(method).recipes
+    for recipe in recipes:
+        if (recipe.dataset, recipe.source, recipe.variant) == (dataset, source, variant):
+            return recipe
+    here = [r for r in recipes if r.dataset == dataset]
+    if not here:
+        names = sorted({r.dataset for r in recipes})
+        near = get_close_matches(dataset, names, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise UserError(
+            f"{method} has no recipe for {dataset!r}; it covers {', '.join(names)}.{hint}"
+        )
+    known = ", ".join(sorted({_way(r) for r in here}))
+    asked = _way(replace(here[0], source=source, variant=variant))
+    raise UserError(f"{method} on {dataset} has no run {asked}. There are: {known}.")
+
+
+def spec_of(method: str) -> MethodSpec:
+    """The method's entry; an unknown name is answered with the known ones."""
+    if method not in METHODS:
+        near = get_close_matches(method, METHODS, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise UserError(f"unknown method {method!r}. Known: {', '.join(METHODS)}.{hint}")
+    return METHODS[method]
+
+
+def stored_recipe(run: RunDir) -> Recipe:
+    """The recipe of a run folder; no flag can contradict it."""
+    text = (run.path / "recipe.json").read_text("utf-8")
+    method = run.read_json("recipe.json").get("method", "")
+    return from_json(text, spec_of(method).settings)
+
+
+def _way(recipe: Recipe) -> str:
+    parts = [f"--source {recipe.source}"] if recipe.source else []
+    parts += [f"--variant {recipe.variant}"] if recipe.variant else []
+    return " ".join(parts) or "without options"

@@ -1,0 +1,43 @@
+"""How a run is carried out: everything that cannot change its result."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+def default_data_root() -> Path:
+    """$REID_DATA, else `data/` in the working directory."""
+    return Path(os.environ.get("REID_DATA", "data"))
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of the run, not of the recipe.
+
+    Args:
+        data_root: folder that holds the data sets.
+        runs_root: folder for run folders.
+        name: of the run folder; "" makes <method>-<dataset>-<date>-<seed>.
+        device: auto, cpu, cuda or cuda:N.
+        images: where decoded images are kept: auto, device, host or disk.
+        workers: processes that read images; None chooses by the machine.
+        strict: published counts that differ are errors.
+        skip_bad_images: leave unreadable images out instead of stopping.
+        check_images: open every image before training.
+        gpus: processes on this machine, one per GPU.
+        report: write the HTML page at the end.
+        launch: arguments that start this very run again, for several processes.
+    """
+
+    data_root: Path = field(default_factory=default_data_root)
+    runs_root: Path = Path("runs")
+    name: str = ""
+    device: str = "auto"
+    images: str = "auto"
+    workers: int | None = None
+    strict: bool = False
+    skip_bad_images: bool = False
+    check_images: bool = True
+    gpus: int = 1
+    report: bool = True
+    launch: tuple[str, ...] = ()

@@ -1,0 +1,6 @@
+"""The report of a run: one self-contained HTML page."""
+
+from tools.report.inputs import ReportInputs
+from tools.report.page import write_report
+
+__all__ = ["ReportInputs", "write_report"]

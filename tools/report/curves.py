@@ -1,0 +1,126 @@
+"""The course of the run: one small chart per quantity, and the numbers behind them."""
+
+from collections.abc import Sequence
+
+from tools.report.figures import Line, line_chart, stacked_chart
+from tools.report.inputs import Event, ReportInputs
+from tools.report.markup import Html, element, join, table
+
+KNOWN = ("event", "epoch", "epochs", "losses", "clusters", "outliers", "seconds", "remaining")
+MOST_ROWS = 400  # of the table of all numbers
+
+
+def course(inputs: ReportInputs) -> Html:
+    """Charts of everything that was logged; a quantity that never changed becomes a sentence."""
+    epochs = inputs.epochs
+    if not epochs:
+        return element("p", "No epoch was completed.", css="note")
+    reference = inputs.result.get("reference_curve") or {}
+    charts = [line_chart("Loss", _losses(epochs))]
+    for title, key in (("mAP, %", "map"), ("Rank-1, %", "rank1")):
+        if lines := _scores(inputs, key, reference):
+            charts.append(line_chart(title, lines))
+    for title, key in (("Clusters", "clusters"), ("Outliers", "outliers")):
+        own = _values(epochs, key, "this run")
+        charts.append(line_chart(title, [own, *_reference(reference, key)]))
+    watched = [_values(epochs, name, name) for name in _watched(epochs)]
+    charts += [line_chart(_title(line.name), [line]) for line in watched if _moves(line)]
+    if parts := _seconds(epochs):
+        charts.append(stacked_chart("Seconds per epoch", parts))
+    constant = [f"{_title(line.name)} {line.y[0]:.4g}" for line in watched if not _moves(line)]
+    note = f"The same in every epoch: {', '.join(constant)}." if constant else ""
+    return join(
+        [
+            element("div", *charts, css="charts"),
+            element("p", note, css="note") if note else Html(""),
+            _numbers(inputs),
+        ]
+    )
+
+
+def _losses(epochs: Sequence[Event]) -> list[Line]:
+    names = list(dict.fromkeys(name for event in epochs for name in event["losses"]))
+    lines = []
+    for name in names:
+        logged = [event for event in epochs if name in event["losses"]]
+        y = [event["losses"][name] for event in logged]
+        lines.append(Line(name, [event["epoch"] + 1 for event in logged], y))
+    return lines
+
+
+def _scores(inputs: ReportInputs, key: str, reference: dict) -> list[Line]:
+    lines = [
+        Line(network, [event["epoch"] + 1 for event in tests], [100 * t[key] for t in tests])
+        for network, tests in inputs.tests.items()
+    ]
+    return lines + _reference(reference, key, scale=100) if lines else []
+
+
+def _reference(reference: dict, key: str, scale: float = 1) -> list[Line]:
+    points = reference.get(key) or []
+    if not points:
+        return []
+    x, y = zip(*points, strict=True)
+    return [
+        Line("authors' log", [e + 1 for e in x], [scale * value for value in y], reference=True)
+    ]
+
+
+def _watched(epochs: Sequence[Event]) -> list[str]:
+    """Numbers of the clustering and the method: eps, lr, temperature, whatever was logged."""
+    return list(
+        dict.fromkeys(
+            name
+            for event in epochs
+            for name, value in event.items()
+            if name not in KNOWN and isinstance(value, int | float)
+        )
+    )
+
+
+def _values(epochs: Sequence[Event], key: str, name: str) -> Line:
+    logged = [event for event in epochs if key in event]
+    return Line(name, [event["epoch"] + 1 for event in logged], [event[key] for event in logged])
+
+
+def _moves(line: Line) -> bool:
+    return len(set(line.y)) > 1
+
+
+def _seconds(epochs: Sequence[Event]) -> list[Line]:
+    names = list(dict.fromkeys(name for event in epochs for name in event.get("seconds", {})))
+    x = [event["epoch"] + 1 for event in epochs]
+    return [Line(n, x, [e.get("seconds", {}).get(n, 0.0) for e in epochs]) for n in names]
+
+
+def _title(name: str) -> str:
+    return {"lr": "Learning rate"}.get(name, name.replace("_", " "))
+
+
+def _numbers(inputs: ReportInputs) -> Html:
+    """Every epoch as a row, folded away."""
+    epochs = inputs.epochs[-MOST_ROWS:]
+    losses = [line.name for line in _losses(epochs)]
+    watched = _watched(epochs)
+    networks = inputs.tests
+    scores = {name: {e["epoch"]: e for e in tests} for name, tests in networks.items()}
+    head = ["epoch", *losses, "clusters", "outliers", *map(_title, watched), "seconds"]
+    for name in networks:
+        head += [f"mAP {name}", f"rank-1 {name}"]
+    rows = []
+    for event in epochs:
+        row = [str(event["epoch"] + 1)]
+        row += [_number(event["losses"].get(name)) for name in losses]
+        row += [str(event["clusters"]), str(event["outliers"])]
+        row += [_number(event.get(name)) for name in watched]
+        row.append(f"{sum(event.get('seconds', {}).values()):.1f}")
+        for name in networks:
+            found = scores[name].get(event["epoch"])
+            row += [f"{100 * found[key]:.1f}" if found else "" for key in ("map", "rank1")]
+        rows.append(row)
+    summary = element("summary", "All numbers")
+    return element("details", summary, table("One row per epoch", head, rows, css="numbers"))
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"

@@ -1,0 +1,65 @@
+"""Thumbnails with captions, and frames that tell right from wrong without colour as well."""
+
+import base64
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Literal
+
+from common.data.thumbnails import thumbnail
+from common.types import Samples
+from tools.report.markup import Html, element, image
+
+Mark = Literal["", "query", "right", "wrong", "other"]
+SYMBOLS: dict[Mark, str] = {"right": "✓", "wrong": "✗", "other": "≠"}
+SPOKEN: dict[Mark, str] = {
+    "": "",
+    "query": "query: ",
+    "right": "right: ",
+    "wrong": "wrong: ",
+    "other": "another identity: ",
+}
+
+
+class Album:
+    """The images of one split as captioned thumbnails.
+
+    Args:
+        samples: the split.
+        box: (width, height) of a thumbnail in pixels.
+        with_ids: whether identities are known and shown.
+    """
+
+    def __init__(self, samples: Samples, box: tuple[int, int], with_ids: bool) -> None:
+        self.samples = samples
+        self.box = box
+        self.with_ids = with_ids and bool((samples.pids >= 0).any())
+        self.with_cams = samples.num_cams > 1
+
+    def picture(self, index: int, mark: Mark = "") -> Html:
+        """Image `index` with identity and camera below, framed as `mark` says."""
+        caption = self.caption(index)
+        path = str(self.samples.paths[index])
+        name = PurePath(path).name
+        alt = f"{SPOKEN[mark]}{caption or name}"
+        content = thumbnail(path, self.box)
+        if content is None:
+            shown = element("span", "not readable", css="missing")
+        else:
+            source = "data:image/jpeg;base64," + base64.b64encode(content).decode("ascii")
+            shown = image(source, alt, *self.box)
+        badge = element("span", SYMBOLS.get(mark, ""), css="badge", attributes={"aria-hidden": "true"})
+        below = element("figcaption", caption)
+        return element("figure", shown, badge, below, css=f"tile {mark}", attributes={"title": name})
+
+    def strip(self, indices: Sequence[int], marks: Sequence[Mark]) -> Html:
+        """Pictures side by side, wrapped where the page is narrow."""
+        tiles = (self.picture(i, mark) for i, mark in zip(indices, marks, strict=True))
+        return element("div", *tiles, css="strip")
+
+    def caption(self, index: int) -> str:
+        parts = []
+        if self.with_ids:
+            parts.append(f"id {self.samples.pids[index]}")
+        if self.with_cams:
+            parts.append(f"cam {self.samples.cams[index]}")
+        return " · ".join(parts)

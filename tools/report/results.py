@@ -1,0 +1,109 @@
+"""The result: before and after training, beside what was published."""
+
+from typing import Any
+
+from common.recipe import PaperResult
+from tools.report.inputs import ReportInputs
+from tools.report.markup import Html, element, join, table
+
+SCORES = ("map", "rank1", "rank5", "rank10")
+TITLES = {"map": "mAP", "rank1": "rank-1", "rank5": "rank-5", "rank10": "rank-10"}
+
+
+def headline(inputs: ReportInputs) -> Html:
+    """The four or five numbers to remember."""
+    result = inputs.result
+    start, best = result.get("start"), result.get("best")
+    tiles = []
+    for key in ("map", "rank1"):
+        if best:
+            before = f"from {_percent(start[key])} before training" if start else ""
+            tiles.append(_tile(TITLES[key], _percent(best[key]), "%", before))
+    if inputs.labels is None and not inputs.epochs:
+        return element("div", *tiles, css="tiles")
+    last = inputs.epochs[-1] if inputs.epochs else {}
+    clusters = last.get("clusters", 0)
+    tiles.append(_tile("clusters", f"{clusters:,}", "", f"in {len(inputs.train):,} images"))
+    outliers = last.get("outliers", 0)
+    share = f"{100 * outliers / max(len(inputs.train), 1):.0f} % of the images"
+    tiles.append(_tile("outliers", f"{outliers:,}", "", share))
+    if seconds := _total_seconds(inputs):
+        done = len(inputs.epochs)
+        tiles.append(_tile("time", *duration(seconds), f"{done} epoch{'s' * (done != 1)}"))
+    return element("div", *tiles, css="tiles")
+
+
+def results(inputs: ReportInputs) -> Html:
+    """One row per moment of the run, the published numbers, the difference, references."""
+    result, paper = inputs.result, inputs.recipe.paper
+    rows = []
+    for name, title in (
+        ("start", "before training"),
+        ("last", "last test"),
+        ("best", "best test"),
+    ):
+        if found := result.get(name):
+            epoch = found.get("epoch")
+            after = "–" if epoch is None or epoch < 0 else str(epoch + 1)
+            rows.append([title, *(_percent(found.get(key)) for key in SCORES), after])
+    if not rows:
+        return element("p", "This data set has no test part, so nothing was measured.", css="note")
+    published = {key: getattr(paper, key) for key in SCORES}
+    if any(value is not None for value in published.values()):
+        rows.append(["published", *map(_plain, published.values()), ""])
+        rows.append(_difference(result.get(paper.compares), paper))
+    for other in result.get("references") or []:
+        rows.append([str(other["name"]), *(_plain(other.get(key)) for key in SCORES), ""])
+    head = ["", *TITLES.values(), "after epoch"]
+    caption = f"Results on {inputs.recipe.dataset}, in percent"
+    return join([table(caption, head, rows, css="numbers"), _notes(inputs.recipe.paper)])
+
+
+def duration(seconds: float) -> tuple[str, str]:
+    """A length of time in the unit that suits it, as number and unit."""
+    if seconds < 100:
+        return f"{seconds:.0f}", "s"
+    if seconds < 6000:
+        return f"{seconds / 60:.0f}", "min"
+    return f"{seconds / 3600:.1f}", "h"
+
+
+def _difference(ours: dict[str, Any] | None, paper: PaperResult) -> list[str]:
+    cells = []
+    for key in SCORES:
+        published = getattr(paper, key)
+        if ours is None or published is None:
+            cells.append("–")
+        else:
+            cells.append(f"{100 * ours[key] - published:+.1f}".replace("-", "−"))
+    return [f"difference ({paper.compares} − published)", *cells, ""]
+
+
+def _notes(paper: PaperResult) -> Html:
+    notes = []
+    if paper.map is not None:
+        notes.append(f"Published numbers: {paper.source}.")
+    if paper.settings:
+        notes.append(f"Settings: {paper.settings}.")
+    notes.append("The best test is chosen on the test set itself, as the released scripts do.")
+    return element("p", " ".join(note.replace("..", ".") for note in notes), css="note")
+
+
+def _tile(name: str, value: str, unit: str, below: str) -> Html:
+    number = element("b", value, element("small", unit) if unit else Html(""))
+    return element("div", element("span", name), number, element("span", below), css="tile-number")
+
+
+def _total_seconds(inputs: ReportInputs) -> float:
+    spent = inputs.result.get("seconds")
+    if isinstance(spent, int | float):
+        return float(spent)
+    return sum(sum(event.get("seconds", {}).values()) for event in inputs.epochs)
+
+
+def _percent(fraction: float | None) -> str:
+    return "–" if fraction is None else f"{100 * fraction:.1f}"
+
+
+def _plain(percent: float | None) -> str:
+    return "–" if percent is None else f"{percent:.1f}"

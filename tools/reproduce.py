@@ -1,0 +1,220 @@
+"""Runs: a paper's, the user's own, and the continuation of either."""
+
+import json
+import time
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from common.backbones.encoder import build_encoder
+from common.backbones.weights import require_weights
+from common.clustering import warm_up
+from common.errors import UserError
+from common.recipe import Recipe, flatten, override, parse_changes, to_json, to_plain
+from common.run import Event, Observer, RunDir
+from common.team import Team, join_team, leave_team
+from common.training import Progress
+from common.training import train as run_training
+from common.types import Dataset
+from tools.assemble import Found, assemble, checked, find_dataset, require_consistent
+from tools.environment import deviations, environment
+from tools.estimate import estimate
+from tools.lookup import paper_recipe, spec_of, stored_recipe
+from tools.options import RunOptions
+from tools.origin import Origin, load_again
+from tools.references import references
+from tools.write_report import report
+
+
+def reproduce(
+    method: str,
+    dataset: str,
+    *,
+    source: str = "",
+    variant: str = "",
+    changes: list[str] | None = None,
+    seeds: int = 1,
+    dry_run: bool = False,
+    options: RunOptions,
+    observer: Observer,
+) -> list[dict[str, Any]]:
+    """Train with a paper's settings and test; the contents of `result.json`, one per seed.
+
+    Raises:
+        UserError: unknown names, missing data or weights, settings that do not fit.
+    """
+    base = paper_recipe(method, dataset, source, variant)
+    recipe = override(base, parse_changes(changes or []))
+    require_weights(recipe.encoder)
+    team = join_team(options.device)
+    target = find_dataset(dataset, options, team, observer)
+    labelled = find_dataset(source, options, team, observer) if source else None
+    results = []
+    for seed in range(recipe.seed, recipe.seed + seeds):
+        seeded = replace(recipe, seed=seed)
+        results.append(
+            run_recipe(seeded, base, target, labelled, options, observer, team, dry_run)
+        )
+    leave_team(team)
+    return results
+
+
+def train(
+    method: str,
+    data: Path,
+    *,
+    cameras: str | None = None,
+    changes: list[str] | None = None,
+    dry_run: bool = False,
+    options: RunOptions,
+    observer: Observer,
+) -> dict[str, Any]:
+    """Train on a folder of own images; it is tested where `labels.csv` names a test part."""
+    base = replace(spec_of(method).user_recipe, dataset=data.resolve().name)
+    recipe = override(base, parse_changes(changes or []))
+    require_weights(recipe.encoder)
+    team = join_team(options.device)
+    origin = Origin("", str(data.resolve()), cameras)
+    dataset = Found(origin.load(), origin)
+    result = run_recipe(recipe, base, dataset, None, options, observer, team, dry_run)
+    leave_team(team)
+    return result
+
+
+def resume(run: Path, *, options: RunOptions, observer: Observer) -> dict[str, Any]:
+    """Continue a run where it stopped; its folder holds every setting that decides the result."""
+    folder = RunDir.open(run)
+    recipe = stored_recipe(folder)
+    record = folder.read_json("environment.json")
+    if (folder.path / "result.json").is_file():
+        raise UserError(f"{run} is finished. `tools report {run}` writes its page again.")
+    team = join_team(options.device)
+    dataset = load_again(record["dataset"])
+    source = load_again(record["source"]) if record["source"] else None
+    begun = (folder.path / "last.pt").is_file()
+    result = _carry_out(recipe, dataset, source, options, observer, folder, team, resumed=begun)
+    leave_team(team)
+    return result
+
+
+def run_recipe(
+    recipe: Recipe,
+    base: Recipe,
+    target: Found,
+    source: Found | None,
+    options: RunOptions,
+    observer: Observer,
+    team: Team,
+    dry_run: bool = False,
+) -> dict[str, Any]:
+    """Check, announce, train, test and report one run.
+
+    Args:
+        recipe: what is run.
+        base: the recipe before the user's changes, to say what differs.
+        target, source: data sets as read from disk.
+        dry_run: announce and stop.
+    """
+    heard = observer if team.first else _silence
+    target, dropped = checked(target, options, team, heard)
+    require_consistent(recipe, target.dataset, source.dataset if source else None, team)
+    heard(_announcement(recipe, base, target.dataset, team))
+    outlook = _outlook(recipe, target.dataset, team, heard)
+    if dry_run:
+        return {"recipe": to_plain(recipe), **outlook}
+    run = RunDir(Path(team.text_from_first(lambda: _new_run(recipe, options))))
+    if team.first:
+        record = environment(recipe, base, target, source, options, team, dropped)
+        run.write_json("environment.json", record)
+        run.write_json("recipe.json", json.loads(to_json(recipe)))
+    heard({"event": "run", "path": str(run.path)})
+    found = source.dataset if source else None
+    return _carry_out(recipe, target.dataset, found, options, observer, run, team, resumed=False)
+
+
+def _carry_out(
+    recipe: Recipe,
+    dataset: Dataset,
+    source: Dataset | None,
+    options: RunOptions,
+    observer: Observer,
+    run: RunDir,
+    team: Team,
+    *,
+    resumed: bool,
+) -> dict[str, Any]:
+    heard = observer if team.first else _silence
+    heard({"event": "stage", "text": "compiling the clustering kernels (once per machine)"})
+    warm_up()
+    method, job = assemble(recipe, dataset, source, options, team, run, heard)
+    since = time.perf_counter()
+    progress = run_training(method, job, resume=resumed)
+    shown = references(dataset, recipe, heard) if dataset.has_test else []
+    result = result_of(recipe, run, progress, shown)
+    if team.first:
+        run.write_json("result.json", result)
+        heard({"event": "stage", "text": "writing the report"})
+        if options.report:
+            result["report"] = str(report(run.path, options=options, observer=heard))
+            run.write_json("result.json", result)
+    heard({"event": "result", "seconds": time.perf_counter() - since, "result": result})
+    return result
+
+
+def result_of(
+    recipe: Recipe, run: RunDir, progress: Progress, shown: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """The content of `result.json`; scores are fractions, the paper's numbers percent."""
+    return {
+        "method": recipe.method,
+        "dataset": recipe.dataset,
+        "source": recipe.source,
+        "variant": recipe.variant,
+        "seed": recipe.seed,
+        "name": run.path.name,
+        "run": str(run.path),
+        "start": progress.start,
+        "last": progress.last,
+        "best": progress.best,
+        "seconds": sum(progress.seconds.values()),
+        "parts": progress.seconds,
+        "clusters": progress.clusters,
+        "outliers": progress.outliers,
+        "paper": to_plain(recipe.paper),
+        "references": shown,
+        "environment": run.read_json("environment.json"),
+    }
+
+
+def _announcement(recipe: Recipe, base: Recipe, dataset: Dataset, team: Team) -> Event:
+    return {
+        "event": "recipe",
+        "title": spec_of(recipe.method).title,
+        "settings": {k: str(v) for k, v in flatten(recipe).items()},
+        "counts": {
+            part: len(getattr(dataset, part)) for part in ("train", "query", "gallery")
+        },
+        "deviations": deviations(recipe, base, team),
+    }
+
+
+def _outlook(
+    recipe: Recipe, dataset: Dataset, team: Team, observer: Observer
+) -> dict[str, float]:
+    probe = build_encoder(replace(recipe.encoder, weights="random"), recipe.bn_chunks)
+    cost = estimate(probe, recipe, dataset, team.device)
+    observer({"event": "stage", "text": f"estimate: {cost.text()}"})
+    return {"hours": cost.hours, "memory_gb": cost.memory, "disk_gb": cost.disk}
+
+
+def _new_run(recipe: Recipe, options: RunOptions) -> str:
+    source = f"-from-{recipe.source}" if recipe.source else ""
+    variant = f"-{recipe.variant}" if recipe.variant else ""
+    today = date.today().isoformat()
+    standard = f"{recipe.method}-{recipe.dataset}{source}{variant}-{today}-{recipe.seed}"
+    return str(RunDir.create(options.runs_root, options.name or standard).path)
+
+
+def _silence(event: Event) -> None:
+    """The observer of all ranks but the first."""

@@ -1,0 +1,56 @@
+"""Trained weights for testing: a run folder, one of our checkpoints, or a published one."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from common.backbones.encoder import Encoder, build_encoder
+from common.backbones.weights import load_published
+from common.errors import UserError
+from common.recipe import Recipe
+from common.run import RunDir, load_checkpoint
+
+
+def run_of(weights: Path) -> RunDir | None:
+    """The run folder that a path names or lies in."""
+    for folder in (weights, weights.parent):
+        if (folder / "recipe.json").is_file():
+            return RunDir(folder)
+    return None
+
+
+def trained_encoder(weights: Path, recipe: Recipe) -> Encoder:
+    """The encoder with the weights of a run (its best test) or a published checkpoint.
+
+    Raises:
+        UserError: missing, unreadable, or made for another architecture.
+    """
+    settings = replace(recipe.encoder, weights="random")
+    if weights.is_dir():
+        weights = next((weights / n for n in ("best.pt", "last.pt") if (weights / n).is_file()), weights)
+    if not weights.is_file():
+        raise UserError(f"{weights} holds no weights. Name a run folder or a checkpoint file.")
+    if run_of(weights) is None:
+        encoder = build_encoder(settings)
+        load_published(encoder, weights)
+        return encoder
+    state = load_checkpoint(weights)
+    if state.get("arch") != settings.arch:
+        raise UserError(
+            f"{weights} holds a {state.get('arch')}, asked for is {settings.arch}. "
+            "Leave the architecture to the run's recipe."
+        )
+    tensors = encoder_state(state)
+    encoder = build_encoder(settings, domains=2 if recipe.source else 1)
+    encoder.load_state_dict(tensors)
+    return encoder
+
+
+def encoder_state(state: dict[str, Any]) -> dict[str, Any]:
+    """The encoder's tensors of best.pt or last.pt."""
+    if "encoder" in state:
+        tensors: dict[str, Any] = state["encoder"]
+        return tensors
+    prefix = "encoder."
+    model = state["model"]
+    return {k.removeprefix(prefix): v for k, v in model.items() if k.startswith(prefix)}
