@@ -16,7 +16,7 @@ from common.data.images import ImageSource
 from common.data.sampler import iterations_of
 from common.errors import UserError
 from common.evaluator.extract import extract
-from common.evaluator.retrieval import evaluate
+from common.evaluator.testing import evaluate_dataset
 from common.method import Method
 from common.recipe import Recipe
 from common.run import Event, Observer, RunDir
@@ -264,16 +264,8 @@ def test(method: Method, job: Job, epoch: int) -> Scores | None:
     results = []
     for name, encoder in method.evaluated().items():
         features = extract(encoder, job.test, job.team, progress=_ticks(job, "test features"))
-        queries = len(job.dataset.query)
-        found = evaluate(
-            features[:queries], job.dataset.query, features[queries:], job.dataset.gallery
-        )
-        scores: Scores = {
-            "map": found.map,
-            **{f"rank{k}": found.rank(k) for k in (1, 5, 10)},
-            "epoch": epoch,
-            "network": name,
-        }
+        found = evaluate_dataset(features, job.dataset)
+        scores: Scores = {**found.scores(), "epoch": epoch, "network": name}
         _tell(job, {"event": "test", **scores})
         results.append(scores)
     return max(results, key=lambda scores: float(scores["map"]))

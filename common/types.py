@@ -33,8 +33,8 @@ class Samples:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def take(self, index: np.ndarray) -> "Samples":
-        """The samples at `index`: positions or a mask."""
+    def take(self, index: np.ndarray | slice) -> "Samples":
+        """The samples at `index`: positions, a mask or a slice."""
         return Samples(self.paths[index], self.pids[index], self.cams[index])
 
     def join(self, other: "Samples") -> "Samples":
@@ -198,6 +198,10 @@ class Retrieval:
     def rank(self, k: int) -> float:
         """CMC@k; the last known value where the gallery has fewer than k images."""
         return float(self.cmc[min(k, len(self.cmc)) - 1])
+
+    def scores(self) -> dict[str, float]:
+        """The four numbers that papers print."""
+        return {"map": self.map, **{f"rank{k}": self.rank(k) for k in (1, 5, 10)}}
 
 
 Extract = Callable[[Domain], Tensor]

@@ -11,6 +11,7 @@ from common.batches import DomainImages
 from common.data.check import check_dataset, require_sound, without
 from common.data.images import ImageSource, open_images
 from common.errors import UserError
+from common.evaluator.testing import tested_samples
 from common.method import Method
 from common.recipe import Recipe
 from common.run import Observer, RunDir
@@ -156,7 +157,7 @@ def test_images(
     """Query images followed by gallery images."""
     if not dataset.has_test:
         return None
-    return _images(dataset.query.join(dataset.gallery), recipe, options, team, observer)
+    return _images(tested_samples(dataset), recipe, options, team, observer)
 
 
 def _images(

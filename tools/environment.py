@@ -102,10 +102,10 @@ def counts(samples: Samples) -> dict[str, int]:
     return {"images": len(samples), "ids": samples.num_ids, "cameras": samples.num_cams}
 
 
-def changes(recipe: Recipe, base: Recipe) -> list[str]:
-    """Settings that differ from the paper's recipe, as NAME=VALUE."""
+def changes(recipe: Recipe, base: Recipe) -> dict[str, str]:
+    """Settings that differ from the paper's recipe."""
     was, now = flatten(base), flatten(recipe)
-    return [f"{name}={value}" for name, value in now.items() if was.get(name) != value]
+    return {name: str(value) for name, value in now.items() if was.get(name) != value}
 
 
 def deviations(recipe: Recipe, base: Recipe, team: Team) -> list[str]:
@@ -126,5 +126,6 @@ def deviations(recipe: Recipe, base: Recipe, team: Team) -> list[str]:
     if recipe.precision == "fast":
         found.append("precision fast: rounding differs from float32.")
     if changed := changes(recipe, base):
-        found.append(f"settings differ from the recipe: {', '.join(changed)}.")
+        said = ", ".join(f"{name}={value}" for name, value in changed.items())
+        found.append(f"settings differ from the recipe: {said}.")
     return found

@@ -8,7 +8,7 @@ import torch
 
 from common.data.descriptors import best_handmade
 from common.data.synthetic import SYNTHETIC_SETS
-from common.evaluator.retrieval import evaluate
+from common.evaluator.testing import evaluate_dataset, tested_samples
 from common.recipe import Recipe
 from common.run import Observer
 from common.types import Dataset
@@ -24,7 +24,7 @@ def references(dataset: Dataset, recipe: Recipe, observer: Observer) -> list[dic
     if dataset.name not in SYNTHETIC_SETS:
         return []
     observer({"event": "stage", "text": "scoring chance and a hand-made descriptor"})
-    samples = dataset.query.join(dataset.gallery)
+    samples = tested_samples(dataset)
     chance = torch.randn(len(samples), 64, generator=torch.Generator().manual_seed(0))
     rows = [
         _scored("chance", torch.nn.functional.normalize(chance, dim=1), dataset),
@@ -34,8 +34,7 @@ def references(dataset: Dataset, recipe: Recipe, observer: Observer) -> list[dic
 
 
 def _scored(name: str, features: torch.Tensor, dataset: Dataset) -> dict[str, Any]:
-    queries = len(dataset.query)
-    found = evaluate(features[:queries], dataset.query, features[queries:], dataset.gallery)
+    found = evaluate_dataset(features, dataset)
     return {"name": name, "map": found.map, "rank1": found.rank(1)}
 
 

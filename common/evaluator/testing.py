@@ -1,0 +1,34 @@
+"""The test of a data set by the protocol it asks for."""
+
+import torch
+from torch import Tensor
+
+from common.evaluator.rerank import rerank
+from common.evaluator.retrieval import distances, evaluate, evaluate_distances
+from common.evaluator.vehicleid import evaluate_splits
+from common.types import Dataset, Retrieval, Samples
+
+
+def tested_samples(dataset: Dataset) -> Samples:
+    """All images that a test needs features of: query images followed by gallery images."""
+    return dataset.query.join(dataset.gallery)
+
+
+def evaluate_dataset(features: Tensor, dataset: Dataset, *, reranked: bool = False) -> Retrieval:
+    """mAP and CMC of a data set.
+
+    Args:
+        features: (Q + G, D) of `tested_samples`.
+        dataset: its protocol decides how it is scored.
+        reranked: k-reciprocal re-ranking first; needs all pairs of Q + G images in memory, and
+            is never used for published tables.
+    """
+    if dataset.protocol == "vehicleid":
+        return evaluate_splits(features, dataset.gallery)
+    query, gallery = torch.tensor_split(features, [len(dataset.query)])
+    if reranked:
+        between = distances(query, gallery)
+        within = distances(query, query), distances(gallery, gallery)
+        matrix = rerank(between, *within)
+        return evaluate_distances(torch.as_tensor(matrix), dataset.query, dataset.gallery)
+    return evaluate(query, dataset.query, gallery, dataset.gallery)

@@ -1,0 +1,57 @@
+"""Evaluation of trained weights on one or several data sets."""
+
+from pathlib import Path
+from typing import Any
+
+from common.errors import UserError
+from common.evaluator.extract import extract
+from common.evaluator.testing import evaluate_dataset
+from common.recipe import override, parse_changes
+from common.run import Observer
+from common.team import join_team, leave_team
+from tools.assemble import find_dataset, test_images, ticks
+from tools.lookup import paper_recipe, stored_recipe
+from tools.options import RunOptions
+from tools.weights import run_of, trained_encoder
+
+
+def test(
+    method: str,
+    datasets: list[str],
+    weights: Path,
+    *,
+    rerank: bool = False,
+    variant: str = "",
+    source: str = "",
+    changes: list[str] | None = None,
+    options: RunOptions,
+    observer: Observer,
+) -> list[dict[str, Any]]:
+    """Scores of trained weights, one entry per data set.
+
+    The architecture comes from the run's recipe; for a published checkpoint from the paper's
+    recipe for the first data set, with `changes` (e.g. encoder.pooling=gem).
+
+    Raises:
+        UserError: weights of another method or architecture, missing data, no test part.
+    """
+    run = run_of(weights)
+    recipe = stored_recipe(run) if run else paper_recipe(method, datasets[0], source, variant)
+    if recipe.method != method:
+        raise UserError(f"{weights} was trained by {recipe.method}, not by {method}.")
+    recipe = override(recipe, parse_changes(changes or []))
+    team = join_team(options.device)
+    encoder = trained_encoder(weights, recipe).to(team.device)
+    results = []
+    for name in datasets:
+        dataset = find_dataset(name, options, team, observer).dataset
+        images = test_images(dataset, recipe, options, team, observer)
+        if images is None:
+            raise UserError(f"{name} has no test part to evaluate on.")
+        features = extract(encoder, images, team, progress=ticks(observer, "features"))
+        scores = evaluate_dataset(features, dataset, reranked=rerank).scores()
+        results.append(
+            {"method": method, "dataset": name, "weights": str(weights), "rerank": rerank, **scores}
+        )
+    leave_team(team)
+    return results

@@ -1,0 +1,64 @@
+"""The page of a run: its features once more, and everything the page shows."""
+
+import json
+from pathlib import Path
+
+from common.evaluator.extract import extract
+from common.run import Observer, RunDir
+from common.team import Team, join_team
+from tools.assemble import domain_images, shown_identities, test_images
+from tools.lookup import stored_recipe
+from tools.options import RunOptions
+from tools.origin import load_again
+from tools.report import ReportInputs, write_report
+from tools.weights import trained_encoder
+
+
+def report(run: Path, *, options: RunOptions, observer: Observer) -> Path:
+    """Write `report/index.html` of a run, finished or not; returns its path.
+
+    The networks of the best test (or of the last epoch) see all images once more.
+
+    Raises:
+        UserError: no run there, no completed epoch, or the images are gone.
+    """
+    folder = RunDir.open(run)
+    recipe = stored_recipe(folder)
+    state = folder.load("last.pt")
+    record = folder.read_json("environment.json")
+    dataset = load_again(record["dataset"])
+    device = join_team(options.device).device
+    team = Team(device=device)  # one process writes the page
+    encoder = trained_encoder(run, recipe).to(device)
+    train = domain_images(dataset.train, recipe, options, team, observer).images
+    test = test_images(dataset, recipe, options, team, observer)
+    tested = extract(encoder, test, team).cpu().numpy() if test else None
+    queries = len(dataset.query)
+    inputs = ReportInputs(
+        recipe=recipe,
+        events=folder.events(),
+        result=_result(folder, state),
+        environment=record,
+        train=dataset.train,
+        train_features=extract(encoder, train, team).cpu().numpy(),
+        labels=state["labels"].numpy(),
+        truth=shown_identities(dataset),
+        query=dataset.query if tested is not None and queries else None,
+        query_features=tested[:queries] if tested is not None and queries else None,
+        gallery=dataset.gallery if tested is not None and queries else None,
+        gallery_features=tested[queries:] if tested is not None and queries else None,
+    )
+    page = folder.path / "report"
+    page.mkdir(exist_ok=True)
+    return write_report(page, inputs)
+
+
+def _result(folder: RunDir, state: dict[str, object]) -> dict[str, object]:
+    """The stored result, or what the checkpoint of an unfinished run knows."""
+    path = folder.path / "result.json"
+    if path.is_file():
+        found: dict[str, object] = json.loads(path.read_text("utf-8"))
+        return found
+    progress = state["progress"]
+    assert isinstance(progress, dict)
+    return {"run": str(folder.path), **progress}
