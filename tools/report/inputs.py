@@ -18,11 +18,12 @@ class ReportInputs:
     Args:
         recipe: the settings of the run; its `paper` holds the published numbers in percent.
         events: lines of the log: "epoch", "test" (epoch -1 is the untrained network), "warning".
-        result: content of `result.json`. `start`, `last` and `best` are fractions. Optional:
-            `paper` and `references` (a list of {"name", "map", "rank1"}) in percent, and
+        result: content of `result.json`: `start`, `last`, `best` as fractions. Optional:
+            `references`, a list of {"name", "map", "rank1"} as fractions, and
             `reference_curve`, the authors' log as {"map", "rank1", "clusters", "outliers":
             [[epoch, value], ...]} with epochs from 0 and map and rank1 as fractions.
-        environment: versions, devices, data set, and `changes`: {setting: value} by the user.
+        environment: versions, devices, data set; `changes` by the user as "NAME=VALUE", and
+            `deviations` from the recipe as sentences.
         train: training images; `train_features` (N, D) and `labels` (N,) belong to them.
         labels: pseudo-labels of the last epoch, -1 for an outlier.
         truth: (N,) identities of the training images, -1 where unknown; only shown.

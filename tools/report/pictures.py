@@ -1,7 +1,7 @@
 """Thumbnails with captions, and frames that tell right from wrong without colour as well."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Literal
 
@@ -24,15 +24,13 @@ class Album:
     """The images of one split as captioned thumbnails.
 
     Args:
-        samples: the split.
+        samples: the split; identities are shown where they are known.
         box: (width, height) of a thumbnail in pixels.
-        with_ids: whether identities are known and shown.
     """
 
-    def __init__(self, samples: Samples, box: tuple[int, int], with_ids: bool) -> None:
+    def __init__(self, samples: Samples, box: tuple[int, int]) -> None:
         self.samples = samples
         self.box = box
-        self.with_ids = with_ids and bool((samples.pids >= 0).any())
         self.with_cams = samples.num_cams > 1
 
     def picture(self, index: int, mark: Mark = "") -> Html:
@@ -47,18 +45,22 @@ class Album:
         else:
             source = "data:image/jpeg;base64," + base64.b64encode(content).decode("ascii")
             shown = image(source, alt, *self.box)
-        badge = element("span", SYMBOLS.get(mark, ""), css="badge", attributes={"aria-hidden": "true"})
+        badge = element(
+            "span", SYMBOLS.get(mark, ""), css="badge", attributes={"aria-hidden": "true"}
+        )
         below = element("figcaption", caption)
-        return element("figure", shown, badge, below, css=f"tile {mark}", attributes={"title": name})
+        return element(
+            "figure", shown, badge, below, css=f"tile {mark}", attributes={"title": name}
+        )
 
-    def strip(self, indices: Sequence[int], marks: Sequence[Mark]) -> Html:
+    def strip(self, indices: Iterable[int], marks: Iterable[Mark]) -> Html:
         """Pictures side by side, wrapped where the page is narrow."""
         tiles = (self.picture(i, mark) for i, mark in zip(indices, marks, strict=True))
         return element("div", *tiles, css="strip")
 
     def caption(self, index: int) -> str:
         parts = []
-        if self.with_ids:
+        if self.samples.pids[index] >= 0:
             parts.append(f"id {self.samples.pids[index]}")
         if self.with_cams:
             parts.append(f"cam {self.samples.cams[index]}")

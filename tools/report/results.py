@@ -53,7 +53,7 @@ def results(inputs: ReportInputs) -> Html:
         rows.append(["published", *map(_plain, published.values()), ""])
         rows.append(_difference(result.get(paper.compares), paper))
     for other in result.get("references") or []:
-        rows.append([str(other["name"]), *(_plain(other.get(key)) for key in SCORES), ""])
+        rows.append([str(other["name"]), *(_percent(other.get(key)) for key in SCORES), ""])
     head = ["", *TITLES.values(), "after epoch"]
     caption = f"Results on {inputs.recipe.dataset}, in percent"
     return join([table(caption, head, rows, css="numbers"), _notes(inputs.recipe.paper)])

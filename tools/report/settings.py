@@ -1,0 +1,106 @@
+"""What decides the result: settings, environment, warnings."""
+
+import dataclasses
+from typing import Any
+
+from common.recipe import Recipe, flatten
+from tools.report.inputs import ReportInputs
+from tools.report.markup import Html, element, join, table
+
+LEFT_OUT = ("paper",)  # stands with the results
+
+
+def settings(inputs: ReportInputs) -> Html:
+    """The recipe, one small table per group; what the user changed is marked."""
+    changed = {text.partition("=")[0] for text in inputs.environment.get("changes") or []}
+    groups = grouped(inputs.recipe)
+    tables = [
+        table(
+            title,
+            [],
+            [[name.removeprefix(prefix), _value(value, name in changed)] for name, value in rows],
+            css="settings",
+        )
+        for title, prefix, rows in groups
+    ]
+    note = "Names are those of --set."
+    if changed:
+        note += " Marked values were changed from the recipe."
+    return join([element("p", note, css="note"), element("div", *tables, css="columns")])
+
+
+def grouped(recipe: Recipe) -> list[tuple[str, str, list[tuple[str, Any]]]]:
+    """Title, prefix of the names, and (full name, value) of each group of settings."""
+    flat = flatten(recipe)
+    groups: list[tuple[str, str, list[tuple[str, Any]]]] = []
+    single = []
+    for field in dataclasses.fields(recipe):
+        value = getattr(recipe, field.name)
+        if field.name in LEFT_OUT:
+            continue
+        if dataclasses.is_dataclass(value):
+            prefix = f"{field.name}."
+            rows = [(name, found) for name, found in flat.items() if name.startswith(prefix)]
+            kind = type(value).__name__
+            title = field.name if kind.lower() == field.name else f"{field.name}: {kind}"
+            if rows:
+                groups.append((title, prefix, rows))
+        else:
+            single.append((field.name, value))
+    return [("run", "", single), *groups]
+
+
+def environment(inputs: ReportInputs) -> Html:
+    """Versions, devices, data: whatever the run recorded."""
+    hidden = ("changes", "deviations")
+    kept = {key: value for key, value in inputs.environment.items() if key not in hidden}
+    single = [(key, value) for key, value in kept.items() if not isinstance(value, dict)]
+    tables = (
+        [table("run", [], [[k, _text(v)] for k, v in single], css="settings")] if single else []
+    )
+    for key, value in kept.items():
+        if isinstance(value, dict) and value:
+            rows = [[name, _text(found)] for name, found in _flat(value)]
+            tables.append(table(key, [], rows, css="settings"))
+    return element("div", *tables, css="columns") if tables else Html("")
+
+
+def remarks(inputs: ReportInputs) -> Html:
+    """Deviations from the recipe, an early stop, and warnings."""
+    texts = [str(text) for text in inputs.environment.get("deviations") or []]
+    done = inputs.epochs[-1]["epoch"] + 1 if inputs.epochs else 0
+    if done < inputs.recipe.epochs:
+        texts.append(f"stopped after {done} of {inputs.recipe.epochs} epochs.")
+    texts += dict.fromkeys(inputs.warnings)
+    return (
+        element("ul", *(element("li", text) for text in texts), css="remarks")
+        if texts
+        else Html("")
+    )
+
+
+def _value(value: Any, changed: bool) -> Html:
+    text = element("span", _text(value))
+    return join([element("mark", _text(value)), Html(" changed")]) if changed else text
+
+
+def _text(value: Any) -> str:
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_text, value)) or "–"
+    return str(value)
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            rows += _flat(value, f"{prefix}{key} ")
+        else:
+            rows.append((f"{prefix}{key}", value))
+    return rows
