@@ -96,7 +96,8 @@ def evaluate_distances(
     """The scores of `evaluate` for given distances (Q, G), e.g. re-ranked ones."""
     _require_match(query, gallery)
     parts = _slices(query, gallery, matrix.device, block)
-    return _evaluate((matrix[part].clone() for part in parts), query, gallery, ranks)
+    copies = (matrix[part].clone(memory_format=torch.contiguous_format) for part in parts)
+    return _evaluate(copies, query, gallery, ranks)
 
 
 @torch.no_grad()
