@@ -1,0 +1,171 @@
+"""Batch norm per chunk of the batch and per domain, as data parallelism over several GPUs did it.
+
+The published runs spread a batch over G GPUs: every batch norm saw B / G consecutive images at
+a time, and only the first GPU's update of the running statistics survived. Here one process
+does the same. Rows are interleaved once, at the entrance of the network, so that row r belongs
+to group r mod G; then the G groups of a layer with C channels are a *view* of the same memory
+with B / G rows and G * C channels, and one call normalizes all of them without a copy.
+"""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from common.types import Domain
+
+
+@dataclass
+class Grouping:
+    """How the rows of a training batch are grouped; one object, shared by an encoder's layers.
+
+    Args:
+        chunks: G, consecutive parts of the batch that are normalized apart.
+        domains: whose batch norm the rows pass, in turn: row r is of domain r mod len(domains).
+    """
+
+    chunks: int = 1
+    domains: tuple[Domain, ...] = ("target",)
+
+
+def interleave(batches: Sequence[Tensor], chunks: int) -> Tensor:
+    """Join D batches (one per domain) of B = G * n rows so that row r is of group r mod (G * D).
+
+    A single batch that G does not divide stays as it is: the layers then split it, slower,
+    into chunks of ceil(B / G) rows.
+
+    Returns:
+        (n * G * D, ...): first row of chunk 0 of each domain, first row of chunk 1, ...
+    """
+    if len(batches) == 1 and (chunks == 1 or len(batches[0]) % chunks):
+        return batches[0]
+    parts = torch.stack([batch.unflatten(0, (chunks, -1)) for batch in batches], dim=2)
+    return parts.transpose(0, 1).flatten(0, 2)
+
+
+def deinterleave(rows: Tensor, chunks: int, domains: int = 1) -> tuple[Tensor, ...]:
+    """Inverse of `interleave`: the D batches in their original order."""
+    if domains == 1 and (chunks == 1 or len(rows) % chunks):
+        return (rows,)
+    parts = rows.unflatten(0, (-1, chunks, domains)).transpose(0, 1)
+    return parts.flatten(0, 1).unbind(1)
+
+
+class BatchNorm(nn.Module):
+    """Batch norm of (B, C) or (B, C, H, W) whose groups are normalized apart in training.
+
+        y = (x - mean_g) / sqrt(var_g + eps) * weight + bias          g the row's group
+        running <- (1 - momentum) * running + momentum * (statistics of group 0)
+
+    The variance is biased in the first line, unbiased in the running statistics. Groups are
+    those of `interleave`. Evaluation uses the running statistics. With one chunk this is
+    torch's layer, without its counter of batches, which a fixed momentum never reads.
+
+    Args:
+        num_features: C.
+        eps, momentum: torch's defaults, used by every network here.
+        grouping: shared with the other layers of the network.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        grouping: Grouping | None = None,
+    ) -> None:
+        super().__init__()
+        self.eps = eps
+        self.momentum = momentum
+        self.grouping = grouping or Grouping()
+        self.weight = nn.Parameter(torch.ones(num_features))
+        self.bias = nn.Parameter(torch.zeros(num_features))
+        self.register_buffer("running_mean", torch.zeros(num_features))
+        self.register_buffer("running_var", torch.ones(num_features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return normalize_groups(x, [self], self.grouping.chunks)
+
+
+class DomainBatchNorm(nn.Module):
+    """A pair of batch norms, for source and target rows; both start as copies of `original`.
+
+    All parameters of the pair learn, also a bias that was frozen in the original: so did the
+    released code of the two-domain methods, whose numbers come from it.
+    """
+
+    def __init__(self, original: BatchNorm) -> None:
+        super().__init__()
+        self.grouping = original.grouping
+        self.source = deepcopy(original).requires_grad_()
+        self.target = deepcopy(original).requires_grad_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        norms = [
+            self.source if domain == "source" else self.target for domain in self.grouping.domains
+        ]
+        return normalize_groups(x, norms, self.grouping.chunks)
+
+
+def split_domains(network: nn.Module) -> None:
+    """Replace every `BatchNorm` inside the network by a `DomainBatchNorm`, in place."""
+    for name, child in network.named_children():
+        if isinstance(child, BatchNorm):
+            setattr(network, name, DomainBatchNorm(child))
+        elif not isinstance(child, DomainBatchNorm):
+            split_domains(child)
+
+
+def normalize_groups(x: Tensor, norms: Sequence[BatchNorm], chunks: int) -> Tensor:
+    """Normalize interleaved rows: G chunks, and in each the D domains' norms in turn.
+
+    Args:
+        x: (B, C, ...) with B a multiple of G * D; for D = 1 any B.
+        norms: D layers of equal size; in training their running statistics follow chunk 0.
+        chunks: G; of no effect in evaluation, where no statistics are taken.
+    """
+    first = norms[0]
+    chunks = chunks if first.training else 1
+    groups = chunks * len(norms)
+    if groups == 1:
+        return _batch_norm(x, first, first.running_mean, first.running_var)
+    if len(x) % groups:
+        return _uneven_chunks(x, norms, chunks)
+    weight = torch.cat([norm.weight for norm in norms]).repeat(chunks)
+    bias = torch.cat([norm.bias for norm in norms]).repeat(chunks)
+    grouped = x.reshape(len(x) // groups, groups * x.shape[1], *x.shape[2:])
+    if not first.training:
+        mean = torch.cat([norm.running_mean for norm in norms])
+        var = torch.cat([norm.running_var for norm in norms])
+        return F.batch_norm(grouped, mean, var, weight, bias, eps=first.eps).reshape(x.shape)
+    # Momentum 1 leaves the plain statistics of every group in these two.
+    mean = first.running_mean.new_zeros(len(weight))
+    var = first.running_var.new_zeros(len(weight))
+    y = F.batch_norm(grouped, mean, var, weight, bias, True, 1.0, first.eps)
+    for d, norm in enumerate(norms):
+        own = slice(d * x.shape[1], (d + 1) * x.shape[1])
+        norm.running_mean.lerp_(mean[own], norm.momentum)
+        norm.running_var.lerp_(var[own], norm.momentum)
+    return y.reshape(x.shape)
+
+
+def _uneven_chunks(x: Tensor, norms: Sequence[BatchNorm], chunks: int) -> Tensor:
+    """Consecutive chunks of ceil(B / G) rows, the last one smaller, one after the other."""
+    if len(norms) > 1:
+        raise ValueError(f"{len(x)} rows of {len(norms)} domains do not fill {chunks} equal chunks")
+    norm = norms[0]
+    head, *rest = x.chunk(chunks)
+    parts = [_batch_norm(head, norm, norm.running_mean, norm.running_var)]
+    return torch.cat(parts + [_batch_norm(part, norm, None, None) for part in rest])
+
+
+def _batch_norm(x: Tensor, norm: BatchNorm, mean: Tensor | None, var: Tensor | None) -> Tensor:
+    return F.batch_norm(
+        x, mean, var, norm.weight, norm.bias, norm.training, norm.momentum, norm.eps
+    )
