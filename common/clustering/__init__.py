@@ -1,0 +1,67 @@
+"""Pseudo-labels: cluster the features of all training images."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+
+from common.clustering.cameras import centered_by_camera
+from common.clustering.dbscan import dbscan
+from common.clustering.infomap import infomap_labels
+from common.clustering.jaccard import jaccard_pairs
+from common.clustering.warmup import warm_up
+from common.errors import UserError
+from common.recipe import Clustering, Dbscan, InfoMap
+from common.types import PseudoLabels
+
+__all__ = ["cluster", "cluster_at", "warm_up"]
+
+
+def cluster(
+    features: Tensor, settings: Clustering, epoch: int, cams: np.ndarray | None = None
+) -> PseudoLabels:
+    """Pseudo-labels of an epoch.
+
+    The same on every device and for every number of threads, and without numba.
+
+    Args:
+        features: (N, D) float32 unit rows in image order.
+        settings: DBSCAN on the k-reciprocal Jaccard distance, or InfoMap.
+        epoch: at which the schedule of eps is read, from 0.
+        cams: (N,) cameras; read if the settings centre cameras.
+
+    Raises:
+        UserError: a setting is out of range, or the package of InfoMap is missing.
+    """
+    if isinstance(settings, InfoMap):
+        found = infomap_labels(features, settings)
+        return PseudoLabels(found.labels, {"codelength": found.codelength})
+    eps = settings.eps(epoch)
+    if settings.center_cameras:
+        features = centered_by_camera(features, cams)
+    return PseudoLabels(cluster_at(features, settings, [eps])[0], {"eps": eps})
+
+
+def cluster_at(features: Tensor, settings: Dbscan, eps: Sequence[float]) -> list[np.ndarray]:
+    """DBSCAN labels (N,) at each of several radii, from one pass over the distances.
+
+    The pairs are found once, at the largest radius. `settings.eps` is not read.
+    """
+    _check(settings, eps)
+    pairs = jaccard_pairs(features, settings.k1, settings.k2, max(eps))
+    return [dbscan(pairs, radius, settings.min_samples) for radius in eps]
+
+
+def _check(settings: Dbscan, eps: Sequence[float]) -> None:
+    for radius in eps:
+        if not 0 < radius < 1:
+            raise UserError(f"clustering.eps is {radius:g}; choose it between 0 and 1, e.g. 0.6.")
+    for name, least in (("min_samples", 1), ("k1", 2), ("k2", 1)):
+        value = getattr(settings, name)
+        if value < least:
+            raise UserError(f"clustering.{name} is {value}; it must be at least {least}.")
+    if settings.k2 > settings.k1:
+        raise UserError(
+            f"clustering.k2 is {settings.k2}, more than k1 = {settings.k1}. "
+            "The query expansion averages over the first k2 of the k1 neighbours."
+        )

@@ -1,0 +1,31 @@
+"""Removal of what the images of one camera have in common."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+LEAST_NORM = 1e-4  # of a difference that still has a direction
+
+
+def centered_by_camera(features: Tensor, cams: np.ndarray | None) -> Tensor:
+    """Features (N, D) minus the mean feature of their camera, of unit length again.
+
+    Backgrounds and colours of a camera pull its images together. No paper here uses it. An image
+    that equals its camera's mean, as the only image of a camera does, keeps its feature.
+
+    Raises:
+        ValueError: there are no cameras (N,).
+    """
+    if cams is None or len(cams) != len(features):
+        raise ValueError("center_cameras needs the camera of every image.")
+    _, inverse, counts = np.unique(cams, return_inverse=True, return_counts=True)
+    camera = torch.as_tensor(inverse, device=features.device)
+    images = torch.as_tensor(counts, device=features.device)
+    # In float64, so that the order in which a GPU adds does not show after rounding.
+    sums = features.new_zeros(len(counts), features.shape[1], dtype=torch.float64)
+    sums.index_add_(0, camera, features.double())
+    means = (sums / images[:, None]).float()
+    rest = features - means[camera]
+    alike = torch.linalg.vector_norm(rest, dim=1) < LEAST_NORM
+    return torch.where(alike[:, None], features, F.normalize(rest, dim=1))

@@ -1,0 +1,128 @@
+"""InfoMap on the directed cosine neighbour graph, as in Cluster Contrast (arXiv:2103.11568)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch.nn.functional as F
+from torch import Tensor
+
+from common.clustering.neighbors import nearest_neighbors
+from common.errors import UserError
+from common.recipe import InfoMap
+
+try:
+    from infomap import Infomap
+except ImportError:
+    Infomap = None
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Neighbours and the directed graph on them.
+
+    Args:
+        knn_index: (N, k1) int32 neighbours, the image itself first.
+        knn_dist: (N, k1) float32, 1 - cosine similarity, ascending.
+        edges: (E, 2) int64 from, to.
+        weights: (E,) float64 similarities.
+        singles: images without any edge.
+    """
+
+    knn_index: np.ndarray
+    knn_dist: np.ndarray
+    edges: np.ndarray
+    weights: np.ndarray
+    singles: np.ndarray
+
+
+@dataclass(frozen=True)
+class Modules:
+    """Result of Infomap.
+
+    Args:
+        graph: what was partitioned.
+        module: (N,) int64 module from 1, 0 for an image without edges.
+        codelength: value of the map equation, in bits.
+        labels: (N,) int64 pseudo-labels.
+    """
+
+    graph: Graph
+    module: np.ndarray
+    codelength: float
+    labels: np.ndarray
+
+
+def infomap_labels(features: Tensor, settings: InfoMap) -> Modules:
+    """Modules of the neighbour graph that minimize the map equation (Rosvall & Bergstrom, 2008).
+
+    Flow is directed, with unrecorded teleportation to links. A module of at most k2 images is
+    no cluster; its images and those without edges become outliers.
+
+    Args:
+        features: (N, D) float32; normalized here.
+
+    Raises:
+        UserError: a setting is out of range, or the package `infomap` is missing.
+    """
+    _check(settings)
+    graph = neighbor_graph(features, settings)
+    module, codelength = _partition(graph, settings)
+    return Modules(graph, module, codelength, kept_modules(module, settings.k2))
+
+
+def neighbor_graph(features: Tensor, settings: InfoMap) -> Graph:
+    """Edges i -> j to each of the k1 nearest other than i with distance 1 - cos <= 1 - similarity.
+
+    Directed: j -> i exists on its own account. An image is single if no edge leaves or enters
+    it (the released code looks at leaving edges only, and stops where rounding makes the two
+    disagree).
+    """
+    neighbors = nearest_neighbors(F.normalize(features.float(), dim=1), settings.k1)
+    knn_index = neighbors.rank.cpu().numpy()
+    knn_dist = 1 - neighbors.similarity.cpu().numpy()
+    others = np.ones(knn_index.shape, np.bool_)
+    others[:, 0] = False
+    source, place = np.nonzero(others & (knn_dist <= 1 - settings.similarity))
+    edges = np.stack([source, knn_index[source, place]], axis=1)
+    weights = 1 - knn_dist[source, place].astype(np.float64)
+    singles = np.setdiff1d(np.arange(len(knn_index)), edges)
+    return Graph(knn_index, knn_dist, edges, weights, singles)
+
+
+def _partition(graph: Graph, settings: InfoMap) -> tuple[np.ndarray, float]:
+    """Module of each image, and the codelength."""
+    module = np.zeros(len(graph.knn_index), np.int64)
+    if not len(graph.edges):
+        return module, 0.0
+    network = Infomap(
+        two_level=True,
+        directed=True,
+        silent=True,
+        seed=settings.seed,
+        num_trials=settings.trials,
+    )
+    network.add_links(np.column_stack([graph.edges, graph.weights]))
+    result = network.run()
+    found = result.modules()
+    module[list(found)] = list(found.values())
+    return module, float(result.codelength)
+
+
+def kept_modules(module: np.ndarray, k2: int) -> np.ndarray:
+    """(N,) labels: modules of more than k2 images, renumbered from 0 in module order; else -1."""
+    sizes = np.bincount(module)
+    kept = sizes > k2
+    kept[0] = False
+    number = np.where(kept, np.cumsum(kept) - 1, -1)
+    return number[module]
+
+
+def _check(settings: InfoMap) -> None:
+    if Infomap is None:
+        raise UserError('InfoMap needs the package infomap: pip install "unreid[infomap]".')
+    if settings.k1 < 2 or settings.trials < 1 or not -1 <= settings.similarity <= 1:
+        raise UserError(
+            f"clustering.k1 is {settings.k1}, trials {settings.trials}, similarity "
+            f"{settings.similarity:g}; k1 must be at least 2, trials at least 1 and the similarity "
+            "between -1 and 1."
+        )

@@ -1,0 +1,186 @@
+"""Compiled kernels of the Jaccard distance: sets, weights, query expansion, sums of minima.
+
+All work on a range of rows and return what belongs to it, so that ranges can run in threads
+and be joined in order. Sparse rows are (counts, columns, values).
+"""
+
+import numpy as np
+from numba import njit
+
+from common.clustering.search_kernels import similarity
+
+
+@njit(cache=True, nogil=True)
+def _grown(array, used, wanted):
+    """The array with room for `wanted` more entries after the used ones."""
+    if used + wanted <= len(array):
+        return array
+    longer = np.empty(max(2 * len(array), used + wanted), array.dtype)
+    longer[:used] = array[:used]
+    return longer
+
+
+@njit(cache=True, nogil=True)
+def mutual_positions(rank, mutual, start, stop):
+    """mutual[i, a]: where i stands in the list of its a-th neighbour; k if nowhere."""
+    k = rank.shape[1]
+    for i in range(start, stop):
+        for a in range(k):
+            other = rank[i, a]
+            place = k
+            for b in range(k):
+                if rank[other, b] == i:
+                    place = b
+                    break
+            mutual[i, a] = place
+
+
+@njit(cache=True, nogil=True)
+def weights(features, rank, ranked, mutual, half, start, stop):
+    """Rows of V: softmax of minus the squared distance over the expanded reciprocal set."""
+    k = rank.shape[1]
+    counts = np.empty(stop - start, np.int32)
+    columns = np.empty(64 * (stop - start), np.int32)
+    values = np.empty(64 * (stop - start), np.float32)
+    mark = np.full(len(rank), -1, np.int32)  # 2 i + 1: in R(i); 2 i: only in E(i)
+    owner = np.full(len(rank), -1, np.int32)  # i: among the neighbours of i ...
+    place = np.empty(len(rank), np.int32)  # ... at this place
+    used = 0
+    for i in range(start, stop):
+        columns = _grown(columns, used, k + k * half)
+        values = _grown(values, used, k + k * half)
+        end = used
+        for a in range(k):
+            j = rank[i, a]
+            owner[j] = i
+            place[j] = a
+            if mutual[i, a] < k:
+                mark[j] = 2 * i + 1
+                columns[end] = j
+                end += 1
+        for n in range(used, used + (end - used)):
+            c = columns[n]
+            size, shared = 0, 0
+            for b in range(half):
+                if mutual[c, b] < half:
+                    size += 1
+                    shared += mark[rank[c, b]] == 2 * i + 1
+            if 3 * shared > 2 * size:
+                for b in range(half):
+                    j = rank[c, b]
+                    if mutual[c, b] < half and mark[j] < 2 * i:
+                        mark[j] = 2 * i
+                        columns[end] = j
+                        end += 1
+        largest = np.float32(-np.inf)
+        for n in range(used, end):
+            j = columns[n]
+            s = ranked[i, place[j]] if owner[j] == i else similarity(features, i, j)
+            values[n] = np.float32(2) * s - np.float32(2)
+            largest = max(largest, values[n])
+        total = 0.0
+        for n in range(used, end):
+            values[n] = np.exp(values[n] - largest)
+            total += values[n]
+        for n in range(used, end):
+            values[n] /= np.float32(total)
+        counts[i - start] = end - used
+        used = end
+    return counts, columns[:used].copy(), values[:used].copy()
+
+
+@njit(cache=True, nogil=True)
+def averages(rank, k2, starts, columns, values, start, stop):
+    """Rows of V': mean of the rows of V of the first k2 neighbours, summed in rank order."""
+    size = len(rank)
+    counts = np.empty(stop - start, np.int32)
+    out_columns = np.empty(128 * (stop - start), np.int32)
+    out_values = np.empty(128 * (stop - start), np.float32)
+    owner = np.full(size, -1, np.int32)
+    place = np.empty(size, np.int64)
+    used = 0
+    for i in range(start, stop):
+        wanted = 0
+        for r in range(k2):
+            wanted += starts[rank[i, r] + 1] - starts[rank[i, r]]
+        out_columns = _grown(out_columns, used, wanted)
+        out_values = _grown(out_values, used, wanted)
+        end = used
+        for r in range(k2):
+            row = rank[i, r]
+            for n in range(starts[row], starts[row + 1]):
+                c = columns[n]
+                if owner[c] == i:
+                    out_values[place[c]] += values[n]
+                else:
+                    owner[c] = i
+                    place[c] = end
+                    out_columns[end] = c
+                    out_values[end] = values[n]
+                    end += 1
+        for n in range(used, end):
+            out_values[n] /= np.float32(k2)
+        counts[i - start] = end - used
+        used = end
+    return counts, out_columns[:used].copy(), out_values[:used].copy()
+
+
+@njit(cache=True, nogil=True)
+def transpose(starts, columns, values, list_starts, list_rows, list_values):
+    """Fill, for each column, the ascending rows that hold it, with their values."""
+    fill = list_starts[:-1].copy()
+    for i in range(len(starts) - 1):
+        for n in range(starts[i], starts[i + 1]):
+            c = columns[n]
+            list_rows[fill[c]] = i
+            list_values[fill[c]] = values[n]
+            fill[c] += 1
+
+
+@njit(cache=True, nogil=True)
+def sort_columns(list_starts, list_rows, starts, columns, places):
+    """Fill, for each row, its ascending columns and its place in the list of each column."""
+    fill = starts[:-1].copy()
+    for c in range(len(list_starts) - 1):
+        for n in range(list_starts[c], list_starts[c + 1]):
+            i = list_rows[n]
+            columns[fill[i]] = c
+            places[fill[i]] = n - list_starts[c]
+            fill[i] += 1
+
+
+@njit(cache=True, nogil=True)
+def close_pairs(
+    starts, columns, places, list_starts, list_rows, list_values, least, limit, start, stop
+):
+    """Pairs (i, j > i) with distance <= limit: (counts, j, distance), in no order within i.
+
+    t(i, j) grows in ascending column order, in float32. A sum below `least` cannot give a
+    distance within the limit.
+    """
+    counts = np.zeros(stop - start, np.int32)
+    others = np.empty(8 * (stop - start), np.int32)
+    distances = np.empty(8 * (stop - start), np.float32)
+    shared = np.zeros(len(starts) - 1, np.float32)
+    used = 0
+    for i in range(start, stop):
+        for n in range(starts[i], starts[i + 1]):
+            first = list_starts[columns[n]] + places[n]
+            value = list_values[first]
+            for m in range(first + 1, list_starts[columns[n] + 1]):
+                shared[list_rows[m]] += min(value, list_values[m])
+        for n in range(starts[i], starts[i + 1]):
+            for m in range(list_starts[columns[n]] + places[n] + 1, list_starts[columns[n] + 1]):
+                j = list_rows[m]
+                t = shared[j]
+                shared[j] = 0
+                if t >= least:
+                    distance = max(np.float32(1) - t / (np.float32(2) - t), np.float32(0))
+                    if t > 0 and distance <= limit:
+                        others = _grown(others, used, 1)
+                        distances = _grown(distances, used, 1)
+                        others[used] = j
+                        distances[used] = distance
+                        used += 1
+                        counts[i - start] += 1
+    return counts, others[:used].copy(), distances[:used].copy()

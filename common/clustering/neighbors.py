@@ -1,0 +1,104 @@
+"""Exact nearest neighbours of every row among all rows, in blocks, on any device.
+
+A fast, inexact product proposes candidates (`candidates.py`). Their similarities are computed
+anew, and each row is proved: whatever was not proposed is farther than the k-th neighbour by
+more than the product can be wrong. Rows without a proof, e.g. with more than k duplicates, are
+searched in full. So the result depends neither on the form of the product nor on the size of
+the blocks, the number of threads or the device.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from common.clustering import candidates, compiled
+from common.clustering.blocks import in_blocks
+from common.clustering.candidates import Candidates
+from common.clustering.similarity import check_unit_rows, pair_similarities, rows_per_chunk
+
+FULL_SEARCH = 1 << 22  # similarities held at once for rows without a proof
+
+
+@dataclass(frozen=True)
+class Neighbors:
+    """The k nearest rows of every row.
+
+    Args:
+        rank: (N, k) int32; the row itself first, then ascending (squared distance, index).
+        similarity: (N, k) float32 inner products.
+    """
+
+    rank: Tensor
+    similarity: Tensor
+
+
+@torch.no_grad()
+def nearest_neighbors(features: Tensor, k: int) -> Neighbors:
+    """The k nearest rows of each row by Euclidean distance, itself included and always first.
+
+    Args:
+        features: (N, D) float32 unit rows.
+        k: wanted neighbours; min(k, N) are returned.
+
+    Raises:
+        ValueError: the features are not finite unit rows.
+    """
+    check_unit_rows(features)
+    features = features.contiguous()
+    k = min(k, len(features))
+    proposed = candidates.propose(features, k)
+    found = _ranked(features, proposed, k)
+    unproved = torch.nonzero(found.similarity[:, -1] <= proposed.limit).ravel()
+    for rows in unproved.split(max(1, FULL_SEARCH // len(features))):
+        _search_in_full(features, found, rows)
+    return found
+
+
+def _ranked(features: Tensor, proposed: Candidates, k: int) -> Neighbors:
+    """The k nearest of each row's candidates."""
+    size, device = len(features), features.device
+    rank = torch.empty(size, k, dtype=torch.int32, device=device)
+    similarity = torch.empty(size, k, device=device)
+    if compiled.usable(features):
+        given = (features.numpy(), proposed.ids.numpy(), proposed.counts.numpy())
+        arrays = (*given, rank.numpy(), similarity.numpy())
+        in_blocks(lambda a, b: compiled.search.rerank(*arrays, a, b), size)
+        return Neighbors(rank, similarity)
+    width = 1 + proposed.ids.shape[1]
+    for rows in torch.arange(size, device=device).split(rows_per_chunk(features, width)):
+        others = proposed.ids[rows].long().sort(dim=1).values
+        ids = torch.cat([rows[:, None], others], dim=1)
+        pairs = torch.einsum("bd,bnd->bn", features[rows].double(), features[ids].double()).float()
+        order = _self_first(pairs).argsort(dim=1, descending=True, stable=True)[:, :k]
+        rank[rows] = ids.gather(1, order).int()
+        similarity[rows] = pairs.gather(1, order)
+    return Neighbors(rank, similarity)
+
+
+def _self_first(similarities: Tensor) -> Tensor:
+    """The same with the first column, the row itself, above all others."""
+    raised = similarities.clone()
+    raised[:, 0] = torch.inf
+    return raised
+
+
+def _search_in_full(features: Tensor, found: Neighbors, rows: Tensor) -> None:
+    """Search the given rows among all points, in place.
+
+    The neighbours found so far bound the k-th similarity from below, so that only points
+    that may reach it are ranked.
+    """
+    k = found.rank.shape[1]
+    floor = found.similarity[rows, -1] - candidates.float32_error(features)
+    row, point = torch.nonzero(features[rows] @ features.T >= floor[:, None], as_tuple=True)
+    other = point != rows[row]
+    row, point = row[other], point[other]
+    exact = pair_similarities(features, rows[row], point)
+    order = exact.argsort(descending=True, stable=True)  # points ascend among equals
+    order = order[row[order].argsort(stable=True)]
+    row, point, exact = row[order], point[order], exact[order]
+    place = torch.arange(len(row), device=row.device) - torch.searchsorted(row, row)
+    near = place < k - 1
+    found.rank[rows[row[near]], place[near] + 1] = point[near].int()
+    found.similarity[rows[row[near]], place[near] + 1] = exact[near]

@@ -1,0 +1,48 @@
+"""The similarity that decides: inner products that no block size or device can change."""
+
+import torch
+from torch import Tensor
+
+from common.clustering import compiled
+from common.clustering.blocks import in_blocks
+
+UNIT_TOLERANCE = 1e-3  # of norms that should be 1
+CHUNK_BYTES = {"cpu": 4 << 20}  # gathered rows stay in the cache
+DEVICE_CHUNK_BYTES = 1 << 30
+
+
+def check_unit_rows(features: Tensor) -> None:
+    """Raise ValueError unless features are (N, D) finite float32 rows of unit length."""
+    if features.ndim != 2 or not len(features) or features.dtype != torch.float32:
+        shape = tuple(features.shape)
+        raise ValueError(f"expected (N, D) float32 features, got {shape} {features.dtype}.")
+    off = (torch.linalg.vector_norm(features, dim=1) - 1).abs()
+    bad = torch.nonzero(~(off <= UNIT_TOLERANCE)).ravel()  # NaN counts as bad
+    if len(bad):
+        raise ValueError(
+            f"{len(bad)} of {len(features)} features are not finite unit vectors, "
+            f"the first of them in row {int(bad[0])}."
+        )
+
+
+def pair_similarities(features: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """(P,) float32 inner products of rows `first` and `second`.
+
+    Summed in float64 and rounded once. A float32 sum depends on how a library splits it, so
+    exact duplicates could get different values in different blocks of one product.
+    """
+    out = torch.empty(len(first), dtype=torch.float32, device=features.device)
+    if compiled.usable(features):
+        arrays = (features.numpy(), first.numpy(), second.numpy(), out.numpy())
+        in_blocks(lambda a, b: compiled.search.pair_similarities(*arrays, a, b), len(first))
+        return out
+    for chunk in torch.arange(len(first), device=features.device).split(rows_per_chunk(features)):
+        left = features[first[chunk]].double()
+        out[chunk] = (left * features[second[chunk]]).sum(dim=1).float()
+    return out
+
+
+def rows_per_chunk(features: Tensor, per_row: int = 1) -> int:
+    """How many times `per_row` feature rows may be gathered at once."""
+    limit = CHUNK_BYTES.get(features.device.type, DEVICE_CHUNK_BYTES)
+    return max(1, limit // (per_row * features.shape[1] * features.element_size()))
