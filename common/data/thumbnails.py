@@ -31,7 +31,9 @@ def thumbnail(path: str | Path, box: tuple[int, int]) -> bytes | None:
                 return None
             image.draft("RGB", (2 * box[0], 2 * box[1]))  # JPEG only: decode at a lower size
             upright = ImageOps.exif_transpose(image)
-            small = ImageOps.contain(_rgb(upright), box, Image.Resampling.LANCZOS)
+            scale = min(box[0] / upright.width, box[1] / upright.height)
+            size = max(1, round(upright.width * scale)), max(1, round(upright.height * scale))
+            small = _rgb(upright).resize(size, Image.Resampling.LANCZOS)
             buffer = io.BytesIO()
             small.save(buffer, "JPEG", quality=QUALITY, optimize=True)
             return buffer.getvalue()

@@ -43,7 +43,7 @@ def project_to_plane(features: np.ndarray, seed: int) -> np.ndarray:
         seed: of the solver's random numbers.
 
     Returns:
-        (n, 2) float32, centred, the larger coordinate reaching 1. All zeros for equal features.
+        (n, 2) float32, each coordinate from -1 to 1. All zeros for equal features.
 
     Raises:
         ValueError: more rows than MOST_POINTS.
@@ -64,4 +64,4 @@ def project_to_plane(features: np.ndarray, seed: int) -> np.ndarray:
         solver = TSNE(perplexity=perplexity, init="pca", max_iter=500, random_state=seed)
         plane = solver.fit_transform(reduced).astype(np.float32)
     plane -= (plane.max(axis=0) + plane.min(axis=0)) / 2
-    return plane / np.abs(plane).max()
+    return plane / np.abs(plane).max(axis=0).clip(min=1e-12)

@@ -24,7 +24,9 @@ def course(inputs: ReportInputs) -> Html:
         own = _values(epochs, key, "this run")
         charts.append(line_chart(title, [own, *_reference(reference, key)]))
     watched = [_values(epochs, name, name) for name in _watched(epochs)]
-    charts += [line_chart(_title(line.name), [line]) for line in watched if _moves(line)]
+    charts += [
+        line_chart(_title(line.name).capitalize(), [line]) for line in watched if _moves(line)
+    ]
     if parts := _seconds(epochs):
         charts.append(stacked_chart("Seconds per epoch", parts))
     constant = [f"{_title(line.name)} {line.y[0]:.4g}" for line in watched if not _moves(line)]
@@ -94,7 +96,7 @@ def _seconds(epochs: Sequence[Event]) -> list[Line]:
 
 
 def _title(name: str) -> str:
-    return {"lr": "Learning rate"}.get(name, name.replace("_", " "))
+    return {"lr": "learning rate"}.get(name, name.replace("_", " "))
 
 
 def _numbers(inputs: ReportInputs) -> Html:

@@ -5,8 +5,8 @@ the page's CSS variables afterwards. Figures are made without pyplot, so no glob
 """
 
 import io
-import itertools
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from tools.report.markup import Html, element, join
 
@@ -66,6 +66,8 @@ def line_chart(title: str, lines: Sequence[Line]) -> Html:
         values = [value for line in lines for value in line.y]
         if min(values) >= 0 and min(values) < 0.6 * max(values):
             axes.set_ylim(bottom=0)
+        if max(values) < 0.01 or max(values) >= 1000:
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
         _epochs_below(axes)
         return _captioned(title, _key(lines), _svg(figure, _spoken(title, lines)))
 
@@ -121,9 +123,19 @@ def scatter_chart(
         figure, axes = _canvas(size=(4.6, 4.6))
         axes.set_axis_off()
         axes.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05))
-        size = float(np.clip(6000 / max(len(plane), 1), 6, 24))
-        axes.scatter(*plane[hollow].T, s=size, c="#999999", marker="x", lw=0.6, rasterized=True)
-        axes.scatter(*plane[~hollow].T, s=size, c=colors[~hollow], lw=0, rasterized=True)
+        size = float(np.clip(16000 / max(len(plane), 1), 8, 30))
+        axes.scatter(
+            plane[hollow, 0],
+            plane[hollow, 1],
+            s=size,
+            c="#999999",
+            marker="x",
+            lw=0.6,
+            rasterized=True,
+        )
+        axes.scatter(
+            plane[~hollow, 0], plane[~hollow, 1], s=size, c=colors[~hollow], lw=0, rasterized=True
+        )
         return _captioned(title, Html(element("span", note)), _svg(figure, f"{title}. {note}"))
 
 
@@ -163,13 +175,10 @@ def _svg(figure: Figure, spoken: str) -> Html:
     return Html(f'<svg role="img" {view.group() if view else ""}>{label}{body.strip()}')
 
 
-_counter = itertools.count()
-
-
 def _unique_ids(body: str) -> str:
-    """Drop ids nobody refers to, and give the others a number of their own."""
+    """Drop ids nobody refers to, and tell the others apart from those of other figures."""
     used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', body))
-    prefix = f"f{next(_counter)}"
+    prefix = f"f{zlib.crc32(body.encode()):08x}-"
     body = re.sub(
         r' id="([^"]+)"',
         lambda found: f' id="{prefix}{found[1]}"' if found[1] in used else "",

@@ -45,13 +45,12 @@ class Album:
         else:
             source = "data:image/jpeg;base64," + base64.b64encode(content).decode("ascii")
             shown = image(source, alt, *self.box)
-        badge = element(
-            "span", SYMBOLS.get(mark, ""), css="badge", attributes={"aria-hidden": "true"}
-        )
-        below = element("figcaption", caption)
-        return element(
-            "figure", shown, badge, below, css=f"tile {mark}", attributes={"title": name}
-        )
+        parts = [shown]
+        if symbol := SYMBOLS.get(mark):
+            parts.append(element("span", symbol, css="badge", attributes={"aria-hidden": "true"}))
+        if caption:
+            parts.append(element("figcaption", caption))
+        return element("figure", *parts, css=f"tile {mark}".strip(), attributes={"title": name})
 
     def strip(self, indices: Iterable[int], marks: Iterable[Mark]) -> Html:
         """Pictures side by side, wrapped where the page is narrow."""
@@ -61,7 +60,7 @@ class Album:
     def caption(self, index: int) -> str:
         parts = []
         if self.samples.pids[index] >= 0:
-            parts.append(f"id {self.samples.pids[index]}")
+            parts.append(f"id\u00a0{self.samples.pids[index]}")
         if self.with_cams:
-            parts.append(f"cam {self.samples.cams[index]}")
+            parts.append(f"cam\u00a0{self.samples.cams[index]}")
         return " · ".join(parts)

@@ -88,11 +88,17 @@ def _row(
     of_query, of_gallery = albums
     shown = nearest >= 0
     marks: list[Mark] = ["right" if right else "wrong" for right in correct[shown]]
-    hits = int(correct[shown].sum())
-    text = f"AP {100 * precision:.0f} % · {hits} of {shown.sum()} right"
+    matches = _matches(of_query.samples, of_gallery.samples, query)
+    text = f"AP {100 * precision:.0f} % · {correct.sum()} of {matches} matches in the first {TOP}"
     pictures = [of_gallery.picture(i, mark) for i, mark in zip(nearest[shown], marks, strict=True)]
     strip = element("div", of_query.picture(query, "query"), *pictures, css="strip ranked")
     return element("div", element("p", text, css="row-title"), strip, css="row")
+
+
+def _matches(query: Samples, gallery: Samples, place: int) -> int:
+    """Gallery images of the query's identity from other cameras."""
+    same = gallery.pids == query.pids[place]
+    return int((same & (gallery.cams != query.cams[place])).sum())
 
 
 def _introduction(count: int) -> Html:

@@ -1,5 +1,6 @@
 """The result: before and after training, beside what was published."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from common.recipe import PaperResult
@@ -19,14 +20,11 @@ def headline(inputs: ReportInputs) -> Html:
         if best:
             before = f"from {_percent(start[key])} before training" if start else ""
             tiles.append(_tile(TITLES[key], _percent(best[key]), "%", before))
-    if inputs.labels is None and not inputs.epochs:
-        return element("div", *tiles, css="tiles")
-    last = inputs.epochs[-1] if inputs.epochs else {}
-    clusters = last.get("clusters", 0)
-    tiles.append(_tile("clusters", f"{clusters:,}", "", f"in {len(inputs.train):,} images"))
-    outliers = last.get("outliers", 0)
-    share = f"{100 * outliers / max(len(inputs.train), 1):.0f} % of the images"
-    tiles.append(_tile("outliers", f"{outliers:,}", "", share))
+    if inputs.epochs:
+        images, last = len(inputs.train), inputs.epochs[-1]
+        tiles.append(_tile("clusters", f"{last['clusters']:,}", "", f"in {images:,} images"))
+        share = f"{100 * last['outliers'] / max(images, 1):.0f} % of the images"
+        tiles.append(_tile("outliers", f"{last['outliers']:,}", "", share))
     if seconds := _total_seconds(inputs):
         done = len(inputs.epochs)
         tiles.append(_tile("time", *duration(seconds), f"{done} epoch{'s' * (done != 1)}"))
@@ -36,7 +34,7 @@ def headline(inputs: ReportInputs) -> Html:
 def results(inputs: ReportInputs) -> Html:
     """One row per moment of the run, the published numbers, the difference, references."""
     result, paper = inputs.result, inputs.recipe.paper
-    rows = []
+    rows: list[Sequence[str]] = []
     for name, title in (
         ("start", "before training"),
         ("last", "last test"),
@@ -45,9 +43,13 @@ def results(inputs: ReportInputs) -> Html:
         if found := result.get(name):
             epoch = found.get("epoch")
             after = "–" if epoch is None or epoch < 0 else str(epoch + 1)
-            rows.append([title, *(_percent(found.get(key)) for key in SCORES), after])
+            row = [title, *(_percent(found.get(key)) for key in SCORES), after]
+            rows.append(
+                [element("strong", cell) for cell in row] if name == paper.compares else row
+            )
     if not rows:
-        return element("p", "This data set has no test part, so nothing was measured.", css="note")
+        missing = "This data set has no test part" if inputs.gallery is None else "No test was made"
+        return element("p", f"{missing}, so there is nothing to compare.", css="note")
     published = {key: getattr(paper, key) for key in SCORES}
     if any(value is not None for value in published.values()):
         rows.append(["published", *map(_plain, published.values()), ""])

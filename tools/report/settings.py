@@ -1,13 +1,17 @@
 """What decides the result: settings, environment, warnings."""
 
 import dataclasses
+import typing
 from typing import Any
 
-from common.recipe import Recipe, flatten
+from common.recipe import Clustering, Recipe
+from common.schedules import Schedule
 from tools.report.inputs import ReportInputs
 from tools.report.markup import Html, element, join, table
 
 LEFT_OUT = ("paper",)  # stands with the results
+ALTERNATIVES = {kind.__name__ for kind in typing.get_args(Clustering | Schedule)}
+Rows = list[tuple[str, Any]]
 
 
 def settings(inputs: ReportInputs) -> Html:
@@ -29,25 +33,34 @@ def settings(inputs: ReportInputs) -> Html:
     return join([element("p", note, css="note"), element("div", *tables, css="columns")])
 
 
-def grouped(recipe: Recipe) -> list[tuple[str, str, list[tuple[str, Any]]]]:
+def grouped(recipe: Recipe) -> list[tuple[str, str, Rows]]:
     """Title, prefix of the names, and (full name, value) of each group of settings."""
-    flat = flatten(recipe)
-    groups: list[tuple[str, str, list[tuple[str, Any]]]] = []
+    groups: list[tuple[str, str, Rows]] = []
     single = []
     for field in dataclasses.fields(recipe):
         value = getattr(recipe, field.name)
         if field.name in LEFT_OUT:
             continue
-        if dataclasses.is_dataclass(value):
-            prefix = f"{field.name}."
-            rows = [(name, found) for name, found in flat.items() if name.startswith(prefix)]
-            kind = type(value).__name__
-            title = field.name if kind.lower() == field.name else f"{field.name}: {kind}"
-            if rows:
-                groups.append((title, prefix, rows))
-        else:
+        if not dataclasses.is_dataclass(value):
             single.append((field.name, value))
+        elif rows := _rows(value, f"{field.name}."):
+            kind = type(value).__name__
+            title = f"{field.name}: {kind}" if kind in ALTERNATIVES else field.name
+            groups.append((title, f"{field.name}.", rows))
     return [("run", "", single), *groups]
+
+
+def _rows(group: Any, prefix: str) -> Rows:
+    """Dotted names and values as `flatten` gives them, each choice of a form named as well."""
+    rows: Rows = []
+    for field in dataclasses.fields(group):
+        value = getattr(group, field.name)
+        if dataclasses.is_dataclass(value):
+            rows.append((prefix + field.name, type(value).__name__))
+            rows += _rows(value, f"{prefix}{field.name}.")
+        else:
+            rows.append((prefix + field.name, value))
+    return rows
 
 
 def environment(inputs: ReportInputs) -> Html:
@@ -73,7 +86,9 @@ def remarks(inputs: ReportInputs) -> Html:
         texts.append(f"stopped after {done} of {inputs.recipe.epochs} epochs.")
     texts += dict.fromkeys(inputs.warnings)
     return (
-        element("ul", *(element("li", text) for text in texts), css="remarks")
+        element(
+            "ul", *(element("li", text[:1].upper() + text[1:]) for text in texts), css="remarks"
+        )
         if texts
         else Html("")
     )

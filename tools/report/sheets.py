@@ -29,8 +29,8 @@ def cluster_sheets(inputs: ReportInputs) -> Html:
         _group(title, note, rows, labels, truth, table, album)
         for title, note, rows in chosen(table, with_cams=album.with_cams)
     ]
-    parts = [_numbers(labels, truth, table), _sizes(truth, table)]
-    return join([*parts, *kinds, _outliers(labels, table, album)])
+    numbers = element("div", _numbers(labels, truth, table), _sizes(truth, table), css="beside")
+    return join([numbers, *kinds, _outliers(labels, table, album)])
 
 
 def chosen(table: ClusterTable, with_cams: bool) -> list[tuple[str, str, np.ndarray]]:
@@ -75,7 +75,7 @@ def _numbers(labels: np.ndarray, truth: np.ndarray | None, table: ClusterTable) 
                 "The true identities are used here alone, never in training.",
                 css="note",
             )
-    return join([facts(pairs), note])
+    return element("div", facts(pairs), note)
 
 
 def _sizes(truth: np.ndarray | None, table: ClusterTable) -> Html:
@@ -84,7 +84,7 @@ def _sizes(truth: np.ndarray | None, table: ClusterTable) -> Html:
     sizes = {"clusters": table.sizes}
     if truth is not None and (known := truth[truth >= 0]).size:
         sizes["true identities"] = np.unique(known, return_counts=True)[1]
-    return element("div", size_chart("How many, by size", sizes, "images"), css="charts")
+    return size_chart("How many, by size", sizes, "images")
 
 
 def _group(

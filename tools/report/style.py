@@ -22,7 +22,10 @@ body {
   color: var(--ink); font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto,
   "Liberation Sans", Arial, sans-serif; font-variant-numeric: tabular-nums;
 }
-h1 { font-size: 1.9rem; line-height: 1.2; margin: 0; letter-spacing: -0.01em; overflow-wrap: anywhere; }
+h1 {
+  font-size: 1.9rem; line-height: 1.2; margin: 0; letter-spacing: -0.01em;
+  overflow-wrap: anywhere;
+}
 h2 { font-size: 1.3rem; margin: 0 0 1rem; letter-spacing: -0.005em; }
 h3 { font-size: 1rem; margin: 2rem 0 0.6rem; }
 h3 .aside { font-weight: 400; color: var(--muted); }
@@ -33,17 +36,30 @@ nav { display: flex; flex-wrap: wrap; gap: 0.2rem 1.2rem; margin-top: 1.6rem; fo
 a { color: var(--accent); text-decoration: none; }
 a:hover, a:focus { text-decoration: underline; }
 
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: 0.8rem; margin-top: 1.5rem; }
-.tile-number { background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: 0.8rem 1rem; }
+.tiles {
+  display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: 0.8rem;
+  margin-top: 1.5rem;
+}
+.tile-number {
+  background: var(--card); border: 1px solid var(--rule); border-radius: 8px;
+  padding: 0.8rem 1rem;
+}
 .tile-number span { display: block; color: var(--muted); font-size: 0.85rem; }
-.tile-number b { display: block; font-size: 2rem; font-weight: 600; line-height: 1.25; letter-spacing: -0.02em; }
-.tile-number small { font-size: 1rem; font-weight: 400; color: var(--muted); margin-left: 0.2rem; }
+.tile-number b {
+  display: block; font-size: 2rem; font-weight: 600; line-height: 1.25; letter-spacing: -0.02em;
+}
+.tile-number small {
+  font-size: 1rem; font-weight: 400; color: var(--muted); margin-left: 0.2rem;
+}
 
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 0.92rem; }
 caption { text-align: left; color: var(--muted); font-size: 0.85rem; padding-bottom: 0.4rem; }
 th, td { padding: 0.34rem 0; text-align: left; vertical-align: baseline; }
-thead th { font-weight: 500; color: var(--muted); border-bottom: 1px solid var(--rule); white-space: nowrap; }
+thead th {
+  font-weight: 500; color: var(--muted); border-bottom: 1px solid var(--rule);
+  white-space: nowrap;
+}
 tbody tr + tr > * { border-top: 1px solid var(--rule); }
 tbody th { font-weight: 400; padding-right: 1.5rem; }
 .numbers td, .numbers thead th:not(:first-child) { text-align: right; padding-left: 1.6rem; }
@@ -55,16 +71,35 @@ tbody th { font-weight: 400; padding-right: 1.5rem; }
 .settings td { text-align: right; overflow-wrap: anywhere; }
 mark { background: var(--mark); color: inherit; padding: 0 0.25em; border-radius: 3px; }
 
-.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); gap: 1.6rem 2rem; }
-.maps { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 1.5rem; max-width: 66rem; }
+.charts {
+  display: grid; align-items: start;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); gap: 1.6rem 2rem;
+}
+.maps {
+  display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 22rem), 1fr));
+  gap: 1.5rem; margin-top: 1rem;
+}
 figure { margin: 0; }
-.chart { break-inside: avoid; }
+.maps .chart svg { background: var(--card); border: 1px solid var(--rule); border-radius: 8px; }
+.chart {
+  display: grid; grid-row: span 2; grid-template-rows: subgrid; gap: 0.3rem; break-inside: avoid;
+}
+.beside { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 20rem); gap: 1rem 3rem; }
+.beside .chart { grid-row: auto; grid-template-rows: auto; align-content: start; }
 .chart svg { display: block; width: 100%; height: auto; }
 .chart svg text { font-family: inherit !important; }
-.chart figcaption { display: flex; flex-wrap: wrap; gap: 0 0.9rem; font-size: 0.9rem; margin-bottom: 0.2rem; }
+.chart figcaption {
+  display: flex; flex-wrap: wrap; gap: 0 0.9rem; font-size: 0.9rem; align-content: start;
+}
 .chart b { font-weight: 600; }
-.key { display: flex; flex-wrap: wrap; gap: 0 0.9rem; color: var(--muted); font-size: 0.82rem; align-items: center; }
-.sample { display: inline-block; width: 1.5em; border-top: 2.5px solid; margin-right: 0.4em; vertical-align: middle; }
+.key {
+  display: flex; flex-wrap: wrap; gap: 0 0.9rem; color: var(--muted); font-size: 0.82rem;
+  align-items: center;
+}
+.sample {
+  display: inline-block; width: 1.5em; border-top: 2.5px solid; margin-right: 0.4em;
+  vertical-align: middle;
+}
 .sample.dashed { border-top-style: dashed; }
 .sample.dotted { border-top-style: dotted; }
 .sample.filled { width: 0.7em; height: 0.7em; border: 0; background: currentColor; }
@@ -78,15 +113,31 @@ summary { cursor: pointer; color: var(--accent); font-size: 0.9rem; margin-botto
 .row, .sheet { break-inside: avoid; }
 .row { margin-bottom: 1.1rem; }
 .row-title { color: var(--muted); font-size: 0.85rem; margin: 0 0 0.3rem; }
-.strip { display: grid; grid-template-columns: repeat(auto-fill, minmax(4.2rem, 1fr)); gap: 0.5rem; max-width: 66rem; }
+.strip { display: grid; grid-template-columns: repeat(12, minmax(0, 1fr)); gap: 0.5rem; }
 .ranked { grid-template-columns: repeat(11, minmax(0, 1fr)); }
-.sheets { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 28rem), 1fr)); gap: 1.4rem 2.5rem; }
+.sheets {
+  display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 28rem), 1fr));
+  gap: 1.4rem 2.5rem;
+}
 .sheets .strip { grid-template-columns: repeat(6, minmax(0, 1fr)); }
 .tile { position: relative; min-width: 0; }
-.tile img, .missing { display: block; width: 100%; height: auto; aspect-ratio: var(--shape); object-fit: contain; background: var(--rule); border-radius: 3px; outline: 2px solid transparent; }
-.missing { display: grid; place-items: center; min-height: 5rem; font-size: 0.7rem; color: var(--muted); text-align: center; }
-.tile figcaption { font-size: 0.68rem; line-height: 1.3; color: var(--muted); margin-top: 0.3rem; overflow-wrap: anywhere; }
-.badge { position: absolute; top: 0; right: 0; min-width: 1.25em; text-align: center; font-size: 0.75rem; line-height: 1.3; font-weight: 700; color: var(--card); border-radius: 0 3px 0 4px; }
+.tile img, .missing {
+  display: block; width: 100%; height: auto; aspect-ratio: var(--shape); object-fit: contain;
+  background: var(--rule); border-radius: 3px; outline: 2px solid transparent;
+}
+.missing {
+  display: grid; place-items: center; min-height: 5rem; font-size: 0.7rem; color: var(--muted);
+  text-align: center;
+}
+.tile figcaption {
+  font-size: 0.68rem; line-height: 1.3; color: var(--muted); margin-top: 0.3rem;
+  overflow-wrap: anywhere;
+}
+.badge {
+  position: absolute; top: 0; right: 0; min-width: 1.25em; text-align: center;
+  font-size: 0.75rem; line-height: 1.3; font-weight: 700; color: var(--card);
+  border-radius: 0 3px 0 4px;
+}
 .right img, .right .missing { outline: 2.5px solid var(--right); }
 .wrong img, .wrong .missing { outline: 2.5px dashed var(--wrong); }
 .other img, .other .missing { outline: 2.5px dashed var(--other); }
@@ -98,7 +149,8 @@ summary { cursor: pointer; color: var(--accent); font-size: 0.9rem; margin-botto
 
 @media (max-width: 40rem) {
   body { padding-top: 1.2rem; font-size: 15px; }
-  .ranked, .sheets .strip { grid-template-columns: repeat(6, minmax(0, 1fr)); }
+  .beside { grid-template-columns: minmax(0, 1fr); }
+  .strip, .ranked, .sheets .strip { grid-template-columns: repeat(6, minmax(0, 1fr)); }
   .numbers td, .numbers thead th:not(:first-child) { padding-left: 0.9rem; }
   .tile-number b { font-size: 1.6rem; }
 }
