@@ -103,18 +103,18 @@ def _numbers(inputs: ReportInputs) -> Html:
     """Every epoch as a row, folded away."""
     epochs = inputs.epochs[-MOST_ROWS:]
     losses = [line.name for line in _losses(epochs)]
-    watched = _watched(epochs)
+    moving = [n for n in _watched(epochs) if _moves(_values(epochs, n, n))]
     networks = inputs.tests
     scores = {name: {e["epoch"]: e for e in tests} for name, tests in networks.items()}
-    head = ["epoch", *losses, "clusters", "outliers", *map(_title, watched), "seconds"]
+    head = ["epoch", *losses, "clusters", "outliers", *map(_title, moving), "seconds"]
     for name in networks:
         head += [f"mAP {name}", f"rank-1 {name}"]
     rows = []
     for event in epochs:
         row = [str(event["epoch"] + 1)]
-        row += [_number(event["losses"].get(name)) for name in losses]
+        row += [_number(event["losses"].get(name), "#.4g") for name in losses]
         row += [str(event["clusters"]), str(event["outliers"])]
-        row += [_number(event.get(name)) for name in watched]
+        row += [_number(event.get(name), ".4g") for name in moving]
         row.append(f"{sum(event.get('seconds', {}).values()):.1f}")
         for name in networks:
             found = scores[name].get(event["epoch"])
@@ -124,5 +124,5 @@ def _numbers(inputs: ReportInputs) -> Html:
     return element("details", summary, table("One row per epoch", head, rows, css="numbers"))
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)

@@ -76,7 +76,7 @@ mark { background: var(--mark); color: inherit; padding: 0 0.25em; border-radius
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); gap: 1.6rem 2rem;
 }
 .maps {
-  display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 22rem), 1fr));
+  display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr));
   gap: 1.5rem; margin-top: 1rem;
 }
 figure { margin: 0; }
@@ -159,6 +159,10 @@ summary { cursor: pointer; color: var(--accent); font-size: 0.9rem; margin-botto
   body { max-width: none; padding: 0; font-size: 10pt; }
   nav, details { display: none; }
   section { margin-top: 1.6rem; }
+  h2, h3 { break-after: avoid; }
+  .sheets, .maps { grid-template-columns: 1fr 1fr; }
+  .sheets { gap: 0.8rem 1.2rem; }
+  .strip { gap: 0.3rem; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 """
