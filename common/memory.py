@@ -48,7 +48,7 @@ def turn_of(rows: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def blend_rows_(bank: Tensor, rows: Tensor, embeddings: Tensor, momentum: float) -> None:
+def blend_rows_(bank: Tensor, rows: Tensor, embeddings: Tensor, momentum: float | Tensor) -> None:
     """Blend every embedding into its row, one after the other in batch order.
 
         bank[r] <- v / |v|,  v = momentum * bank[r] + (1 - momentum) * embedding
@@ -63,12 +63,13 @@ def blend_rows_(bank: Tensor, rows: Tensor, embeddings: Tensor, momentum: float)
         bank: (M, D) unit rows, changed in place.
         rows: (B,) int64 row ids in [0, M).
         embeddings: (B, D) unit vectors.
-        momentum: share of the old row that is kept, in [0, 1].
+        momentum: share of the old row that is kept, in [0, 1]; (B,) where it differs.
     """
     turn = turn_of(rows)
     sizes = torch.bincount(turn).tolist()  # the only wait for the GPU
     for now in torch.argsort(turn, stable=True).split(sizes):
-        blended = momentum * bank[rows[now]] + (1 - momentum) * embeddings[now]
+        kept = momentum[now, None] if isinstance(momentum, Tensor) else momentum
+        blended = kept * bank[rows[now]] + (1 - kept) * embeddings[now]
         bank[rows[now]] = blended / blended.norm(dim=1, keepdim=True)
 
 
@@ -158,6 +159,33 @@ class ClusterMemory(nn.Module):
 
     def update(self, seen: MemoryUpdate) -> None:
         self.rule(self.rows, seen.labels, seen.embeddings, self.momentum)
+
+
+class HybridMemory(nn.Module):
+    """Two unit prototypes per cluster, both started at the cluster's centroid ("CMhybrid").
+
+    `hard` follows the batch member least similar to it, `mean` follows the average of
+    the batch members. Each cluster in the batch moves once per iteration. The bank lives
+    one epoch and is rebuilt from features, so its buffers stay out of checkpoints.
+
+    Args:
+        centroids: (C, D) unit rows.
+        momentum: share of the old prototype that is kept.
+    """
+
+    hard: Tensor
+    mean: Tensor
+
+    def __init__(self, centroids: Tensor, momentum: float) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("hard", centroids.clone(), persistent=False)
+        self.register_buffer("mean", centroids.clone(), persistent=False)
+
+    def update(self, seen: MemoryUpdate) -> None:
+        clusters, hardest, mean = hardest_and_mean(self.hard, seen.labels, seen.embeddings)
+        blend_rows_(self.hard, clusters, hardest, self.momentum)
+        blend_rows_(self.mean, clusters, mean, self.momentum)
 
 
 def cluster_centroids(features: Tensor, pseudo: PseudoLabels) -> Tensor:

@@ -5,6 +5,7 @@ are those of plain cluster contrast: cluster freshly extracted features with the
 clustering, see one view of every image, move the memory after the step.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,6 +118,9 @@ class Method(nn.Module):
         return {"encoder": self.encoder}
 
 
+Build = Callable[[Encoder, Recipe, TrainData, Team, Streams], Method]
+
+
 @dataclass(frozen=True)
 class MethodSpec:
     """An entry of `METHODS`: all that `tools` needs to know of a method.
@@ -125,7 +129,7 @@ class MethodSpec:
         name: as on the command line.
         title: the paper's title.
         arxiv: identifier, or "" where none exists.
-        build: the `Method` class.
+        build: the `Method` class, or a function of the same arguments that picks one.
         settings: the method's settings dataclass.
         recipes: every published run, and ours; found by dataset, source and variant.
         user_recipe: the recipe that `tools train` starts from.
@@ -135,7 +139,7 @@ class MethodSpec:
     name: str
     title: str
     arxiv: str
-    build: type[Method]
+    build: Build
     settings: type
     recipes: tuple[Recipe, ...]
     user_recipe: Recipe

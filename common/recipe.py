@@ -5,6 +5,7 @@ Changes come as `NAME=VALUE`, are read as the type of the value they replace, an
 name is an error that suggests the nearest one.
 """
 
+import ast
 import dataclasses
 import difflib
 import json
@@ -268,6 +269,9 @@ def _replaced(owner: Any, path: list[str], text: str, full: str) -> Any:
     if dataclasses.is_dataclass(old):
         if len(path) > 1:
             return dataclasses.replace(owner, **{path[0]: _replaced(old, path[1:], text, full)})
+        if text.endswith(")"):  # another kind, e.g. LinearEps(start=0.6)
+            hint = typing.get_type_hints(type(owner))[path[0]]
+            return dataclasses.replace(owner, **{path[0]: _called(text, hint, full)})
         if isinstance(old, Constant):  # eps=0.5 is short for eps.value=0.5
             value = dataclasses.replace(old, value=_parsed(text, float, full))
             return dataclasses.replace(owner, **{path[0]: value})
@@ -302,6 +306,22 @@ def _parsed(text: str, hint: Any, name: str) -> Any:
         return hint(text)
     except ValueError:
         raise UserError(f"{name}={text}: expected a value of type {hint.__name__}.") from None
+
+
+def _called(text: str, hint: Any, name: str) -> Any:
+    """A dataclass written as a call with literal keywords, e.g. StepDecay(every=20)."""
+    kinds = {c.__name__: c for c in _classes(hint)}
+    try:
+        call = ast.parse(text, mode="eval").body
+        if not isinstance(call, ast.Call) or call.args or not isinstance(call.func, ast.Name):
+            raise ValueError("not a call with keywords")
+        keywords = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+        return kinds[call.func.id](**keywords)
+    except (KeyError, TypeError, ValueError, SyntaxError):
+        raise UserError(
+            f"{name}={text}: write one of {', '.join(sorted(kinds))} with its settings by name, "
+            "e.g. LinearEps(start=0.6)."
+        ) from None
 
 
 def _classes(hint: Any) -> list[type]:

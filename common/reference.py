@@ -61,7 +61,9 @@ def load_case(path: Path) -> Case:
             arrays = {key: file[key] for key in file.files}
         meta = json.loads(str(arrays.pop("meta")))
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path} is not a reference case (.npz with a JSON 'meta'): {error}") from None
+        raise UserError(
+            f"{path} is not a reference case (.npz with a JSON 'meta'): {error}"
+        ) from None
     return Case(path, arrays, meta)
 
 
@@ -69,9 +71,10 @@ def close(name: str, ours: Any, theirs: Any, tolerance: float, relative: float =
     """Compare two arrays: |ours - theirs| <= tolerance + relative * |theirs|, element by element.
 
     Arrays of different shapes, and NaN, fail with an infinite difference. With a relative part
-    the difference reported is the excess over it.
+    the difference reported is the excess over it. Values are compared in the stored precision.
     """
-    a, b = _array(ours), _array(theirs)
+    b = _array(theirs)
+    a = _array(ours, stored=np.asarray(theirs).dtype)
     if a.shape != b.shape:
         return Check(f"{name}: shape {a.shape}, expected {b.shape}", float("inf"), tolerance)
     if a.size == 0:
@@ -79,6 +82,13 @@ def close(name: str, ours: Any, theirs: Any, tolerance: float, relative: float =
     excess = np.abs(a - b) - relative * np.abs(b)
     worst = float(np.maximum(excess, 0.0).max())
     return Check(name, worst if np.isfinite(worst) else float("inf"), tolerance)
+
+
+def scaled(name: str, ours: Any, theirs: Any, tolerance: float) -> Check:
+    """Compare two arrays by the largest difference as a share of the largest entry."""
+    largest = float(np.abs(_array(theirs)).max(initial=0.0)) or 1.0
+    check = close(name, ours, theirs, tolerance * largest)
+    return Check(check.name, check.difference / largest, tolerance)
 
 
 def equal(name: str, ours: Any, theirs: Any) -> Check:
@@ -89,8 +99,11 @@ def equal(name: str, ours: Any, theirs: Any) -> Check:
     return Check(name, float((a != b).sum()), 0.0)
 
 
-def _array(value: Any) -> np.ndarray:
+def _array(value: Any, stored: np.dtype | None = None) -> np.ndarray:
+    """As float64 or int64, rounded to the stored precision first where one is named."""
     if isinstance(value, Tensor):
         value = value.detach().cpu().numpy()
     array = np.asarray(value)
+    if stored is not None and stored.kind == "f":
+        array = array.astype(stored)
     return array.astype(np.float64) if array.dtype.kind == "f" else array.astype(np.int64)

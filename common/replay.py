@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from common.method import Method
+from common.method import Build, Method
 from common.recipe import Recipe
 from common.streams import Streams
 from common.team import Team
@@ -33,7 +33,7 @@ class StoredOutputs(nn.Module):
 
 
 def replayed(
-    build: type[Method], recipe: Recipe, num_features: int, data: TrainData, seed: int = 1
+    build: Build, recipe: Recipe, num_features: int, data: TrainData, seed: int = 1
 ) -> Method:
     """A method whose encoder passes stored outputs through."""
     encoder: Any = StoredOutputs(num_features)

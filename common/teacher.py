@@ -3,6 +3,7 @@
 import copy
 
 import torch
+from torch import nn
 
 from common.backbones.encoder import Encoder
 
@@ -34,11 +35,16 @@ def teacher_momentum(step: int, start: int, ceiling: float = 0.999) -> float:
 
 
 @torch.no_grad()
-def follow_(teacher: Encoder, student: Encoder, momentum: float) -> None:
-    """teacher <- momentum * teacher + (1 - momentum) * student, parameters only, in place.
+def follow_(teacher: nn.Module, student: nn.Module, momentum: float, buffers: bool = False) -> None:
+    """teacher <- momentum * teacher + (1 - momentum) * student, in place.
 
-    Batch-norm running statistics are neither averaged nor copied, as in the released code.
+    Args:
+        buffers: average batch-norm running statistics too; the released codes of HDCPD and DCCC
+            leave the teacher its own.
     """
     mine, theirs = list(teacher.parameters()), list(student.parameters())
-    torch._foreach_mul_(mine, momentum)
-    torch._foreach_add_(mine, theirs, alpha=1 - momentum)
+    if buffers:
+        mine += [b for b in teacher.buffers() if b.is_floating_point()]
+        theirs += [b for b in student.buffers() if b.is_floating_point()]
+    for old, new in zip(mine, theirs, strict=True):
+        old.mul_(momentum).add_(new, alpha=1 - momentum)

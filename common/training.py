@@ -280,7 +280,9 @@ def _tested(method: Method, job: Job, progress: Progress, epoch: int) -> Scores 
         progress.best = scores
         if job.team.first:
             network = method.evaluated()[scores["network"]]
-            job.run.save("best.pt", {"encoder": network.state_dict(), **_identity(method), **scores})
+            job.run.save(
+                "best.pt", {"encoder": network.state_dict(), **_identity(method), **scores}
+            )
     return scores
 
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from common.data.check import check_dataset, require_sound, without
+from common.data.images import ImageSource, open_images
 
 from common.backbones.encoder import Encoder, build_encoder
 from common.batches import DomainImages
-from common.data.check import check_dataset, require_sound, without
-from common.data.images import ImageSource, open_images
 from common.errors import UserError
 from common.evaluator.testing import tested_samples
 from common.method import Method
@@ -27,10 +27,11 @@ from tools.synth import SYNTHETIC_SETS, ensure_synthetic
 
 @dataclass(frozen=True)
 class Found:
-    """A data set and where it came from."""
+    """A data set, where it came from, and the names of bad images that were left out."""
 
     dataset: Dataset
     origin: Origin
+    dropped: tuple[str, ...] = ()
 
 
 def find_dataset(name: str, options: RunOptions, team: Team, observer: Observer) -> Found:
@@ -45,10 +46,8 @@ def find_dataset(name: str, options: RunOptions, team: Team, observer: Observer)
     return Found(origin.load(), origin)
 
 
-def checked(
-    found: Found, options: RunOptions, team: Team, observer: Observer
-) -> tuple[Found, int]:
-    """The data set after its check on rank 0, and how many bad images were left out."""
+def checked(found: Found, options: RunOptions, team: Team, observer: Observer) -> Found:
+    """The data set after its check on rank 0, without bad images if these may be skipped."""
     dataset = found.dataset
     observer({"event": "stage", "text": f"{dataset.name}: checking the images"})
 
@@ -64,10 +63,8 @@ def checked(
             observer({"event": "warning", "text": warning})
         return json.dumps(sorted(report.bad_images))
 
-    bad = json.loads(team.text_from_first(check))
-    if not bad:
-        return found, 0
-    return Found(without(dataset, bad), found.origin), len(bad)
+    bad = tuple(json.loads(team.text_from_first(check)))
+    return Found(without(dataset, bad), found.origin, bad) if bad else found
 
 
 def assemble(

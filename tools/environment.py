@@ -25,7 +25,6 @@ def environment(
     source: Found | None,
     options: RunOptions,
     team: Team,
-    dropped: int,
 ) -> dict[str, Any]:
     """The content of `environment.json`."""
     return {
@@ -39,7 +38,6 @@ def environment(
         "images": options.images,
         "dataset": dataset_record(target),
         "source": dataset_record(source) if source else None,
-        "dropped_images": dropped,
         "cameras": {
             "sampler": recipe.sampling.cameras and target.dataset.train.num_cams > 1,
             "loss": False,
@@ -93,6 +91,7 @@ def dataset_record(found: Found) -> dict[str, Any]:
         "version": dataset.version,
         "root": dataset.root,
         "origin": vars(found.origin),
+        "dropped": list(found.dropped),
         "fingerprint": fingerprint(dataset),
         **{part: counts(getattr(dataset, part)) for part in ("train", "query", "gallery")},
     }

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common.data.check import without
+
 from common.data.datasets import fingerprint, load_dataset, load_folder
 from common.errors import UserError
 from common.types import Dataset
@@ -36,7 +38,7 @@ def load_again(record: dict[str, Any]) -> Dataset:
     Raises:
         UserError: it is gone, or holds other images than then.
     """
-    dataset = Origin(**record["origin"]).load()
+    dataset = without(Origin(**record["origin"]).load(), tuple(record["dropped"]))
     now, then = fingerprint(dataset), record["fingerprint"]
     if now != then:
         raise UserError(

@@ -53,9 +53,7 @@ def reproduce(
     results = []
     for seed in range(recipe.seed, recipe.seed + seeds):
         seeded = replace(recipe, seed=seed)
-        results.append(
-            run_recipe(seeded, base, target, labelled, options, observer, team, dry_run)
-        )
+        results.append(run_recipe(seeded, base, target, labelled, options, observer, team, dry_run))
     leave_team(team)
     return results
 
@@ -117,7 +115,7 @@ def run_recipe(
         dry_run: announce and stop.
     """
     heard = observer if team.first else _silence
-    target, dropped = checked(target, options, team, heard)
+    target = checked(target, options, team, heard)
     require_consistent(recipe, target.dataset, source.dataset if source else None, team)
     heard(_announcement(recipe, base, target.dataset, team))
     outlook = _outlook(recipe, target.dataset, team, heard)
@@ -125,7 +123,7 @@ def run_recipe(
         return {"recipe": to_plain(recipe), **outlook}
     run = RunDir(Path(team.text_from_first(lambda: _new_run(recipe, options))))
     if team.first:
-        record = environment(recipe, base, target, source, options, team, dropped)
+        record = environment(recipe, base, target, source, options, team)
         run.write_json("environment.json", record)
         run.write_json("recipe.json", json.loads(to_json(recipe)))
     heard({"event": "run", "path": str(run.path)})
@@ -192,16 +190,12 @@ def _announcement(recipe: Recipe, base: Recipe, dataset: Dataset, team: Team) ->
         "event": "recipe",
         "title": spec_of(recipe.method).title,
         "settings": {k: str(v) for k, v in flatten(recipe).items()},
-        "counts": {
-            part: len(getattr(dataset, part)) for part in ("train", "query", "gallery")
-        },
+        "counts": {part: len(getattr(dataset, part)) for part in ("train", "query", "gallery")},
         "deviations": deviations(recipe, base, team),
     }
 
 
-def _outlook(
-    recipe: Recipe, dataset: Dataset, team: Team, observer: Observer
-) -> dict[str, float]:
+def _outlook(recipe: Recipe, dataset: Dataset, team: Team, observer: Observer) -> dict[str, float]:
     probe = build_encoder(replace(recipe.encoder, weights="random"), recipe.bn_chunks)
     cost = estimate(probe, recipe, dataset, team.device)
     observer({"event": "stage", "text": f"estimate: {cost.text()}"})

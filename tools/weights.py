@@ -27,7 +27,9 @@ def trained_encoder(weights: Path, recipe: Recipe) -> Encoder:
     """
     settings = replace(recipe.encoder, weights="random")
     if weights.is_dir():
-        weights = next((weights / n for n in ("best.pt", "last.pt") if (weights / n).is_file()), weights)
+        weights = next(
+            (weights / n for n in ("best.pt", "last.pt") if (weights / n).is_file()), weights
+        )
     if not weights.is_file():
         raise UserError(f"{weights} holds no weights. Name a run folder or a checkpoint file.")
     if run_of(weights) is None:

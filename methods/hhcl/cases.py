@@ -4,13 +4,13 @@ import numpy as np
 import torch
 
 from common.losses import smooth_cross_entropy
-from common.memory import class_means, hardest_members
+from common.memory import HybridMemory, class_means, hardest_members
 from common.recipe import Recipe, Sampling
 from common.reference import Case, Check, close, equal
 from common.replay import replay_step, replayed, stored_batch, total
 from common.types import PseudoLabels, TrainData
 from methods.hhcl.loss import hybrid_weights
-from methods.hhcl.memory import HybridMemory, InstanceMemory, instance_rows
+from methods.hhcl.memory import InstanceMemory, instance_rows
 from methods.hhcl.method import HHCL
 from methods.hhcl.recipes import MARKET1501, HHCLSettings
 
@@ -46,10 +46,10 @@ def _step(method: HHCL, case: Case, s: int) -> list[Check]:
     ]
     if "ce_hard" in a:
         weights = hybrid_weights(method.settings.hard_weight, balanced=False)
-        for name, key, weight in zip(("hard", "mean"), ("ce_hard", "ce_mean"), weights, strict=True):
-            checks.append(
-                close(key, step.losses[name] / weight, a[key][s], 2e-6, relative=1e-5)
-            )
+        for name, key, weight in zip(
+            ("hard", "mean"), ("ce_hard", "ce_mean"), weights, strict=True
+        ):
+            checks.append(close(key, step.losses[name] / weight, a[key][s], 2e-6, relative=1e-5))
     return checks
 
 

@@ -1,4 +1,4 @@
-"""Memory banks of HHCL: prototypes for the hard and for the average samples of a cluster."""
+"""The memory bank of HHCL's paper: a centroid and stored instances for every cluster."""
 
 import numpy as np
 import torch
@@ -6,35 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from common.errors import UserError
-from common.memory import blend_mean_, blend_rows_, hardest_and_mean, turn_of
+from common.memory import blend_mean_, turn_of
 from common.types import MemoryUpdate
-
-
-class HybridMemory(nn.Module):
-    """Two unit prototypes per cluster, both started at the cluster's centroid.
-
-    `hard` follows the batch member least similar to it, `mean` follows the average of
-    the batch members. Each cluster in the batch moves once per iteration. The bank lives
-    one epoch and is rebuilt from features, so its buffers stay out of checkpoints.
-
-    Args:
-        centroids: (C, D) unit rows.
-        momentum: share of the old prototype that is kept.
-    """
-
-    hard: Tensor
-    mean: Tensor
-
-    def __init__(self, centroids: Tensor, momentum: float) -> None:
-        super().__init__()
-        self.momentum = momentum
-        self.register_buffer("hard", centroids.clone(), persistent=False)
-        self.register_buffer("mean", centroids.clone(), persistent=False)
-
-    def update(self, seen: MemoryUpdate) -> None:
-        clusters, hardest, mean = hardest_and_mean(self.hard, seen.labels, seen.embeddings)
-        blend_rows_(self.hard, clusters, hardest, self.momentum)
-        blend_rows_(self.mean, clusters, mean, self.momentum)
 
 
 class InstanceMemory(nn.Module):

@@ -3,11 +3,17 @@
 from torch import Tensor
 
 from common.losses import smooth_cross_entropy
-from common.memory import ClusterMemory, blend_hardest_, blend_rows_, cluster_centroids
+from common.memory import (
+    ClusterMemory,
+    HybridMemory,
+    blend_hardest_,
+    blend_rows_,
+    cluster_centroids,
+)
 from common.method import Method
 from common.types import Batch, MemoryUpdate, PseudoLabels, Step
 from methods.hhcl.loss import hybrid_contrast_loss, hybrid_weights, instance_contrast_loss
-from methods.hhcl.memory import HybridMemory, InstanceMemory, drawn_instances, instance_rows
+from methods.hhcl.memory import InstanceMemory, drawn_instances, instance_rows
 
 
 class HHCL(Method):

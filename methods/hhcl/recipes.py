@@ -4,15 +4,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from common.errors import UserError
-from common.recipe import (
-    Augment,
-    Dbscan,
-    EncoderSettings,
-    PaperResult,
-    Recipe,
-    Sampling,
-)
+from common.recipe import Dbscan, EncoderSettings, PaperResult, Recipe, Sampling
 from common.schedules import Constant, StepDecay
+from common.small import for_own_images, on_synthetic
 
 
 @dataclass(frozen=True)
@@ -98,12 +92,8 @@ MSMT17 = replace(
 IBN_ENCODER = EncoderSettings(arch="resnet_ibn50a", pooling="gem", height=256, width=128)
 NO_IBN_RESULT = PaperResult(settings="run script of the released code; no result was published")
 
-MARKET1501_IBN = replace(
-    MARKET1501, variant="ibn", encoder=IBN_ENCODER, paper=NO_IBN_RESULT
-)
-DUKEMTMCREID_IBN = replace(
-    DUKEMTMCREID, variant="ibn", encoder=IBN_ENCODER, paper=NO_IBN_RESULT
-)
+MARKET1501_IBN = replace(MARKET1501, variant="ibn", encoder=IBN_ENCODER, paper=NO_IBN_RESULT)
+DUKEMTMCREID_IBN = replace(DUKEMTMCREID, variant="ibn", encoder=IBN_ENCODER, paper=NO_IBN_RESULT)
 
 SUPERVISED = (
     "no code was published for the supervised rows: identities in place of clusters, all else "
@@ -123,37 +113,9 @@ DUKEMTMCREID_SUPERVISED = replace(
     paper=PaperResult(80.0, 89.8, 95.2, 96.7, source=README, settings=SUPERVISED),
 )
 
-# Random weights and small images: the encoder and the rate differ from the paper, HHCL does not.
-SYNTHETIC = replace(
-    MARKET1501,
-    dataset="synthetic",
-    encoder=EncoderSettings(arch="tiny", pooling="parts", height=64, width=32, weights="random"),
-    augment=Augment(pad=3),
-    sampling=Sampling(batch_size=128, instances=8, iterations=40),
-    clustering=Dbscan(eps=Constant(0.5), min_samples=4, k1=30, k2=6),
-    lr=3e-3,
-    lr_factor=StepDecay(every=15, factor=0.1),
-    epochs=20,
-    bn_chunks=1,
-    eval_every=1,
-    paper=PaperResult(settings="ours: a small encoder trained from random weights", compares="last"),
-)
+SYNTHETIC = on_synthetic(MARKET1501)
 SYNTHETIC_SUPERVISED = replace(SYNTHETIC, variant="supervised", supervised=True)
-
-# Own images on a small machine: a pretrained MobileNetV2, half-size persons, a short schedule.
-USER = replace(
-    MARKET1501,
-    dataset="folder",
-    encoder=EncoderSettings(arch="mobilenet_v2", pooling="avg", height=128, width=64),
-    augment=Augment(pad=5),
-    sampling=Sampling(batch_size=128, instances=8, iterations=60),
-    clustering=Dbscan(eps=Constant(0.6), min_samples=4, k1=30, k2=6),
-    lr_factor=StepDecay(every=10, factor=0.1),
-    epochs=15,
-    bn_chunks=2,
-    eval_every=5,
-    paper=PaperResult(settings="ours: for own images on any machine", compares="last"),
-)
+USER = for_own_images(MARKET1501)
 
 RECIPES = (
     MARKET1501,

@@ -1,0 +1,36 @@
+"""The similarity-weighted update of DCCC's cluster memory ("DyCL")."""
+
+import torch
+from torch import Tensor
+
+from common.memory import blend_rows_
+
+
+@torch.no_grad()
+def blend_weighted_(
+    bank: Tensor, rows: Tensor, embeddings: Tensor, momentum: float, *, temperature: float
+) -> None:
+    """Blend into every row named in the batch a mean that favours its far embeddings, once.
+
+        bank[r] <- v / |v|,  v = momentum * bank[r] + (1 - momentum) * sum_i a_i z_i
+        a = softmax_i(-z_i . bank[r] / t)   over the embeddings of the row
+
+    He et al., 2023, arXiv:2303.06810. The weighted mean is not normalized before it is blended;
+    t -> 0 gives the hardest embedding, t -> infinity the plain mean.
+
+    Args:
+        bank: (M, D) unit rows, changed in place.
+        rows: (B,) int64 row ids.
+        embeddings: (B, D) unit vectors.
+        momentum: share of the old row that is kept.
+        temperature: t > 0.
+    """
+    present, slot = torch.unique(rows, return_inverse=True)
+    score = -(embeddings * bank[rows]).sum(dim=1) / temperature
+    top = score.new_full((len(present),), -torch.inf)
+    top = top.scatter_reduce(0, slot, score, "amax")
+    weight = torch.exp(score - top[slot])
+    total = weight.new_zeros(len(present)).index_add_(0, slot, weight)
+    share = (weight / total[slot])[:, None]
+    means = bank.new_zeros(len(present), bank.shape[1]).index_add_(0, slot, share * embeddings)
+    blend_rows_(bank, present, means, momentum)

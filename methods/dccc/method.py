@@ -1,0 +1,81 @@
+"""DCCC: shrinking radius, weighted cluster memory, soft targets of a mean teacher."""
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from common.backbones.encoder import Encoder
+from common.losses import contrast_loss
+from common.memory import (
+    ClusterMemory,
+    Rule,
+    blend_hardest_,
+    blend_mean_,
+    blend_rows_,
+    cluster_centroids,
+)
+from common.method import Method
+from common.recipe import Recipe
+from common.streams import Streams
+from common.teacher import follow_, make_teacher, teacher_momentum
+from common.team import Team
+from common.types import Batch, MemoryUpdate, PseudoLabels, Step, TrainData
+from methods.dccc.loss import soft_contrast_loss
+from methods.dccc.memory import blend_weighted_
+
+
+class DCCC(Method):
+    """Dynamic clustering and cluster contrastive learning (He et al., 2023, arXiv:2303.06810).
+
+    The radius follows `recipe.clustering.eps`. The teacher of the released code gives features
+    that are not normalized and normalizes them in the loss; ours come normalized. It follows the
+    student only where the soft loss has a weight.
+    """
+
+    views = 2
+    memory: ClusterMemory
+
+    def __init__(
+        self, encoder: Encoder, recipe: Recipe, data: TrainData, team: Team, streams: Streams
+    ) -> None:
+        super().__init__(encoder, recipe, data, team, streams)
+        self.teacher = make_teacher(encoder)
+
+    def begin_epoch(self, epoch: int, features: Tensor, pseudo: PseudoLabels) -> None:
+        rows = cluster_centroids(features, pseudo)
+        self.memory = ClusterMemory(rows, self.settings.momentum, self._rule())
+
+    def _rule(self) -> Rule:
+        """The update by its name in the released code."""
+        weighted: Rule = partial(blend_weighted_, temperature=self.settings.update_temperature)
+        return {
+            "wgm": weighted,
+            "hard": blend_hardest_,
+            "avg": blend_mean_,
+            "cc": blend_rows_,
+        }[self.settings.update]
+
+    def training_step(self, batch: Batch, source: Batch | None = None) -> Step:
+        s, rows = self.settings, self.memory.rows
+        z = self.encoder(batch.views[0])
+        losses = {}
+        if s.soft_weight < 1:
+            plain = contrast_loss(z, rows, batch.labels, temperature=s.temperature)
+            losses["contrast"] = (1 - s.soft_weight) * plain
+        if s.soft_weight > 0:
+            with torch.no_grad():
+                taught = self.teacher(batch.views[1]) @ rows.T / s.temperature
+            own = z @ rows.T / s.temperature
+            soft = soft_contrast_loss(own, taught, batch.labels, smooth=s.smooth)
+            losses["soft"] = s.soft_weight * soft
+        return Step(losses, MemoryUpdate(z.detach(), batch.labels, batch.indices))
+
+    def after_step(self, seen: MemoryUpdate, iteration: int) -> None:
+        super().after_step(seen, iteration)
+        if self.settings.soft_weight > 0:
+            momentum = teacher_momentum(iteration, self.settings.teacher_start)
+            follow_(self.teacher, self.encoder, momentum)
+
+    def evaluated(self) -> dict[str, Encoder]:
+        return {"student": self.encoder, "teacher": self.teacher}

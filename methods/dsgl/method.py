@@ -1,0 +1,122 @@
+"""DSGL: contrast guided by groups that share or lack a nuisance."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from common.losses import smooth_cross_entropy
+from common.memory import HybridMemory, cluster_centroids
+from common.method import Method
+from common.streams import Draws
+from common.types import Batch, MemoryUpdate, PseudoLabels, Step
+from methods.dsgl.disentangle import (
+    Groups,
+    drawn_partners,
+    guided_prototypes,
+    nuisance_labels,
+    sequential_prototypes,
+)
+from methods.dsgl.loss import disentangled_contrast_loss, relative_entropy_loss
+from methods.dsgl.memory import InstanceTable
+
+
+class DSGL(Method):
+    """Disentangled sample guidance learning (Ji et al., 2024, IEEE TIP).
+
+    The second view is a random image of the anchor's cluster and takes gradient too. The batch,
+    gathered from all processes, is written into the instance table between two loss terms.
+    """
+
+    views = 2
+    memory: HybridMemory
+    instances: InstanceTable
+    nuisance: Tensor
+    groups: tuple[Groups, Groups]
+    labels: np.ndarray
+
+    def begin_epoch(self, epoch: int, features: Tensor, pseudo: PseudoLabels) -> None:
+        centroids = cluster_centroids(features, pseudo)
+        labels = torch.as_tensor(pseudo.labels, device=features.device)
+        self.memory = HybridMemory(centroids, self.settings.momentum)
+        self.instances = InstanceTable(features)
+        self.labels = pseudo.labels
+        self.set_nuisance(labels, nuisance_labels(features, labels, centroids))
+
+    def set_nuisance(self, labels: Tensor, nuisance: Tensor) -> None:
+        """Fix the epoch's nuisance labels (N, 2) and the groups by the first and the second."""
+        self.nuisance = nuisance
+        self.groups = (Groups(labels, nuisance[:, 0]), Groups(labels, nuisance[:, 1]))
+
+    def view_indices(self, indices: np.ndarray, draws: Draws) -> np.ndarray:
+        return np.stack([indices, drawn_partners(self.labels, indices, draws.numpy)], axis=1)
+
+    def training_step(self, batch: Batch, source: Batch | None = None) -> Step:
+        z, partners = self.encoder(batch.views[0]), self.encoder(batch.views[1])
+        update = MemoryUpdate(z.detach(), batch.labels, batch.indices)
+        seen = self.team.gather(update)
+        before = self.disentangled(z, batch, seen, order=0)
+        self.instances.write(seen.indices, seen.embeddings)
+        second = 1 if self.settings.disentangle_orders == "both" else 0
+        after = self.disentangled(z, batch, seen, order=second)
+        losses = {
+            "contrast": self.contrast(z, batch.labels),
+            "disentangle": (before + after) / 2,
+            "entropy": self.entropy(z, partners, seen),
+        }
+        return Step(losses, update)
+
+    def contrast(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy against the hard or the mean prototypes."""
+        s = self.settings
+        rows = self.memory.hard if s.cls_half == "hard" else self.memory.mean
+        logits = z @ rows.T / s.contrast_temperature
+        return smooth_cross_entropy(logits, labels, epsilon=s.smooth)
+
+    def disentangled(self, z: Tensor, batch: Batch, seen: MemoryUpdate, order: int) -> Tensor:
+        """The disentangled loss with the instance table as it is now."""
+        s, centroids, groups = self.settings, self.memory.mean, self.groups[0]
+        sums = groups.sums(self.instances.features)
+        r = self.nuisance[seen.indices, order]
+        positives = groups.positives(sums, seen.labels, r, centroids[seen.labels])
+        own = self.nuisance[batch.indices, order]
+        return disentangled_contrast_loss(
+            z,
+            guided_prototypes(centroids, seen.labels, positives, s.disentangle_share),
+            batch.labels,
+            groups.means(sums),
+            groups.negatives(batch.labels, own),
+            centroids[own],
+            temperature=s.disentangle_temperature,
+            share=s.disentangle_share,
+        )
+
+    def entropy(self, z: Tensor, partners: Tensor, seen: MemoryUpdate) -> Tensor:
+        """Mean over both nuisance labels of the relative entropy."""
+        terms = [
+            relative_entropy_loss(
+                z,
+                partners,
+                self.entropy_prototypes(seen, order),
+                self.memory.mean,
+                temperature=self.settings.entropy_temperature,
+            )
+            for order in (0, 1)
+        ]
+        return torch.stack(terms).mean()
+
+    def entropy_prototypes(self, seen: MemoryUpdate, order: int) -> Tensor:
+        """(C, D) prototypes pulled by the whole batch.
+
+        The released code finds the groups of the second label among first labels too.
+        """
+        s = self.settings
+        groups = self.groups[order if s.entropy_groups == "own" else 0]
+        return sequential_prototypes(
+            self.memory.mean,
+            groups,
+            groups.sums(self.instances.features),
+            seen.labels,
+            self.nuisance[seen.indices, order],
+            positive_share=s.positive_share,
+            negative_share=s.negative_share,
+        )

@@ -1,0 +1,130 @@
+"""HDCPD: hybrid dynamic contrast and probability distillation, with instances or clusters."""
+
+import torch
+from torch import Tensor
+
+from common.backbones.encoder import Encoder
+from common.instances import InstanceMemory, MovedRows, mean_by_class
+from common.losses import contrast_loss
+from common.memory import ClusterMemory, blend_hardest_, blend_rows_, cluster_centroids
+from common.method import Method
+from common.recipe import Recipe
+from common.streams import Streams
+from common.teacher import follow_, make_teacher, teacher_momentum
+from common.team import Team
+from common.types import Batch, Extract, MemoryUpdate, PseudoLabels, Step, TrainData
+from methods.hdcpd.loss import distillation_loss, hardest_contrast_loss
+
+
+class _Taught(Method):
+    """A student on the first view, a mean teacher on the second."""
+
+    views = 2
+
+    def __init__(
+        self, encoder: Encoder, recipe: Recipe, data: TrainData, team: Team, streams: Streams
+    ) -> None:
+        super().__init__(encoder, recipe, data, team, streams)
+        self.teacher = make_teacher(encoder)
+
+    def after_step(self, seen: MemoryUpdate, iteration: int) -> None:
+        super().after_step(seen, iteration)
+        momentum = teacher_momentum(iteration, self.settings.teacher_start)
+        follow_(self.teacher, self.encoder, momentum, self.settings.teacher_buffers)
+
+    def evaluated(self) -> dict[str, Encoder]:
+        return {"student": self.encoder, "teacher": self.teacher}
+
+    def distilled(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """The weighted distillation term; a sum over the batch, hence times the processes."""
+        loss = distillation_loss(student, teacher, self.settings.distill_axis)
+        return self.settings.distill_weight * self.team.size * loss
+
+
+class HDCPD(_Taught):
+    """Instance memory of the whole run (Cheng et al., 2022, arXiv:2109.14157), one or two domains.
+
+    Outliers are classes of their own. In the released two-domain code the target's rows move
+    before the source's gradient is formed; `settings.order` "clean" does not.
+    """
+
+    memory: InstanceMemory
+
+    def __init__(
+        self, encoder: Encoder, recipe: Recipe, data: TrainData, team: Team, streams: Streams
+    ) -> None:
+        super().__init__(encoder, recipe, data, team, streams)
+        self.memory = InstanceMemory(data, encoder.num_features, self.settings.momentum)
+
+    def begin_training(self, extract: Extract) -> None:
+        self.memory.start(extract, self.data)
+
+    def clustering_features(self, extract: Extract) -> Tensor:
+        return self.memory.target
+
+    def assign(self, features: Tensor, epoch: int) -> PseudoLabels:
+        return super().assign(features, epoch).outliers_as_clusters()
+
+    def begin_epoch(self, epoch: int, features: Tensor, pseudo: PseudoLabels) -> None:
+        self.memory.relabel(pseudo)
+
+    def training_step(self, batch: Batch, source: Batch | None = None) -> Step:
+        rows = self.memory.rows_of(batch.indices)
+        several = self.memory.sizes >= 2
+        several[: self.memory.num_source] = False
+        if source is None:
+            z = self.encoder(batch.views[0])
+            with torch.no_grad():
+                g = self.teacher(batch.views[1])
+            seen = MemoryUpdate(z.detach(), batch.labels, batch.indices)
+            return Step(self._losses(z, g, rows, several), seen)
+        zs, zt = self.encoder.forward_domains(source.views[0], batch.views[0])
+        with torch.no_grad():
+            gs, gt = self.teacher.forward_domains(source.views[1], batch.views[1])
+        of_source = MemoryUpdate(zs.detach(), source.labels, source.indices)
+        seen = MemoryUpdate(zt.detach(), batch.labels, batch.indices, of_source)
+        released = self.settings.order == "released"
+        moved = self.memory.target_moves(self.team.gather(seen)) if released else None
+        classes = torch.zeros_like(several)
+        classes[: self.memory.num_source] = True
+        from_source = self._losses(zs, gs, source.labels, classes, moved)
+        losses = self._losses(zt, gt, rows, several)
+        return Step(losses | {f"source {k}": v for k, v in from_source.items()}, seen)
+
+    def _losses(
+        self, z: Tensor, g: Tensor, rows: Tensor, classes: Tensor, moved: MovedRows | None = None
+    ) -> dict[str, Tensor]:
+        """Contrast over all classes, distillation over the chosen ones."""
+        memory, s = self.memory, self.settings
+        student = memory.similarities(z, s.temperature, moved)
+        contrast = hardest_contrast_loss(student, memory.labels, memory.labels[rows])
+        teacher = memory.similarities(g, s.teacher_temperature)
+        if s.student_temperature != s.temperature:
+            student = student * (s.temperature / s.student_temperature)
+        means = (mean_by_class(x, memory.labels, memory.sizes) for x in (student, teacher))
+        own, taught = (mean[:, classes] for mean in means)
+        return {"contrast": contrast, "distill": self.distilled(own, taught)}
+
+
+class HDCPDClusters(_Taught):
+    """HDCPD on the cluster memory of Cluster Contrast ("+CC"), rebuilt every epoch."""
+
+    memory: ClusterMemory
+
+    def begin_epoch(self, epoch: int, features: Tensor, pseudo: PseudoLabels) -> None:
+        rule = blend_hardest_ if self.settings.update == "hard" else blend_rows_
+        rows = cluster_centroids(features, pseudo)
+        self.memory = ClusterMemory(rows, self.settings.momentum, rule)
+
+    def training_step(self, batch: Batch, source: Batch | None = None) -> Step:
+        s, rows = self.settings, self.memory.rows
+        z = self.encoder(batch.views[0])
+        with torch.no_grad():
+            g = self.teacher(batch.views[1])
+        losses = {
+            "contrast": contrast_loss(z, rows, batch.labels, temperature=s.temperature),
+            "distill": self.distilled(
+                z @ rows.T / s.student_temperature, g @ rows.T / s.teacher_temperature
+            ),
+        }
+        return Step(losses, MemoryUpdate(z.detach(), batch.labels, batch.indices))

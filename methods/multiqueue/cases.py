@@ -1,0 +1,114 @@
+"""How the stored cases of MultiQueue are run, through the hooks that training calls."""
+
+import random
+
+import numpy as np
+import torch
+
+from common.recipe import Recipe
+from common.reference import Case, Check, close, equal, scaled
+from common.replay import replay_step, replayed, stored_batch, total
+from common.training import make_optimizer
+from common.types import PseudoLabels, TrainData
+from methods.multiqueue.method import MultiQueue
+from methods.multiqueue.recipes import MARKET1501, MultiQueueSettings
+
+
+class _Replayed(MultiQueue):
+    """MultiQueue whose slots come from Python's generator, as the released code draws them."""
+
+    released: random.Random
+
+    def draw_slots(self) -> torch.Tensor:
+        clusters, length, _ = self.memory.queues.shape
+        return torch.tensor([self.released.randint(0, length - 1) for _ in range(clusters)])
+
+
+def run_queue(case: Case) -> list[Check]:
+    """Start of the queues, then steps: draws, loss, gradients, temperature, pointers, queues."""
+    a, features = case.arrays, case.tensor("features")
+    method = _method(case.meta, len(features), features.shape[1])
+    method.released = random.Random(case.meta["python_random_seed"])
+    method.begin_epoch(0, features, PseudoLabels(a["labels"]))
+    optimizer = make_optimizer(method)
+    checks = [close("queues at start", method.memory.queues, a["queue_init"], 1e-6)]
+    for s in range(sum(key.startswith("inputs_") for key in a)):
+        targets = a[f"targets_{s}"]
+        batch = stored_batch(case.tensor(f"inputs_{s}"), indices=targets, labels=targets)
+        before = method.temperature.detach().clone().requires_grad_()
+        checks.append(close("temperature before", before, a[f"temp_before_{s}"], 2e-8))
+        generator = method.released.getstate()
+        checks.append(equal("drawn slots", method.draw_slots(), a[f"draw_{s}"]))
+        method.released.setstate(generator)
+        method.temperature.requires_grad_(True)  # its gradient is stored also where it is fixed
+        optimizer.zero_grad()
+        step = replay_step(method, batch)
+        gradient = method.temperature.grad
+        if method.settings.learn_temperature:
+            optimizer.step()
+        probe = method.memory.queues[:, :, : a[f"queue_probe_{s}"].shape[2]]
+        checks += [
+            close("loss", total(step), a[f"loss_{s}"], 0.0, relative=1e-5),
+            scaled("gradient", batch.views[0].grad, a[f"grad_{s}"], 1e-5),
+            close("temperature gradient", gradient, a[f"grad_temp_{s}"], 0.0, relative=1e-5),
+            close("temperature after", method.temperature, a[f"temp_after_{s}"], 2e-8),
+            equal("pointers", method.memory.pointer, a[f"pointer_{s}"]),
+            close("queue entries", probe, a[f"queue_probe_{s}"], 1e-6),
+            close("queue norms", method.memory.queues.norm(dim=2), a[f"queue_norm_{s}"], 1e-6),
+        ]
+        method.temperature.grad = None
+    return [*checks, close("queues at end", method.memory.queues, a["queue_final"], 1e-6)]
+
+
+def run_temperature(case: Case) -> list[Check]:
+    """The optimizer's steps on the temperature for a given sequence of gradients."""
+    meta = {
+        "queue_length": 1,
+        "temperature_init": case.meta["init"],
+        "trainable_temperature": True,
+        "lr": case.meta["lr"],
+        "temperature_lr_factor": 1.0,
+        "weight_decay": case.meta["weight_decay"],
+    }
+    method = _method(meta, 1, 1)
+    optimizer = make_optimizer(method)
+    found = []
+    for gradient in case.arrays["grad"]:
+        method.temperature.grad = torch.tensor(gradient, dtype=torch.float32)
+        optimizer.step()
+        found.append(float(method.temperature.detach()))
+    return [close("temperature", np.array(found), case.arrays["temperature"], 1e-7)]
+
+
+def run_schedule(case: Case) -> list[Check]:
+    """Rates of the encoder and of the temperature in the Market-1501 recipe."""
+    recipe, a = MARKET1501, case.arrays
+    factor = np.array([recipe.lr_factor(e) for e in range(len(a["lr"]))])
+    own = recipe.lr * recipe.settings.temperature_rate
+    return [
+        close("lr", recipe.lr * factor, a["lr"], 0.0, relative=1e-9),
+        close("lr of the temperature", own * factor, a["lr_temperature"], 0.0, relative=1e-9),
+    ]
+
+
+CASES = {
+    "multiqueue_q": run_queue,
+    "multiqueue_temperature": run_temperature,
+    "multiqueue_schedule": run_schedule,
+}
+
+
+def _method(meta: dict, images: int, features: int) -> _Replayed:  # type: ignore[type-arg]
+    settings = MultiQueueSettings(
+        queue_length=meta["queue_length"],
+        temperature=meta["temperature_init"],
+        learn_temperature=meta["trainable_temperature"],
+        temperature_rate=meta["temperature_lr_factor"],
+    )
+    recipe = Recipe(
+        "multiqueue", "case", settings, lr=meta["lr"], weight_decay=meta["weight_decay"]
+    )
+    data = TrainData(images, np.zeros(images, np.int64))
+    method = replayed(_Replayed, recipe, features, data)
+    assert isinstance(method, _Replayed)
+    return method

@@ -1,0 +1,120 @@
+"""How the stored cases of SpCL are run, through the hooks that training calls."""
+
+import numpy as np
+import torch.nn.functional as F
+
+from common.recipe import Dbscan, Recipe
+from common.reference import Case, Check, close, equal
+from common.replay import replay_step, replayed, stored_batch
+from common.schedules import Constant
+from common.types import PseudoLabels, TrainData
+from methods.spcl.method import SpCL
+from methods.spcl.recipes import MARKET1501, SpCLSettings
+from methods.spcl.reliability import reliability
+
+
+def run_memory(case: Case) -> list[Check]:
+    """Start of the memory, labels, then steps: losses, gradients, touched rows; one or two domains."""
+    method = _method(case)
+    a, two = case.arrays, "source_raw" in case.arrays
+    features = {
+        "target": F.normalize(case.tensor("target_raw" if two else "init_raw"), dim=1),
+        "source": case.tensor("source_raw") if two else None,  # their means are what counts
+    }
+    method.begin_training(lambda domain: features[domain])  # type: ignore[arg-type, return-value]
+    labels = method.reliable(a["labels_tight"], a["labels_normal"], a["labels_loose"])
+    first = method.data.num_source_ids
+    every = np.concatenate([np.arange(first), first + labels])
+    own = method.assign(method.clustering_features(lambda domain: features["target"]), 0)
+    checks = [
+        close("memory at start", method.memory.bank, a["memory_init"], 5e-7),
+        equal("labels", every, a["labels"]),
+        equal("labels from own clustering", first + own.labels, a["labels"][first:]),
+    ]
+    method.begin_epoch(0, method.memory.target, PseudoLabels(labels))
+    steps = sum(key.startswith("rows_") for key in a)
+    for s in range(steps):
+        checks += _two_domain_step(method, case, s) if two else _step(method, case, s)
+        rows = a[f"rows_{s}"]
+        checks.append(close("memory", method.memory.bank[rows], a[f"memory_rows_{s}"], 5e-7))
+    return checks
+
+
+def _step(method: SpCL, case: Case, s: int) -> list[Check]:
+    a = case.arrays
+    index = a["indexes"][s]
+    batch = stored_batch(case.tensor("inputs")[s], indices=index, labels=index * 0)
+    step = replay_step(method, batch)
+    return [
+        close("loss", step.losses["contrast"], a["loss"][s], 0.0, relative=2e-6),
+        close("gradient", batch.views[0].grad, a["grad_inputs"][s], 1e-6),
+    ]
+
+
+def _two_domain_step(method: SpCL, case: Case, s: int) -> list[Check]:
+    a = case.arrays
+    index, pids = a["target_indexes"][s], a["source_targets"][s]
+    target = stored_batch(case.tensor("target_inputs")[s], indices=index, labels=index * 0)
+    source = stored_batch(case.tensor("source_inputs")[s], indices=pids * 0, labels=pids)
+    step = replay_step(method, target, source)
+    return [
+        close("source loss", step.losses["source"], a["loss_source"][s], 0.0, relative=2e-6),
+        close("target loss", step.losses["contrast"], a["loss_target"][s], 0.0, relative=2e-6),
+        close("source gradient", source.views[0].grad, a["grad_source"][s], 1e-6),
+        close("target gradient", target.views[0].grad, a["grad_target"][s], 1e-6),
+    ]
+
+
+def run_reliability(case: Case) -> list[Check]:
+    """Scores, the frozen threshold and the labels of consecutive epochs."""
+    a = case.arrays
+    images = len(a["normal_0"])
+    recipe = Recipe("spcl", "case", SpCLSettings())
+    method = replayed(SpCL, recipe, 1, TrainData(images, np.zeros(images, np.int64)))
+    checks = []
+    for e in range(sum(key.startswith("normal_") for key in a)):
+        raw = [a[f"{name}_{e}"] for name in ("normal", "tight", "loose")]
+        scores = reliability(*(PseudoLabels(x).outliers_as_clusters().labels for x in raw))
+        labels = method.reliable(raw[1], raw[0], raw[2])
+        checks += [
+            close("compactness", scores.compactness, a[f"r_comp_{e}"], 1e-7),
+            close("independence", scores.independence, a[f"r_indep_{e}"], 1e-7),
+            close("of classes", scores.class_compactness, a[f"cluster_r_comp_{e}"], 1e-7),
+            close("of classes", scores.class_independence, a[f"cluster_r_indep_{e}"], 1e-7),
+            close("threshold", method.threshold, a["indep_thres"], 1e-7),
+            equal("labels", labels, a[f"labels_{e}"]),
+        ]
+    return checks
+
+
+def run_schedule(case: Case) -> list[Check]:
+    """Rate by epoch of the Market-1501 recipe."""
+    lr = np.array([MARKET1501.lr * MARKET1501.lr_factor(int(e)) for e in case.arrays["epoch"]])
+    return [close("lr", lr, case.arrays["lr"], 0.0, relative=1e-12)]
+
+
+CASES = {
+    "spcl_memory": run_memory,
+    "spcl_reliability": run_reliability,
+    "spcl_schedule": run_schedule,
+}
+
+
+def _method(case: Case) -> SpCL:
+    meta, a = case.meta, case.arrays
+    settings = SpCLSettings(
+        momentum=meta["momentum"], temperature=meta["temp"], eps_gap=meta["eps_gap"]
+    )
+    clustering = Dbscan(Constant(meta["eps"]), meta.get("min_samples", 4), meta["k1"], meta["k2"])
+    recipe = Recipe("spcl", "case", settings, clustering=clustering)
+    pids = a.get("source_pids")
+    images = len(a["target_raw" if pids is not None else "init_raw"])
+    data = TrainData(
+        images,
+        np.zeros(images, np.int64),
+        source_pids=pids,
+        num_source_ids=0 if pids is None else int(pids.max()) + 1,
+    )
+    method = replayed(SpCL, recipe, a["memory_init"].shape[1], data)
+    assert isinstance(method, SpCL)
+    return method

@@ -1,0 +1,90 @@
+"""SpCL: self-paced contrastive learning with a hybrid memory."""
+
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from common.backbones.encoder import Encoder
+from common.clustering import cluster_at
+from common.instances import InstanceMemory
+from common.method import Method
+from common.recipe import Recipe
+from common.streams import Streams
+from common.team import Team
+from common.types import Batch, Extract, MemoryUpdate, PseudoLabels, Step, TrainData
+from methods.spcl.loss import unified_contrast_loss
+from methods.spcl.reliability import independence_threshold, reliability, reliable_labels
+
+
+class SpCL(Method):
+    """Self-paced contrastive learning (Ge et al., 2020, arXiv:2006.02713), one or two domains.
+
+    One memory for the whole run holds a row per source identity and per target image; the
+    target's rows are what is clustered. In the released two-domain code the update is a side
+    effect of backward and the target's comes first, so the source's gradient is formed with
+    target rows that have moved; `settings.order` "clean" uses the memory of the forward pass.
+    """
+
+    memory: InstanceMemory
+
+    def __init__(
+        self, encoder: Encoder, recipe: Recipe, data: TrainData, team: Team, streams: Streams
+    ) -> None:
+        super().__init__(encoder, recipe, data, team, streams)
+        self.memory = InstanceMemory(data, encoder.num_features, self.settings.momentum)
+        self.threshold: float | None = None
+
+    def begin_training(self, extract: Extract) -> None:
+        self.memory.start(extract, self.data)
+
+    def clustering_features(self, extract: Extract) -> Tensor:
+        return self.memory.target
+
+    def assign(self, features: Tensor, epoch: int) -> PseudoLabels:
+        if self.data.target_pids is not None:
+            return PseudoLabels(self.data.target_pids)
+        eps, gap = self.recipe.clustering.eps(epoch), self.settings.eps_gap
+        found = cluster_at(features, self.recipe.clustering, (eps - gap, eps, eps + gap))
+        return PseudoLabels(self.reliable(*found), {"eps": eps})
+
+    def reliable(self, tight: np.ndarray, normal: np.ndarray, loose: np.ndarray) -> np.ndarray:
+        """Classes (N,) from three clusterings (-1 = outlier) with rising radius."""
+        classes = [PseudoLabels(x).outliers_as_clusters().labels for x in (normal, tight, loose)]
+        scores = reliability(*classes)
+        if self.threshold is None:  # the first epoch's serves the whole run
+            self.threshold = independence_threshold(scores, classes[0], self.settings.share)
+        return reliable_labels(
+            classes[0], scores, self.threshold, self.settings.rejected == "keep-last"
+        )
+
+    def begin_epoch(self, epoch: int, features: Tensor, pseudo: PseudoLabels) -> None:
+        self.memory.relabel(pseudo)
+
+    def training_step(self, batch: Batch, source: Batch | None = None) -> Step:
+        if source is None:
+            z = self.encoder(batch.views[0])
+            seen = MemoryUpdate(z.detach(), batch.labels, batch.indices)
+            return Step({"contrast": self._target_loss(z, batch)}, seen)
+        zs, zt = self.encoder.forward_domains(source.views[0], batch.views[0])
+        seen = MemoryUpdate(
+            zt.detach(),
+            batch.labels,
+            batch.indices,
+            source=MemoryUpdate(zs.detach(), source.labels, source.indices),
+        )
+        released = self.settings.order == "released"
+        moved = self.memory.target_moves(self.team.gather(seen)) if released else None
+        similarities = self.memory.similarities(zs, self.settings.temperature, moved)
+        from_source = unified_contrast_loss(similarities, source.labels, self.memory)
+        return Step({"source": from_source, "contrast": self._target_loss(zt, batch)}, seen)
+
+    def _target_loss(self, z: Tensor, batch: Batch) -> Tensor:
+        similarities = self.memory.similarities(z, self.settings.temperature)
+        return unified_contrast_loss(similarities, self.memory.rows_of(batch.indices), self.memory)
+
+    def get_extra_state(self) -> dict[str, Any]:
+        return {"threshold": self.threshold}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        self.threshold = state["threshold"]
