@@ -5,8 +5,8 @@ from pathlib import Path
 
 from torch import Tensor
 
+from common.backbones.tensor_files import read_tensors
 from common.backbones.trunks import TRUNKS
-from common.backbones.weights import read_tensors
 from common.errors import UserError
 from common.recipe import Pooling
 

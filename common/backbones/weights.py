@@ -1,28 +1,24 @@
-"""Weight files: where a recipe's initial weights lie, and reading tensors without running code."""
+"""Weights for an encoder: the file that a recipe needs, and whether a file fits."""
 
-import pickle
-import re
 import socket
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
+from torch import nn
 from torchvision.models import get_model_weights
 
+from common.backbones.checkpoint import Checkpoint, read_checkpoint
+from common.backbones.network import Encoder
+from common.backbones.trunks import find_trunk
 from common.errors import UserError
 from common.recipe import EncoderSettings
 
 IBN_ADDRESS = "https://github.com/XingangPan/IBN-Net"
 IBN_FILES = {"resnet_ibn50a": "resnet50_ibn_a", "resnet_ibn101a": "resnet101_ibn_a"}
 CONNECT_SECONDS = 15
-TORCH_SUFFIXES = (".pth", ".pt", ".tar")
 
 
 def require_weights(settings: EncoderSettings) -> Path | None:
@@ -33,9 +29,10 @@ def require_weights(settings: EncoderSettings) -> Path | None:
     encoder `tiny` has no ImageNet weights: for it, "imagenet" means random.
 
     Raises:
-        UserError: a file that is missing and cannot be had, with its name, its official
-            address and where to put it.
+        UserError: an unknown architecture, or a file that is missing and cannot be had, with
+            its name, its official address and where to put it.
     """
+    find_trunk(settings.arch)
     if settings.weights == "random" or (settings.weights, settings.arch) == ("imagenet", "tiny"):
         return None
     if settings.weights != "imagenet":
@@ -50,37 +47,94 @@ def weights_folder() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints"
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Named tensors of a .pth, .pt, .tar, .safetensors or .npz file, on the CPU.
+def load_initial(encoder: Encoder, path: Path, domains: int = 1) -> None:
+    """Start from a file: a trunk's weights (the rest keeps its own), or a whole encoder's.
 
-    In a torch file they are the whole content, or stand under `state_dict` (published
-    checkpoints, which keep an epoch and a score beside them) or `encoder` (ours). The prefix
-    `module.` of data parallelism is dropped.
+    A file with a batch norm per domain splits the encoder, if that many are wanted.
 
     Raises:
-        UserError: a file that is damaged, of another kind, or holds more than tensors.
+        UserError: the file's network is another one, with the tensors that do not fit.
     """
-    if path.suffix == ".safetensors":
-        content = _read_safetensors(path)
-    elif path.suffix == ".npz":
-        content = _read_npz(path)
-    elif path.suffix in TORCH_SUFFIXES:
-        content = _read_torch(path)
-    else:
+    checkpoint = read_checkpoint(path)
+    if not checkpoint.info.stem_relu:
         raise UserError(
-            f"{path}: weights are read from .pth, .pt, .tar, .safetensors and .npz files only."
+            f"{path} comes from a network without a ReLU in its stem. It can be tested, but not "
+            "trained further here; choose other initial weights."
         )
-    for key in ("state_dict", "encoder"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict) or not content:
-        raise UserError(f"{path} holds no named tensors. Choose a file with a network's weights.")
-    if others := [str(key) for key, value in content.items() if not isinstance(value, Tensor)]:
+    if domains == 2 and checkpoint.info.domains == 2:
+        encoder.split_domains()
+    _load(encoder, checkpoint)
+
+
+def load_published(encoder: Encoder, path: Path) -> None:
+    """Load a whole trained encoder: a published checkpoint of a method's authors, or ours.
+
+    `describe_checkpoint` tells beforehand which encoder to build. A network whose stem has no
+    ReLU loses it here too, or its features would be others.
+
+    Raises:
+        UserError: the file's network is another one, with the tensors that do not fit.
+    """
+    checkpoint = read_checkpoint(path)
+    if not checkpoint.info.trained:
         raise UserError(
-            f"{path} is not a file of weights: {', '.join(others[:5])} are not tensors. "
-            "Use best.pt of a run folder, a published checkpoint, or a plain state dict."
+            f"{path} holds a {checkpoint.info.arch} without a neck: initial weights, not a trained "
+            "encoder. Name a checkpoint of a training run."
         )
-    return {str(key).removeprefix("module."): value for key, value in content.items()}
+    _load(encoder, checkpoint)
+    if not checkpoint.info.stem_relu:
+        encoder.trunk.relu = nn.Identity()
+
+
+def _load(encoder: Encoder, checkpoint: Checkpoint) -> None:
+    """Copy the tensors, every one of them into a place of its name and shape."""
+    _require_same_network(encoder, checkpoint)
+    expected = encoder.state_dict()
+    if not checkpoint.info.trained:
+        expected = {name: t for name, t in expected.items() if name.startswith("trunk.")}
+    given = checkpoint.tensors
+    problems = {
+        "missing": [name for name in expected if name not in given],
+        "unexpected": [name for name in given if name not in expected],
+        "of another shape": [
+            f"{name} {tuple(given[name].shape)} instead of {tuple(expected[name].shape)}"
+            for name in expected
+            if name in given and given[name].shape != expected[name].shape
+        ],
+        "not finite": [name for name, tensor in given.items() if not tensor.isfinite().all()],
+    }
+    if any(problems.values()):
+        listed = "; ".join(f"{kind}: {_some(names)}" for kind, names in problems.items() if names)
+        raise UserError(f"{checkpoint.path} does not fit the encoder. {listed}.")
+    encoder.load_state_dict(given, strict=checkpoint.info.trained)
+
+
+def _require_same_network(encoder: Encoder, checkpoint: Checkpoint) -> None:
+    """Name the setting that differs, before any list of tensors."""
+    info, path, settings = checkpoint.info, checkpoint.path, encoder.settings
+    if info.arch != settings.arch:
+        raise UserError(
+            f"{path} holds a {info.arch}, the encoder is a {settings.arch}. "
+            f"Set encoder.arch={info.arch}, or choose another file."
+        )
+    if not info.trained:
+        return
+    if (info.pooling == "gem") != (settings.pooling == "gem"):
+        theirs = "gem" if info.pooling == "gem" else info.pooling or "avg or max"
+        raise UserError(
+            f"{path} was trained with {theirs} pooling, the encoder has {settings.pooling}. "
+            f"Set encoder.pooling={theirs}."
+        )
+    if info.domains != encoder.domains:
+        raise UserError(
+            f"{path} has {info.domains} batch norm(s) per layer, one for each domain; the encoder "
+            f"has {encoder.domains}. Build it with domains={info.domains}."
+        )
+
+
+def _some(names: list[str], limit: int = 12) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
 
 
 def _own_file(name: str) -> Path:
@@ -106,13 +160,7 @@ def _ibn_file(arch: str) -> Path:
 
 
 def _torchvision_file(arch: str) -> Path:
-    try:
-        url = get_model_weights(arch)["IMAGENET1K_V1"].url
-    except (ValueError, KeyError):
-        raise UserError(
-            f"there are no ImageNet weights for {arch!r}. Name a file with encoder.weights=PATH, "
-            "or train from encoder.weights=random."
-        ) from None
+    url = get_model_weights(arch)["IMAGENET1K_V1"].url
     path = weights_folder() / url.rpartition("/")[2]
     if path.is_file():
         return path
@@ -121,7 +169,7 @@ def _torchvision_file(arch: str) -> Path:
         with _patience(CONNECT_SECONDS):
             digits = path.stem.rpartition("-")[2]  # the first digits of the file's SHA-256
             torch.hub.download_url_to_file(url, str(path), hash_prefix=digits, progress=False)
-    except (OSError, RuntimeError) as error:
+    except (OSError, HTTPException, RuntimeError) as error:
         raise UserError(
             f"the initial weights of {arch} are missing and could not be downloaded ({error}). "
             f"Get {path.name} from {url} and put it into {path.parent}, or name a file with "
@@ -139,51 +187,3 @@ def _patience(seconds: float) -> Iterator[None]:
         yield
     finally:
         socket.setdefaulttimeout(before)
-
-
-def _read_torch(path: Path) -> Any:
-    try:
-        with torch.serialization.safe_globals(_numpy_scalars()):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        asked = re.search(r"GLOBAL (\S+)", str(error))
-        reason = f"it asks for {asked[1]}" if asked else "it is not a plain torch file"
-        raise UserError(
-            f"{path} was refused: {reason}; reading it could run a program. Weights are read from "
-            "files of tensors and plain values only."
-        ) from None
-    except Exception as error:  # zip, tar and torch each raise their own kinds
-        raise _damaged(path, error) from None
-
-
-def _numpy_scalars() -> list[Any]:
-    """What unpickles a NumPy number: published checkpoints keep their best mAP as one."""
-    rebuild = np.float64(0).__reduce__()[0]
-    return [
-        (rebuild, "numpy.core.multiarray.scalar"),
-        (rebuild, "numpy._core.multiarray.scalar"),
-        np.dtype,
-        *(type(np.dtype(kind)) for kind in ("float64", "float32", "int64", "int32")),
-    ]
-
-
-def _read_safetensors(path: Path) -> Any:
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise _damaged(path, error) from None
-
-
-def _read_npz(path: Path) -> Any:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: torch.from_numpy(file[key]) for key in file.files}
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        raise _damaged(path, error) from None
-
-
-def _damaged(path: Path, error: Exception) -> UserError:
-    return UserError(
-        f"{path} cannot be read as weights ({type(error).__name__}: {error}). It may be damaged "
-        "or of another kind: delete it and get it again."
-    )

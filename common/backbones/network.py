@@ -1,0 +1,140 @@
+"""The encoder of every method: trunk, pooling, BN neck, unit-length output."""
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from common.backbones.batchnorm import (
+    BatchNorm,
+    DomainBatchNorm,
+    Grouping,
+    deinterleave,
+    interleave,
+    split_domains,
+)
+from common.backbones.pooling import build_pooling
+from common.backbones.trunks import find_trunk
+from common.errors import UserError
+from common.recipe import EncoderSettings
+from common.types import Domain
+
+
+class Encoder(nn.Module):
+    """Images to unit vectors, in training and in evaluation alike.
+
+        z = normalize(neck(embedding(pool(trunk(images)))))
+
+    The neck is a batch norm whose bias stays 0: it is not trained. The embedding, a linear
+    layer, is the identity in all papers. Dropout, 0 in all papers, comes after normalization
+    and draws from torch's global generator; with it, outputs in training are not of unit length.
+
+    Args:
+        settings: architecture, pooling, sizes; `weights` is not read here.
+        bn_chunks: parts of a training batch that batch norm treats apart (`batchnorm.py`);
+            `grouping.chunks` changes it later. With several processes: each one's share.
+
+    Attributes:
+        num_features: D.
+        domain: whose batch norm `forward` uses after `split_domains`.
+    """
+
+    def __init__(self, settings: EncoderSettings, bn_chunks: int = 1) -> None:
+        super().__init__()
+        if bn_chunks < 1:
+            raise UserError(f"bn_chunks is {bn_chunks}. Choose at least 1.")
+        self.settings = settings
+        self.grouping = Grouping(bn_chunks)
+        self.domain: Domain = "target"
+        trunk = find_trunk(settings.arch)
+        self.trunk = trunk.build(self.grouping)
+        self.pool, vectors = build_pooling(settings.pooling, settings.parts)
+        pooled = trunk.channels * vectors
+        self.embedding = _embedding(pooled, settings.embedding)
+        self.num_features = settings.embedding or pooled
+        self.neck = BatchNorm(self.num_features, grouping=self.grouping)
+        self.neck.bias.requires_grad_(False)
+        self.dropout = nn.Dropout(settings.dropout)
+
+    @property
+    def domains(self) -> int:
+        """2 with a batch norm per domain, else 1."""
+        return 2 if isinstance(self.neck, DomainBatchNorm) else 1
+
+    def split_domains(self) -> None:
+        """Give every batch norm a copy for the source domain, once."""
+        if self.domains == 1:
+            split_domains(self)
+
+    def use_domain(self, domain: Domain) -> None:
+        """Which domain's batch norm `forward` uses; the target's unless told otherwise."""
+        self.domain = domain
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) normalized images of one domain to (B, D) unit rows.
+
+        Raises:
+            UserError: a training batch too small for its chunks.
+        """
+        return self._encode([images], (self.domain,))[0]
+
+    def forward_domains(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Both domains' images in one pass, each through its own batch norm.
+
+        Numerically, the layout of G GPUs that each get a part of the source batch, then as
+        many target images.
+
+        Args:
+            source, target: (B, 3, H, W) each; in training B divides by the chunks.
+
+        Returns:
+            (B, D) unit rows of the source and of the target.
+
+        Raises:
+            UserError: unequal batches, or not divisible by the chunks.
+        """
+        if self.domains == 1:
+            raise ValueError("forward_domains needs an encoder with a batch norm per domain")
+        zs, zt = self._encode([source, target], ("source", "target"))
+        return zs, zt
+
+    def _encode(self, batches: Sequence[Tensor], domains: tuple[Domain, ...]) -> tuple[Tensor, ...]:
+        chunks = self.grouping.chunks if self.training else 1
+        _require_equal_shares([len(batch) for batch in batches], chunks)
+        if self.training:
+            _require_pairs(len(batches[0]), chunks)
+        self.grouping.domains = domains
+        rows = self.pool(self.trunk(interleave(batches, chunks)))
+        # Autocast may have made the embedding bfloat16; statistics and lengths are float32.
+        embedded = self.neck(self.embedding(rows).to(rows.dtype))
+        z = self.dropout(F.normalize(embedded, dim=1))
+        return deinterleave(z, chunks, len(domains))
+
+
+def _embedding(inputs: int, outputs: int) -> nn.Module:
+    """A linear layer (Kaiming, fan out, bias 0), or nothing for no outputs."""
+    if outputs == 0:
+        return nn.Identity()
+    layer = nn.Linear(inputs, outputs)
+    nn.init.kaiming_normal_(layer.weight, mode="fan_out")
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _require_equal_shares(sizes: list[int], chunks: int) -> None:
+    """As many images of each domain in every chunk; one domain alone may be cut unevenly."""
+    if len(sizes) > 1 and (len(set(sizes)) > 1 or sizes[0] % chunks):
+        raise UserError(
+            f"{sizes[0]} source and {sizes[1]} target images do not give each of {chunks} chunks "
+            "as many of both. Choose sampling.batch_size as a multiple of bn_chunks."
+        )
+
+
+def _require_pairs(size: int, chunks: int) -> None:
+    """At least two images in every chunk of ceil(B / G), the last and smallest one included."""
+    chunk = -(-size // chunks)
+    if min(chunk, (size - 1) % chunk + 1) < 2:
+        raise UserError(
+            f"a batch of {size} images in {chunks} chunks leaves a chunk of one image, which "
+            "batch norm cannot normalize. Choose a larger batch or a smaller bn_chunks."
+        )

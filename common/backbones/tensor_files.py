@@ -1,0 +1,98 @@
+"""Reading named tensors from files, without running any code that a file may hold."""
+
+import pickle
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from common.errors import UserError
+
+TORCH_SUFFIXES = (".pth", ".pt", ".tar")
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Named tensors of a .pth, .pt, .tar, .safetensors or .npz file, on the CPU.
+
+    In a torch file they are the whole content, or stand under `state_dict` (published
+    checkpoints, which keep an epoch and a score beside them) or `encoder` (ours). The prefix
+    `module.` of data parallelism is dropped.
+
+    Raises:
+        UserError: a file that is damaged, of another kind, or holds more than tensors.
+    """
+    if path.suffix == ".safetensors":
+        content = _read_safetensors(path)
+    elif path.suffix == ".npz":
+        content = _read_npz(path)
+    elif path.suffix in TORCH_SUFFIXES:
+        content = _read_torch(path)
+    else:
+        raise UserError(
+            f"{path}: weights are read from .pth, .pt, .tar, .safetensors and .npz files only."
+        )
+    for key in ("state_dict", "encoder"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not content:
+        raise UserError(f"{path} holds no named tensors. Choose a file with a network's weights.")
+    if others := [str(key) for key, value in content.items() if not isinstance(value, Tensor)]:
+        raise UserError(
+            f"{path} is not a file of weights: {', '.join(others[:5])} are not tensors. "
+            "Use best.pt of a run folder, a published checkpoint, or a plain state dict."
+        )
+    return {str(key).removeprefix("module."): value for key, value in content.items()}
+
+
+def _read_torch(path: Path) -> Any:
+    try:
+        with torch.serialization.safe_globals(_numpy_scalars()):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        asked = re.search(r"GLOBAL (\S+)", str(error))
+        reason = f"it asks for {asked[1]}" if asked else "it is not a plain torch file"
+        raise UserError(
+            f"{path} was refused: {reason}; reading it could run a program. Weights are read from "
+            "files of tensors and plain values only."
+        ) from None
+    except Exception as error:  # zip, tar and torch each raise their own kinds
+        raise _damaged(path, error) from None
+
+
+def _numpy_scalars() -> list[Any]:
+    """What unpickles a NumPy number: published checkpoints keep their best mAP as one."""
+    rebuild = np.float64(0).__reduce__()[0]
+    return [
+        (rebuild, "numpy.core.multiarray.scalar"),
+        (rebuild, "numpy._core.multiarray.scalar"),
+        np.dtype,
+        *(type(np.dtype(kind)) for kind in ("float64", "float32", "int64", "int32")),
+    ]
+
+
+def _read_safetensors(path: Path) -> Any:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise _damaged(path, error) from None
+
+
+def _read_npz(path: Path) -> Any:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: torch.from_numpy(file[key]) for key in file.files}
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    return UserError(
+        f"{path} cannot be read as weights ({type(error).__name__}: {error}). It may be damaged "
+        "or of another kind: delete it and get it again."
+    )

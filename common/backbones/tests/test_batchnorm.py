@@ -1,0 +1,208 @@
+"""Batch norm per chunk and per domain against plain loops written from the definition."""
+
+import copy
+
+import pytest
+import torch
+
+from common.backbones.batchnorm import (
+    BatchNorm,
+    DomainBatchNorm,
+    Grouping,
+    deinterleave,
+    interleave,
+    split_domains,
+)
+
+SHAPES = [(12, 5, 4, 3), (12, 7)]
+
+
+def random_norm(channels, grouping, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    norm = BatchNorm(channels, grouping=grouping)
+    with torch.no_grad():
+        norm.weight.copy_(torch.rand(channels, generator=g) + 0.5)
+        norm.bias.copy_(torch.randn(channels, generator=g))
+        norm.running_mean.copy_(torch.randn(channels, generator=g))
+        norm.running_var.copy_(torch.rand(channels, generator=g) + 0.5)
+    return norm.double()
+
+
+def random_rows(shape, seed):
+    g = torch.Generator().manual_seed(seed)
+    return (3 * torch.randn(shape, generator=g) + 1).double()
+
+
+def plain(x, norm):
+    """One chunk from the definition: outputs, and the running statistics it would leave."""
+    dims = [d for d in range(x.dim()) if d != 1]
+    shape = [1, -1] + [1] * (x.dim() - 2)
+    mean, var = x.mean(dims), x.var(dims, unbiased=False)
+    y = (x - mean.view(shape)) / (var.view(shape) + 1e-5).sqrt()
+    y = y * norm.weight.view(shape) + norm.bias.view(shape)
+    running_mean = 0.9 * norm.running_mean + 0.1 * mean.detach()
+    running_var = 0.9 * norm.running_var + 0.1 * x.detach().var(dims, unbiased=True)
+    return y, running_mean, running_var
+
+
+def gradients(y, leaves, seed=9):
+    g = torch.Generator().manual_seed(seed)
+    upstream = torch.randn(y.shape, generator=g).double()
+    return torch.autograd.grad((y * upstream).sum(), leaves)
+
+
+def assert_close(ours, theirs):
+    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("chunks", [1, 2, 3, 4, 5, 6])
+def test_chunks_equal_the_plain_loop_over_chunks(shape, chunks):
+    norm = random_norm(shape[1], Grouping(chunks))
+    x = random_rows(shape, seed=1).requires_grad_()
+    parts = [plain(part, norm) for part in x.chunk(chunks)]  # 5: 12 rows do not divide
+    expected = torch.cat([y for y, _, _ in parts])
+    leaves = [x, norm.weight, norm.bias]
+    expected_gradients = gradients(expected, leaves)
+
+    (y,) = deinterleave(norm(interleave([x], chunks)), chunks)
+
+    assert_close(y, expected)
+    for ours, theirs in zip(gradients(y, leaves), expected_gradients, strict=True):
+        assert_close(ours, theirs)
+    assert_close(norm.running_mean, parts[0][1])
+    assert_close(norm.running_var, parts[0][2])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("chunks", [1, 2, 3])
+def test_a_pair_equals_two_norms_on_the_chunks_of_their_domains(shape, chunks):
+    grouping = Grouping(chunks, ("source", "target"))
+    pair = DomainBatchNorm(random_norm(shape[1], grouping))
+    pair.target.load_state_dict(random_norm(shape[1], grouping, seed=5).state_dict())
+    norms = [pair.source, pair.target]
+    batches = [random_rows(shape, seed).requires_grad_() for seed in (1, 2)]
+    parts = [
+        [plain(part, norm) for part in batch.chunk(chunks)]
+        for batch, norm in zip(batches, norms, strict=True)
+    ]
+    expected = torch.cat([y for domain in parts for y, _, _ in domain])
+    leaves = [*batches, *pair.parameters()]
+    expected_gradients = gradients(expected, leaves)
+
+    y = torch.cat(deinterleave(pair(interleave(batches, chunks)), chunks, domains=2))
+
+    assert_close(y, expected)
+    for ours, theirs in zip(gradients(y, leaves), expected_gradients, strict=True):
+        assert_close(ours, theirs)
+    for norm, domain in zip(norms, parts, strict=True):
+        assert_close(norm.running_mean, domain[0][1])
+        assert_close(norm.running_var, domain[0][2])
+
+
+@pytest.mark.parametrize("chunks", [1, 4])
+def test_evaluation_uses_the_running_statistics_whatever_the_chunks(chunks):
+    norm = random_norm(7, Grouping(chunks)).eval()
+    x = random_rows((5, 7), seed=1)
+    before = copy.deepcopy(norm.state_dict())
+
+    y = norm(x)
+
+    scale = norm.weight / (norm.running_var + 1e-5).sqrt()
+    assert_close(y, (x - norm.running_mean) * scale + norm.bias)
+    assert all(torch.equal(value, before[name]) for name, value in norm.state_dict().items())
+
+
+def test_evaluation_passes_each_domain_through_its_own_norm():
+    grouping = Grouping(4, ("source", "target"))
+    pair = DomainBatchNorm(random_norm(7, grouping)).eval()
+    pair.target.load_state_dict(random_norm(7, grouping, seed=5).state_dict())
+    batches = [random_rows((6, 7), seed) for seed in (1, 2)]
+
+    source, target = deinterleave(pair(interleave(batches, 1)), 1, domains=2)
+
+    assert_close(source, pair.source(batches[0]))
+    assert_close(target, pair.target(batches[1]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_one_chunk_is_the_layer_of_torch_bit_for_bit(dtype):
+    norm, theirs = BatchNorm(5), torch.nn.BatchNorm2d(5)
+    x = random_rows((8, 5, 4, 3), seed=1).to(dtype)
+
+    for _ in range(3):
+        assert torch.equal(norm(x), theirs(x))
+
+    assert torch.equal(norm.running_mean, theirs.running_mean)
+    assert torch.equal(norm.running_var, theirs.running_var)
+
+
+def test_statistics_of_bfloat16_maps_are_kept_in_float32():
+    norm = BatchNorm(5, grouping=Grouping(4))
+    x = (100 + random_rows((8, 5, 4, 3), seed=1)).bfloat16()
+
+    y = norm(interleave([x], 4))
+
+    mean = x[:2].double().mean(dim=(0, 2, 3))
+    assert y.dtype == torch.bfloat16
+    torch.testing.assert_close(norm.running_mean.double(), 0.1 * mean, rtol=1e-5, atol=0)
+
+
+def test_channels_last_maps_give_the_same():
+    x = random_rows((8, 6, 4, 3), seed=1)
+    norms = [random_norm(6, Grouping(4)) for _ in range(2)]
+
+    plain_layout, channels_last = (
+        norm(rows)
+        for norm, rows in zip(norms, (x, x.to(memory_format=torch.channels_last)), strict=True)
+    )
+
+    assert_close(channels_last, plain_layout)
+    assert_close(norms[0].running_var, norms[1].running_var)
+
+
+@pytest.mark.parametrize("domains", [1, 2])
+@pytest.mark.parametrize("chunks", [1, 2, 3])
+def test_interleaved_rows_belong_to_group_row_modulo_groups(domains, chunks):
+    batches = [100 * d + torch.arange(6) for d in range(domains)]
+
+    rows = interleave(batches, chunks)
+
+    for r, row in enumerate(rows.tolist()):
+        chunk, domain = divmod(r % (chunks * domains), domains)
+        assert row // 100 == domain
+        assert row % 100 // (6 // chunks) == chunk
+    for batch, back in zip(batches, deinterleave(rows, chunks, domains), strict=True):
+        assert torch.equal(batch, back)
+
+
+def test_the_grouped_map_is_a_view_of_the_interleaved_one():
+    rows = interleave([random_rows((12, 5, 4, 3), seed=1)], 4)
+
+    assert rows.reshape(3, 20, 4, 3).data_ptr() == rows.data_ptr()
+
+
+def test_splitting_copies_every_norm_and_frees_its_bias():
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 1), torch.nn.Sequential(random_norm(4, Grouping()))
+    )
+    original = copy.deepcopy(network[1][0])
+    network[1][0].bias.requires_grad_(False)
+
+    split_domains(network)
+    split_domains(network)  # a second call finds nothing to do
+
+    pair = network[1][0]
+    for norm in (pair.source, pair.target):
+        assert isinstance(norm, BatchNorm)
+        assert norm.bias.requires_grad
+        for name, value in original.state_dict().items():
+            assert torch.equal(norm.state_dict()[name], value)
+    assert pair.source.weight is not pair.target.weight
+
+
+def test_uneven_rows_of_two_domains_are_an_error():
+    pair = DomainBatchNorm(random_norm(7, Grouping(4, ("source", "target"))))
+
+    with pytest.raises(ValueError, match="do not fill 4 equal chunks"):
+        pair(random_rows((12, 7), seed=1))
