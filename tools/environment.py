@@ -43,7 +43,7 @@ def environment(
             "loss": False,
             "rule": target.dataset.camera_rule,
         },
-        "changes": changes(recipe, base),
+        "changes": [f"{name}={value}" for name, value in changes(recipe, base).items()],
         "deviations": deviations(recipe, base, team),
     }
 

@@ -1,0 +1,75 @@
+"""Recipes: changes by name, storage as JSON, and what an unknown name answers."""
+
+import pytest
+
+from common.errors import UserError
+from common.recipe import InfoMap, flatten, from_json, override, parse_changes, to_json
+from common.schedules import Constant, LinearEps, StepDecay
+from methods import METHODS
+from methods.hhcl.recipes import MARKET1501, HHCLSettings
+
+
+def changed(text):
+    return override(MARKET1501, parse_changes([text]))
+
+
+def test_a_change_is_read_as_the_type_it_replaces():
+    assert changed("clustering.min_samples=8").clustering.min_samples == 8
+    assert changed("settings.momentum=0.2").settings.momentum == 0.2
+    assert changed("sampling.cameras=false").sampling.cameras is False
+    assert changed("augment.erase_area=0.1,0.2").augment.erase_area == (0.1, 0.2)
+    assert changed("paper.map=none").paper.map is None
+
+
+def test_a_constant_schedule_takes_a_plain_number():
+    assert changed("clustering.eps=0.55").clustering.eps == Constant(0.55)
+
+
+def test_another_kind_of_schedule_or_clustering_is_written_as_a_call():
+    assert changed("clustering.eps=LinearEps(start=0.6)").clustering.eps == LinearEps(0.6)
+    assert changed("lr_factor=StepDecay(every=3)").lr_factor == StepDecay(3)
+    assert changed("clustering=InfoMap(k1=10)").clustering == InfoMap(k1=10)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("setings.momentum=0.2", "Did you mean 'settings'"),
+        ("settings.momentun=0.2", "Did you mean 'momentum'"),
+        ("settings.momentum=fast", "type float"),
+        ("settings.memory=best", "choose one of"),
+        ("sampling.cameras=1", "true or false"),
+        ("settings=3", "group of settings"),
+        ("seed.x=3", "single value"),
+        ("clustering.eps=__import__('os').system('true')", "write one of"),
+        ("clustering.eps=LinearEps(0.6)", "write one of"),
+        ("settings.hard_weight=0", "above 0"),
+    ],
+)
+def test_a_wrong_change_says_what_to_write(text, said):
+    with pytest.raises(UserError, match=said.replace("(", r"\(")):
+        changed(text)
+
+
+def test_a_change_without_a_sign_is_refused():
+    with pytest.raises(UserError, match="NAME=VALUE"):
+        parse_changes(["epochs"])
+
+
+EVERY = [(spec, r) for spec in METHODS.values() for r in (*spec.recipes, spec.user_recipe)]
+
+
+@pytest.mark.parametrize(
+    ("spec", "recipe"),
+    EVERY,
+    ids=[f"{r.method}-{r.dataset}-{r.source}-{r.variant}" for _, r in EVERY],
+)
+def test_every_recipe_survives_being_stored(spec, recipe):
+    assert from_json(to_json(recipe), spec.settings) == recipe
+
+
+def test_flat_names_are_the_names_that_can_be_changed():
+    for name, value in flatten(MARKET1501).items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            override(MARKET1501, {name: str(value)})
+    assert flatten(MARKET1501)["settings.memory"] == HHCLSettings().memory

@@ -1,0 +1,44 @@
+"""Comparison with stored cases: what passes, what fails, and what is no case."""
+
+import numpy as np
+import pytest
+import torch
+
+from common.errors import UserError
+from common.reference import close, equal, load_case, scaled
+
+
+def test_a_difference_within_the_tolerance_passes_and_beyond_fails():
+    assert close("x", torch.tensor([1.0, 2.0]), np.array([1.0, 2.0 + 1e-7]), 1e-6).passed
+    assert not close("x", torch.tensor([1.0, 2.0]), np.array([1.0, 2.1]), 1e-6).passed
+
+
+def test_the_relative_part_allows_for_large_values():
+    assert close("x", np.array([1000.001]), np.array([1000.0]), 0.0, relative=1e-5).passed
+    assert not close("x", np.array([1.001]), np.array([1.0]), 0.0, relative=1e-5).passed
+
+
+def test_values_that_are_not_numbers_and_other_shapes_fail():
+    assert not close("x", np.array([np.nan]), np.array([1.0]), 1.0).passed
+    assert not close("x", np.zeros(3), np.zeros(4), 1.0).passed
+    assert not equal("x", np.zeros(3, int), np.zeros(4, int)).passed
+
+
+def test_unequal_integers_are_counted():
+    check = equal("x", [1, 2, 3], [1, 5, 6])
+    assert (check.difference, check.passed) == (2.0, False)
+
+
+def test_a_scaled_difference_is_a_share_of_the_largest_entry():
+    check = scaled("x", np.array([100.0, 1.0]), np.array([100.0, 2.0]), 1e-3)
+    assert check.difference == pytest.approx(0.01)
+    assert not check.passed
+
+
+def test_a_file_without_settings_is_no_case(tmp_path):
+    np.savez(tmp_path / "x.npz", a=np.zeros(3))
+    with pytest.raises(UserError, match="not a reference case"):
+        load_case(tmp_path / "x.npz")
+    (tmp_path / "y.npz").write_bytes(b"nothing")
+    with pytest.raises(UserError, match="not a reference case"):
+        load_case(tmp_path / "y.npz")

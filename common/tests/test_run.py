@@ -1,0 +1,116 @@
+"""A run folder stays whole through kills, full disks and hostile files."""
+
+import json
+import os
+import pickle
+import zipfile
+
+import pytest
+import torch
+
+from common.errors import UserError
+from common.run import RunDir, load_checkpoint, write_atomically
+
+
+def test_nothing_is_overwritten(tmp_path):
+    first, second = RunDir.create(tmp_path, "run"), RunDir.create(tmp_path, "run")
+    assert (first.path.name, second.path.name) == ("run", "run-2")
+
+
+def test_a_checkpoint_comes_back_as_it_was(tmp_path):
+    run = RunDir(tmp_path)
+    run.save("last.pt", {"epoch": 3, "weights": torch.arange(4.0), "names": ["a", None, 0.5]})
+    state = run.load("last.pt")
+    assert state["epoch"] == 3
+    assert state["names"] == ["a", None, 0.5]
+    assert torch.equal(state["weights"], torch.arange(4.0))
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_part(tmp_path, monkeypatch):
+    path = tmp_path / "last.pt"
+    write_atomically(path, b"old")
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("where", [0.3, 0.6])
+def test_a_flipped_bit_is_found(tmp_path, where):
+    run = RunDir(tmp_path)
+    run.save("last.pt", {"weights": torch.rand(4000)})
+    data = bytearray((tmp_path / "last.pt").read_bytes())
+    data[int(len(data) * where)] ^= 4
+    (tmp_path / "last.pt").write_bytes(data)
+    with pytest.raises(UserError, match="damaged"):
+        run.load("last.pt")
+
+
+def test_a_truncated_checkpoint_is_refused(tmp_path):
+    run = RunDir(tmp_path)
+    run.save("last.pt", {"weights": torch.rand(400)})
+    data = (tmp_path / "last.pt").read_bytes()
+    (tmp_path / "last.pt").write_bytes(data[:-200])
+    with pytest.raises(UserError, match="not a checkpoint"):
+        run.load("last.pt")
+
+
+class Bomb:
+    def __reduce__(self):
+        return os.mkdir, (os.environ["BOMB"],)
+
+
+def test_a_malicious_pickle_is_refused_and_not_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("BOMB", str(tmp_path / "exploded"))
+    plain, archive = tmp_path / "plain.pt", tmp_path / "archive.pt"
+    plain.write_bytes(pickle.dumps(Bomb()))
+    torch.save({"format": 1, "x": Bomb()}, archive)
+    for path in (plain, archive):
+        with pytest.raises(UserError, match="not a checkpoint that can be read safely"):
+            load_checkpoint(path)
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_another_format_and_foreign_files_are_refused(tmp_path):
+    torch.save({"format": 99}, tmp_path / "new.pt")
+    torch.save({"weights": torch.zeros(1)}, tmp_path / "foreign.pt")
+    with pytest.raises(UserError, match="format 99"):
+        load_checkpoint(tmp_path / "new.pt")
+    with pytest.raises(UserError, match="not a checkpoint of this program"):
+        load_checkpoint(tmp_path / "foreign.pt")
+    with zipfile.ZipFile(tmp_path / "zip.pt", "w") as file:
+        file.writestr("hello", "there")
+    with pytest.raises(UserError):
+        load_checkpoint(tmp_path / "zip.pt")
+
+
+def test_a_torn_line_of_the_log_is_left_out(tmp_path):
+    run = RunDir(tmp_path)
+    run.log({"event": "epoch", "epoch": 0})
+    with (tmp_path / "log.jsonl").open("a") as file:
+        file.write('{"event": "epo')
+    assert run.events() == [{"event": "epoch", "epoch": 0}]
+
+
+def test_rewinding_drops_the_lines_of_later_epochs(tmp_path):
+    run = RunDir(tmp_path)
+    for epoch in (-1, 0, 1, 2):
+        run.log({"event": "test", "epoch": epoch})
+    run.rewind_log(1)
+    assert [event["epoch"] for event in run.events()] == [-1, 0, 1]
+
+
+def test_a_folder_without_a_recipe_is_no_run(tmp_path):
+    with pytest.raises(UserError, match="not a run folder"):
+        RunDir.open(tmp_path)
+
+
+def test_a_checkpoint_before_the_first_epoch_does_not_exist(tmp_path):
+    (tmp_path / "recipe.json").write_text(json.dumps({}))
+    with pytest.raises(UserError, match="has not completed an epoch"):
+        RunDir.open(tmp_path).load("last.pt")

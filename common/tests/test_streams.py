@@ -1,0 +1,46 @@
+"""Random streams: independent by name, saved and restored exactly."""
+
+import torch
+
+from common.streams import Draws, Streams
+
+
+def some(draws):
+    return (
+        torch.rand(3, generator=draws.torch).tolist(),
+        [draws.python.random() for _ in range(3)],
+        draws.numpy.normal(size=3).tolist(),
+    )
+
+
+def test_the_same_seed_and_name_give_the_same_numbers():
+    assert some(Streams(3)["views"]) == some(Streams(3)["views"])
+
+
+def test_names_and_seeds_give_different_numbers():
+    first = some(Streams(3)["views"])
+    assert first != some(Streams(3)["ids"])
+    assert first != some(Streams(4)["views"])
+
+
+def test_drawing_from_one_stream_does_not_move_another():
+    streams = Streams(1)
+    some(streams["a"])
+    assert some(streams["b"]) == some(Streams(1)["b"])
+
+
+def test_a_stored_state_continues_where_it_stopped(tmp_path):
+    streams = Streams(5)
+    some(streams["a"])
+    torch.save(streams.state_dict(), tmp_path / "state.pt")
+    expected = some(streams["a"])
+
+    again = Streams(5)
+    again.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+
+    assert some(again["a"]) == expected
+
+
+def test_draws_equal_the_global_generators_of_the_same_seed():
+    torch.manual_seed(7)
+    assert torch.equal(torch.randperm(9), torch.randperm(9, generator=Draws(7).torch))
