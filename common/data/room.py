@@ -1,0 +1,47 @@
+"""How much memory there is for keeping images."""
+
+import os
+from pathlib import Path
+
+import torch
+
+MEMINFO = Path("/proc/meminfo")
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def processes_here() -> int:
+    """Processes of this run on this machine; each keeps its own images."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def cores() -> int:
+    """Cores that this process may use, shared among the run's processes on this machine."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max((usable or 1) // processes_here(), 1)
+
+
+def host_room() -> int:
+    """Bytes that can still be used on this machine, within the limit of a container."""
+    return min(_available(), _container_room()) // processes_here()
+
+
+def device_room(device: torch.device) -> int:
+    """Free bytes on a GPU; 0 for a CPU."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
+
+
+def _available() -> int:
+    if MEMINFO.is_file():
+        for line in MEMINFO.read_text("ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    return 4 * 2**30  # a machine that does not tell, e.g. Windows
+
+
+def _container_room() -> int:
+    limit, used = CGROUP / "memory.max", CGROUP / "memory.current"
+    if not (limit.is_file() and used.is_file()) or limit.read_text("ascii").strip() == "max":
+        return 2**62
+    return max(int(limit.read_text("ascii")) - int(used.read_text("ascii")), 0)
