@@ -1,0 +1,1 @@
+"""Benchmarks: one question a file, `run(...)` returns the rows of a table."""
