@@ -1,0 +1,18 @@
+"""Pedestrians drawn on the spot: a data set that needs no download.
+
+People with constant bodies, clothes and bags walk past cameras that differ in direction,
+background, color, noise and sharpness. The files have the layout and names of Market-1501.
+"""
+
+from common.data.synthetic.dataset import is_complete, write_synthetic
+from common.data.synthetic.settings import SYNTHETIC_SETS, SyntheticSettings
+from common.data.synthetic.strength import STRENGTHS, Strength
+
+__all__ = [
+    "STRENGTHS",
+    "SYNTHETIC_SETS",
+    "Strength",
+    "SyntheticSettings",
+    "is_complete",
+    "write_synthetic",
+]

@@ -1,0 +1,84 @@
+"""`tools data synth`: draw a synthetic data set, and make sure that the runs find one."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from common.data.synthetic import (
+    SYNTHETIC_SETS,
+    SyntheticSettings,
+    is_complete,
+    write_synthetic,
+)
+from common.data.synthetic.schedule import GALLERY, QUERY, TRAIN, all_shots
+from common.errors import UserError
+
+Progress = Callable[[int, int], None]
+
+
+def synth(
+    data_root: Path,
+    name: str = "synthetic",
+    *,
+    strength: str = "default",
+    seed: int = 0,
+    ids: int = 100,
+    cameras: int = 6,
+    out: Path | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Draw the set `name` into `<data_root>/<name>`, or into `out`.
+
+    Args:
+        ids: training identities; half as many are for the test, and as many again are
+            distractors.
+        progress: called with the images drawn so far and all of them.
+
+    Returns:
+        {"name", "folder", "settings", "images", "identities", "cameras", "seconds"}; images and
+        identities by split.
+
+    Raises:
+        UserError: an unknown name, a setting that is not possible, or a folder that holds
+            something else.
+    """
+    if name not in SYNTHETIC_SETS:
+        raise UserError(f"unknown set {name!r}. Choose one of {', '.join(SYNTHETIC_SETS)}.")
+    folder = out if out is not None else data_root / name
+    settings = SyntheticSettings(
+        strength=strength,
+        seed=seed,
+        train_ids=ids,
+        test_ids=max(1, ids // 2),
+        distractors=ids // 2,
+        cameras=cameras,
+        part=SYNTHETIC_SETS[name],
+    )
+    start = time.perf_counter()
+    write_synthetic(folder, **asdict(settings), workers=workers, progress=progress)
+    shots = list(all_shots(settings))
+    splits = {"train": TRAIN, "query": QUERY, "gallery": GALLERY}
+    people = {split: [s.pid for s in shots if s.folder == f] for split, f in splits.items()}
+    return {
+        "name": name,
+        "folder": str(folder),
+        "settings": settings.record(),
+        "images": {split: len(pids) for split, pids in people.items()},
+        "identities": {split: len(set(pids)) for split, pids in people.items()},
+        "cameras": len({shot.camera for shot in shots}),
+        "seconds": time.perf_counter() - start,
+    }
+
+
+def ensure_synthetic(data_root: Path, name: str, *, progress: Progress | None = None) -> Path:
+    """Folder of the set `name`; drawn with default settings where there is none.
+
+    A complete set of other settings, made by `tools data synth`, is taken as it is.
+    """
+    folder = data_root / name
+    if is_complete(folder):
+        return folder
+    return write_synthetic(folder, part=SYNTHETIC_SETS[name], progress=progress)
