@@ -17,7 +17,6 @@ from common.types import Samples
 Progress = Callable[[int, int], None]
 
 BLOCK = 1024  # images read before they move to the device
-MOST_THREADS = 8  # more do not fill a batch faster: memory is the limit
 
 
 class CachedImages:
@@ -50,8 +49,7 @@ class CachedImages:
 
     def _view(self, index: np.ndarray, draw: Draw | None) -> Tensor:
         if self.device.type == "cpu":
-            threads = min(torch.get_num_threads(), MOST_THREADS)
-            return host_batch(self.pixels, index, draw, self.pad, threads)
+            return host_batch(self.pixels, index, draw, self.pad)
         return transform_batch(self._gather(torch.from_numpy(index)), draw, self.pad)
 
     def _gather(self, index: Tensor) -> Tensor:

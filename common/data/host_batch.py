@@ -2,8 +2,6 @@
 
 import functools
 import logging
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -23,9 +21,7 @@ else:
 _log = logging.getLogger(__name__)
 
 
-def host_batch(
-    pixels: Tensor, index: np.ndarray, draw: Draw | None, pad: int, threads: int = 1
-) -> Tensor:
+def host_batch(pixels: Tensor, index: np.ndarray, draw: Draw | None, pad: int) -> Tensor:
     """Training or test transform of B of the resized images.
 
     Args:
@@ -33,7 +29,6 @@ def host_batch(
         index: (B,) int64 in [0, N).
         draw: B rows; None for the test transform.
         pad: black pixels added on all sides before the crop.
-        threads: used by the compiled form; does not change the result.
 
     Returns:
         (B, 3, H, W) float32.
@@ -43,35 +38,16 @@ def host_batch(
         return transform_batch(pixels[torch.from_numpy(index)], draw, pad)
     if len(index) and not 0 <= index.min() <= index.max() < len(pixels):
         raise IndexError(f"image index out of range 0..{len(pixels) - 1}")  # numba does not check
-    index = np.ascontiguousarray(index)  # another layout would be compiled for apart
     out = _empty((len(index), *pixels.shape[1:]))
-    bounds = np.linspace(0, len(index), threads + 1).astype(int)
-    with ThreadPoolExecutor(threads) as pool:
-        tasks = [
-            pool.submit(_fill, out, pixels.numpy(), index, draw, pad, start, stop)
-            for start, stop in pairwise(bounds)
-        ]
-    for task in tasks:
-        task.result()
-    return torch.from_numpy(out)
-
-
-def _fill(
-    out: np.ndarray,
-    pixels: np.ndarray,
-    index: np.ndarray,
-    draw: Draw | None,
-    pad: int,
-    start: int,
-    stop: int,
-) -> None:
     table = normalization_table().numpy()
+    index = np.ascontiguousarray(index)  # another layout would be compiled for apart
     if draw is None:
-        fused.normalize_rows(pixels, index, table, out, start, stop)
-        return
-    erased = np.array(ERASED, np.float32)
-    chance = [np.ascontiguousarray(a) for a in (draw.flip, draw.top, draw.left, draw.box)]
-    fused.augment_rows(pixels, index, *chance, pad, table, erased, out, start, stop)
+        fused.normalize_into(pixels.numpy(), index, table, out)
+    else:
+        drawn = [np.ascontiguousarray(a) for a in (draw.flip, draw.top, draw.left, draw.box)]
+        erased = np.array(ERASED, np.float32)
+        fused.augment_into(pixels.numpy(), index, *drawn, pad, table, erased, out)
+    return torch.from_numpy(out)
 
 
 def _empty(shape: tuple[int, ...]) -> np.ndarray:

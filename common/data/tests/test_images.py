@@ -122,9 +122,8 @@ def test_cache_and_files_give_the_same_batches(samples, seed):
     )
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("threads", [1, 3, 64])
-def test_compiled_and_tensor_form_give_the_same_bits(seed, threads):
+@pytest.mark.parametrize("seed", range(10))
+def test_compiled_and_tensor_form_give_the_same_bits(seed):
     pixels = torch.randint(
         256, (9, 3, HEIGHT, WIDTH), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
     )
@@ -132,7 +131,7 @@ def test_compiled_and_tensor_form_give_the_same_bits(seed, threads):
     index = np.random.default_rng(seed).integers(0, 9, 20)
 
     for drawn in (draw, None):
-        ours = host_batch.host_batch(pixels, index, drawn, AUGMENT.pad, threads)
+        ours = host_batch.host_batch(pixels, index, drawn, AUGMENT.pad)
         assert torch.equal(ours, transform_batch(pixels[index], drawn, AUGMENT.pad))
 
 

@@ -1,0 +1,132 @@
+"""Images per second: every file anew with Pillow, against batches from decoded images."""
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from common.data.augment import draw_batch
+from common.data.images import ImageSource, Request, open_images
+from common.recipe import Augment
+from common.streams import Draws
+from common.types import Samples
+
+CPU = torch.device("cpu")
+
+
+BATCHES = 4  # per measured round
+
+
+def run(
+    count: int = 512,
+    height: int = 256,
+    width: int = 128,
+    batch: int = 256,
+    repeats: int = 5,
+    threads: Sequence[int] = (1, 2),
+) -> list[dict[str, Any]]:
+    """Training batches from files and from memory on the CPU, with the same number of threads.
+
+    Files are read in this process for one thread, by as many worker processes for more. Both
+    ways get the same draws, and their batches are compared bit by bit.
+
+    Args:
+        count: JPEGs of 128 x 64 pixels, made in a temporary folder.
+        height, width: size of the batches' images.
+        batch: images per batch.
+        repeats: rounds of four batches, after one round that is not counted.
+
+    Returns:
+        One row per number of threads: images per second either way (median, and fastest and
+        slowest round), their ratio, images per second while the memory is filled, and whether
+        all batches were bit-equal.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        samples = made_jpegs(Path(folder), count)
+        asked = _requests(count, height, width, batch)
+        return [_row(samples, height, width, asked, repeats, number) for number in threads]
+
+
+def _row(
+    samples: Samples, height: int, width: int, asked: list[Request], repeats: int, threads: int
+) -> dict[str, Any]:
+    workers = threads if threads > 1 else 0
+    with _torch_threads(threads):
+        files = open_images(samples, height, width, Augment(), CPU, "disk", workers)
+        start = time.perf_counter()
+        memory = open_images(samples, height, width, Augment(), CPU, "host", threads)
+        filling = len(samples) / (time.perf_counter() - start)
+        from_files, from_memory = _rates(files, asked, repeats), _rates(memory, asked, repeats)
+        return {
+            "threads": threads,
+            "files_per_s": round(median(from_files)),
+            "files_range": _range(from_files),
+            "memory_per_s": round(median(from_memory)),
+            "memory_range": _range(from_memory),
+            "ratio": round(median(from_memory) / median(from_files), 1),
+            "filling_per_s": round(filling),
+            "bit_equal": _equal(files, memory, asked),
+        }
+
+
+def made_jpegs(folder: Path, count: int, seed: int = 0) -> Samples:
+    """Coarse color fields under fine noise: about the size and cost of a pedestrian crop."""
+    rng = np.random.default_rng(seed)
+    paths = []
+    for number in range(count):
+        fields = Image.fromarray(rng.integers(0, 256, (8, 4, 3), dtype=np.uint8))
+        smooth = np.array(fields.resize((64, 128), Image.Resampling.BICUBIC), np.int64)
+        noisy = (smooth + rng.normal(0, 6, smooth.shape)).clip(0, 255).astype(np.uint8)
+        paths.append(str(folder / f"{number:06d}.jpg"))
+        Image.fromarray(noisy).save(paths[-1], quality=90)
+    zeros = np.zeros(count, np.int64)
+    return Samples(np.array(paths, object), zeros, zeros)
+
+
+def _requests(count: int, height: int, width: int, batch: int) -> list[Request]:
+    rng, draws = np.random.default_rng(0), Draws(0)
+    return [
+        Request(
+            rng.integers(0, count, (batch, 1)),
+            (draw_batch(draws, batch, height, width, Augment()),),
+        )
+        for _ in range(BATCHES)
+    ]
+
+
+def _rates(source: ImageSource, asked: list[Request], repeats: int) -> list[float]:
+    """Images per second of each round; the first is left out, since it pays for compiling."""
+    rates = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        images = sum(len(views[0]) for views in source.batches(asked))
+        rates.append(images / (time.perf_counter() - start))
+    return rates[1:]
+
+
+def _range(rates: list[float]) -> str:
+    return f"{min(rates):.0f}..{max(rates):.0f}"
+
+
+def _equal(one: ImageSource, other: ImageSource, asked: list[Request]) -> bool:
+    pairs = zip(one.batches(asked), other.batches(asked), strict=True)
+    return all(
+        torch.equal(a, b) for ours, theirs in pairs for a, b in zip(ours, theirs, strict=True)
+    )
+
+
+@contextmanager
+def _torch_threads(number: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
