@@ -1,15 +1,15 @@
 """From a recipe and a data set to a method and a job that can be trained or tested."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from common.data.check import check_dataset, require_sound, without
-from common.data.images import ImageSource, open_images
 
-from common.backbones.encoder import Encoder, build_encoder
+from common.backbones.encoder import build_encoder
 from common.batches import DomainImages
+from common.data.check import check_dataset, require_sound
+from common.data.images import ImageSource, open_images
 from common.errors import UserError
 from common.evaluator.testing import tested_samples
 from common.method import Method
@@ -21,7 +21,7 @@ from common.training import Job
 from common.types import Dataset, Samples, TrainData
 from methods import METHODS
 from tools.options import RunOptions
-from tools.origin import Origin
+from tools.origin import Origin, without
 from tools.synth import SYNTHETIC_SETS, ensure_synthetic
 
 
@@ -75,8 +75,13 @@ def assemble(
     team: Team,
     run: RunDir,
     observer: Observer,
+    *,
+    restored: bool = False,
 ) -> tuple[Method, Job]:
     """Build encoder, method, images and generators.
+
+    Args:
+        restored: a checkpoint will be loaded, so initial weights are not needed.
 
     Raises:
         UserError: a setting that the data or the number of processes does not allow.
@@ -84,7 +89,9 @@ def assemble(
     spec = METHODS[recipe.method]
     streams = Streams(recipe.seed)
     observer({"event": "stage", "text": "building the network"})
-    encoder = new_encoder(recipe, team, domains=2 if source else 1)
+    settings = replace(recipe.encoder, weights="random") if restored else recipe.encoder
+    chunks = max(recipe.bn_chunks // team.size, 1)  # the ranks share the batch-norm groups
+    encoder = build_encoder(settings, chunks, 2 if source else 1, recipe.seed)
     data = TrainData(
         num_images=len(dataset.train),
         cams=dataset.train.cams,
@@ -105,12 +112,6 @@ def assemble(
         observer=observer,
     )
     return method, job
-
-
-def new_encoder(recipe: Recipe, team: Team, domains: int) -> Encoder:
-    """The recipe's network with its initial weights; batch-norm groups shared by the ranks."""
-    chunks = max(recipe.bn_chunks // team.size, 1)
-    return build_encoder(recipe.encoder, chunks, domains, recipe.seed)
 
 
 def require_consistent(

@@ -1,10 +1,8 @@
 """Where a run's data came from, stored with the run so that it can be found again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-from common.data.check import without
 
 from common.data.datasets import fingerprint, load_dataset, load_folder
 from common.errors import UserError
@@ -30,6 +28,15 @@ class Origin:
         if self.name:
             return load_dataset(self.name, Path(self.root))
         return load_folder(Path(self.root), self.cameras)
+
+
+def without(dataset: Dataset, dropped: tuple[str, ...]) -> Dataset:
+    """The data set without some images, named by their paths."""
+    if not dropped:
+        return dataset
+    parts = {name: getattr(dataset, name) for name in ("train", "query", "gallery")}
+    kept = {name: part.take(~np.isin(part.paths, dropped)) for name, part in parts.items()}
+    return replace(dataset, **kept)
 
 
 def load_again(record: dict[str, Any]) -> Dataset:

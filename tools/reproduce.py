@@ -145,7 +145,7 @@ def _carry_out(
     heard = observer if team.first else _silence
     heard({"event": "stage", "text": "compiling the clustering kernels (once per machine)"})
     warm_up()
-    method, job = assemble(recipe, dataset, source, options, team, run, heard)
+    method, job = assemble(recipe, dataset, source, options, team, run, heard, restored=resumed)
     since = time.perf_counter()
     progress = run_training(method, job, resume=resumed)
     shown = references(dataset, recipe, heard) if dataset.has_test else []
@@ -196,7 +196,7 @@ def _announcement(recipe: Recipe, base: Recipe, dataset: Dataset, team: Team) ->
 
 
 def _outlook(recipe: Recipe, dataset: Dataset, team: Team, observer: Observer) -> dict[str, float]:
-    probe = build_encoder(replace(recipe.encoder, weights="random"), recipe.bn_chunks)
+    probe = build_encoder(replace(recipe.encoder, weights="random"))
     cost = estimate(probe, recipe, dataset, team.device)
     observer({"event": "stage", "text": f"estimate: {cost.text()}"})
     return {"hours": cost.hours, "memory_gb": cost.memory, "disk_gb": cost.disk}

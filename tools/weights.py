@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from common.backbones.checkpoint import describe_checkpoint
 from common.backbones.encoder import Encoder, build_encoder
 from common.backbones.weights import load_published
 from common.errors import UserError
@@ -33,7 +34,7 @@ def trained_encoder(weights: Path, recipe: Recipe) -> Encoder:
     if not weights.is_file():
         raise UserError(f"{weights} holds no weights. Name a run folder or a checkpoint file.")
     if run_of(weights) is None:
-        encoder = build_encoder(settings)
+        encoder = build_encoder(settings, domains=describe_checkpoint(weights).domains)
         load_published(encoder, weights)
         return encoder
     state = load_checkpoint(weights)

@@ -64,4 +64,4 @@ class MultiQueue(Method):
         return [ParameterGroup([self.temperature], rate, self.recipe.weight_decay)]
 
     def watched(self) -> dict[str, float]:
-        return {"temperature": float(self.temperature)}
+        return {"temperature": float(self.temperature.detach())}
