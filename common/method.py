@@ -5,9 +5,9 @@ are those of plain cluster contrast: cluster freshly extracted features with the
 clustering, see one view of every image, move the memory after the step.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor, nn
@@ -30,6 +30,12 @@ class ParameterGroup:
     weight_decay: float
 
 
+class Memory(Protocol):
+    """A memory bank: state in buffers, moved by what an iteration saw."""
+
+    def update(self, seen: MemoryUpdate) -> None: ...
+
+
 class Method(nn.Module):
     """Encoder, recipe and, in the seven subclasses, a memory and perhaps a teacher.
 
@@ -44,7 +50,7 @@ class Method(nn.Module):
         streams: the run's generators; a method draws from `streams["method"]` only.
     """
 
-    memory: nn.Module
+    memory: Memory
     views: int = 1
 
     def __init__(
@@ -143,4 +149,4 @@ class MethodSpec:
     settings: type
     recipes: tuple[Recipe, ...]
     user_recipe: Recipe
-    cases: dict[str, Runner]
+    cases: Mapping[str, Runner]

@@ -69,7 +69,7 @@ class ExponentialEps:
 
 @dataclass(frozen=True)
 class LinearEps:
-    """`start` minus `step` for every `every` epochs begun, epoch 0 included, while above `floor`."""
+    """`start` minus `step` for every `every` epochs begun, the first too, while above `floor`."""
 
     start: float
     step: float = 0.005

@@ -32,12 +32,13 @@ class Draws:
         """Plain tensors and numbers, safe to load with `weights_only=True`."""
         version, words, gauss = self.python.getstate()
         kind, keys, position, has_gauss, cached = self.numpy.get_state(legacy=True)
+        words_of_numpy = np.asarray(keys, dtype=np.int64)
         return {
             "torch": self.torch.get_state(),
             "python": [version, torch.tensor(words, dtype=torch.int64), gauss],
             "numpy": [
                 kind,
-                torch.from_numpy(keys.astype(np.int64)),
+                torch.from_numpy(words_of_numpy),
                 position,
                 has_gauss,
                 cached,

@@ -3,7 +3,7 @@
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from common.backbones.encoder import Encoder
 
@@ -42,7 +42,8 @@ def follow_(teacher: nn.Module, student: nn.Module, momentum: float, buffers: bo
         buffers: average batch-norm running statistics too; the released codes of HDCPD and DCCC
             leave the teacher its own.
     """
-    mine, theirs = list(teacher.parameters()), list(student.parameters())
+    mine: list[Tensor] = list(teacher.parameters())
+    theirs: list[Tensor] = list(student.parameters())
     if buffers:
         mine += [b for b in teacher.buffers() if b.is_floating_point()]
         theirs += [b for b in student.buffers() if b.is_floating_point()]

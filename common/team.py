@@ -72,7 +72,7 @@ class Team:
             source=self.gather(update.source) if update.source else None,
         )
 
-    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+    def average_gradients(self, parameters: Iterable[Tensor]) -> None:
         """One all-reduce over all gradients; a loss that is a mean stays the mean of the batch."""
         if self.size == 1:
             return

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,7 +108,6 @@ def _epoch(
     pseudo = job.team.labels_from_first(lambda: method.assign(features, epoch))
     require_usable(pseudo, recipe.sampling, epoch)
     method.begin_epoch(epoch, features, pseudo)
-    del features
     parts["clustering"] = progress.spend("clustering", since)
     if warning := giant_cluster(pseudo):
         _tell(job, {"event": "warning", "epoch": epoch, "text": f"epoch {epoch + 1}: {warning}"})
@@ -200,7 +199,7 @@ class DomainBatches:
         self.source = source
         self.iterations = target.iterations
 
-    def __iter__(self) -> Iterable[tuple[Batch, Batch | None]]:
+    def __iter__(self) -> Iterator[tuple[Batch, Batch | None]]:
         if self.source is None:
             return ((batch, None) for batch in self.target)
         return zip(self.target, self.source, strict=True)

@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from common.data.images import Kind
+
 
 def default_data_root() -> Path:
     """$REID_DATA, else `data/` in the working directory."""
@@ -33,7 +35,7 @@ class RunOptions:
     runs_root: Path = Path("runs")
     name: str = ""
     device: str = "auto"
-    images: str = "auto"
+    images: Kind = "auto"
     workers: int | None = None
     strict: bool = False
     skip_bad_images: bool = False

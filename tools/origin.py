@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from common.data.datasets import fingerprint, load_dataset, load_folder
 from common.errors import UserError
 from common.types import Dataset

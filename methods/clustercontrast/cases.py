@@ -26,6 +26,7 @@ def run_memory(case: Case) -> list[Check]:
     data = TrainData(len(features), np.zeros(len(features), np.int64))
     recipe = Recipe("clustercontrast", "case", settings)
     method = replayed(ClusterContrast, recipe, features.shape[1], data)
+    assert isinstance(method, ClusterContrast)
     method.begin_epoch(0, features, PseudoLabels(a["labels"]))
     checks = [
         close("centroid mean", means, a["centroid_mean"], 1e-6),

@@ -29,13 +29,15 @@ PERSON = EncoderSettings(arch="resnet50", pooling="gem", height=256, width=128)
 VEHICLE = replace(PERSON, height=224, width=224)
 GRAPH = InfoMap(similarity=0.5, k1=15, k2=4)
 
+JACCARD = Dbscan(eps=Constant(0.6), min_samples=4, k1=30, k2=6)
+
 MARKET1501 = Recipe(
     method="clustercontrast",
     dataset="market1501",
     settings=ClusterContrastSettings(),
     encoder=PERSON,
     sampling=Sampling(batch_size=256, instances=16, iterations=200),
-    clustering=Dbscan(eps=Constant(0.6), min_samples=4, k1=30, k2=6),
+    clustering=JACCARD,
     lr=3.5e-4,
     lr_factor=StepDecay(every=20, factor=0.1),
     weight_decay=5e-4,
@@ -79,7 +81,10 @@ VERI = replace(
 )
 
 
-def _with_infomap(recipe: Recipe, *scores: float) -> Recipe:
+Scores = tuple[float, float, float, float]
+
+
+def _with_infomap(recipe: Recipe, scores: Scores) -> Recipe:
     paper = PaperResult(*scores, source=FIGURE, settings=recipe.paper.settings)
     return replace(recipe, variant="infomap", clustering=GRAPH, paper=paper)
 
@@ -91,7 +96,7 @@ MARKET1501_HARD = replace(
     settings=ClusterContrastSettings(update="hard"),
     encoder=replace(PERSON, arch="resnet_ibn50a"),
     sampling=LONG,
-    clustering=replace(MARKET1501.clustering, eps=Constant(0.4)),
+    clustering=replace(JACCARD, eps=Constant(0.4)),
     paper=PaperResult(87.0, 94.6, 98.2, 98.8, source="published training log", settings=AUTHOR),
 )
 MARKET1501_HARD_AVG = replace(
@@ -112,18 +117,18 @@ USER = for_own_images(MARKET1501)
 
 RECIPES = (
     MARKET1501,
-    _with_infomap(MARKET1501, 83.0, 92.9, 97.2, 98.0),
+    _with_infomap(MARKET1501, (83.0, 92.9, 97.2, 98.0)),
     MARKET1501_HARD,
     MARKET1501_HARD_AVG,
     MARKET1501_NO_CAMERAS,
     DUKEMTMCREID,
-    _with_infomap(DUKEMTMCREID, 73.6, 85.5, 92.2, 94.3),
+    _with_infomap(DUKEMTMCREID, (73.6, 85.5, 92.2, 94.3)),
     MSMT17,
-    _with_infomap(MSMT17, 31.2, 61.5, 71.8, 76.7),
+    _with_infomap(MSMT17, (31.2, 61.5, 71.8, 76.7)),
     PERSONX,
-    _with_infomap(PERSONX, 86.6, 95.3, 98.8, 99.5),
+    _with_infomap(PERSONX, (86.6, 95.3, 98.8, 99.5)),
     VERI,
-    _with_infomap(VERI, 40.8, 86.2, 90.5, 92.8),
+    _with_infomap(VERI, (40.8, 86.2, 90.5, 92.8)),
     SYNTHETIC,
     replace(SYNTHETIC, variant="hard", settings=ClusterContrastSettings(update="hard")),
     replace(SYNTHETIC, variant="infomap", clustering=GRAPH),

@@ -10,6 +10,7 @@ from common.schedules import (
     ExponentialEps,
     LinearEps,
     LogEps,
+    Schedule,
     StepDecay,
     Warmup,
 )
@@ -50,13 +51,15 @@ class DCCCSettings:
 FIGURE = "result figure in the README of the released code"
 COMMANDS = "commands of the released code"
 
+JACCARD = Dbscan(eps=ExponentialEps(0.7), min_samples=4, k1=30, k2=6)
+
 MARKET1501 = Recipe(
     method="dccc",
     dataset="market1501",
     settings=DCCCSettings(update_temperature=0.03, smooth=0.3),
     encoder=EncoderSettings(arch="resnet50", pooling="avg", height=256, width=128),
     sampling=Sampling(batch_size=256, instances=16, iterations=200),
-    clustering=Dbscan(eps=ExponentialEps(0.7), min_samples=4, k1=30, k2=6),
+    clustering=JACCARD,
     lr=3.5e-4,
     lr_factor=Warmup(epochs=10, start=0.1),
     weight_decay=5e-4,
@@ -77,15 +80,16 @@ MSMT17 = replace(
     MARKET1501,
     dataset="msmt17",
     settings=DCCCSettings(update_temperature=0.6),
-    clustering=replace(MARKET1501.clustering, eps=ExponentialEps(0.8)),
+    clustering=replace(JACCARD, eps=ExponentialEps(0.8)),
     epochs=80,
     seed=1,
     paper=PaperResult(31.6, 62.3, 73.4, 77.9, source=FIGURE, settings=COMMANDS),
 )
+Scores = tuple[float, float, float, float]
 STARRED = "the starred row of the figure, most likely IBN-ResNet-50; no command was published"
 
 
-def _with_ibn(recipe: Recipe, *scores: float) -> Recipe:
+def _with_ibn(recipe: Recipe, scores: Scores) -> Recipe:
     return replace(
         recipe,
         variant="ibn",
@@ -95,7 +99,7 @@ def _with_ibn(recipe: Recipe, *scores: float) -> Recipe:
 
 
 SWITCH = PaperResult(settings="a switch of the released code; no result published")
-OTHER_RADII = {
+OTHER_RADII: dict[str, Schedule] = {
     "eps-fix": Constant(0.6),
     "eps-linear": LinearEps(0.6),
     "eps-step": LinearEps(0.6, step=0.03, every=5),
@@ -115,28 +119,28 @@ def _ablations(base: Recipe, names: tuple[str, ...] = ("hard", "avg", "cc")) -> 
 
 SYNTHETIC = replace(
     on_synthetic(MARKET1501),
-    clustering=replace(MARKET1501.clustering, eps=ExponentialEps(0.6, factor=0.985)),
+    clustering=replace(JACCARD, eps=ExponentialEps(0.6, factor=0.985)),
 )
 USER = for_own_images(MARKET1501)
 
 RECIPES = (
     MARKET1501,
-    _with_ibn(MARKET1501, 88.2, 95.2, 98.3, 99.0),
+    _with_ibn(MARKET1501, (88.2, 95.2, 98.3, 99.0)),
     *_ablations(MARKET1501),
     *(
         replace(
             MARKET1501,
             variant=name,
-            clustering=replace(MARKET1501.clustering, eps=eps),
+            clustering=replace(JACCARD, eps=eps),
             paper=SWITCH,
         )
         for name, eps in OTHER_RADII.items()
     ),
     replace(MARKET1501, variant="lr-step", lr_factor=StepDecay(every=20), paper=SWITCH),
     DUKEMTMCREID,
-    _with_ibn(DUKEMTMCREID, 76.9, 87.1, 93.5, 95.2),
+    _with_ibn(DUKEMTMCREID, (76.9, 87.1, 93.5, 95.2)),
     MSMT17,
-    _with_ibn(MSMT17, 44.3, 73.8, 82.5, 85.7),
+    _with_ibn(MSMT17, (44.3, 73.8, 82.5, 85.7)),
     SYNTHETIC,
     *_ablations(SYNTHETIC),
 )

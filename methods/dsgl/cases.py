@@ -10,7 +10,7 @@ from common.replay import replayed, stored_batch, total
 from common.types import MemoryUpdate, PseudoLabels, TrainData
 from methods.dsgl.disentangle import guided_prototypes
 from methods.dsgl.method import DSGL
-from methods.dsgl.recipes import MARKET1501, DSGLSettings
+from methods.dsgl.recipes import JACCARD, MARKET1501, DSGLSettings
 
 LOSS = {"tolerance": 2e-6, "relative": 1e-5}
 
@@ -118,7 +118,7 @@ def run_schedule(case: Case) -> list[Check]:
     s = recipe.settings
     ours = {
         "lr": [recipe.lr * recipe.lr_factor(e) for e in epochs],
-        "eps": [recipe.clustering.eps(e) for e in epochs],
+        "eps": [JACCARD.eps(e) for e in epochs],
         "temperature": [s.contrast_temperature for _ in epochs],
         "momentum": [s.momentum for _ in epochs],
     }

@@ -46,13 +46,15 @@ class DSGLSettings:
             )
 
 
+JACCARD = Dbscan(eps=Constant(0.45), min_samples=4, k1=30, k2=6)
+
 MARKET1501 = Recipe(
     method="dsgl",
     dataset="market1501",
     settings=DSGLSettings(),
     encoder=EncoderSettings(arch="resnet50", pooling="gem", height=256, width=128),
     sampling=Sampling(batch_size=64, instances=16, iterations=400),
-    clustering=Dbscan(eps=Constant(0.45), min_samples=4, k1=30, k2=6),
+    clustering=JACCARD,
     lr=3.5e-4,
     lr_factor=StepDecay(every=25, factor=0.1),
     weight_decay=5e-4,
@@ -69,7 +71,7 @@ MSMT17 = replace(
     MARKET1501,
     dataset="msmt17",
     settings=DSGLSettings(cls_half="mean"),
-    clustering=replace(MARKET1501.clustering, eps=Constant(0.7)),
+    clustering=replace(JACCARD, eps=Constant(0.7)),
     paper=replace(
         MARKET1501.paper,
         settings="README; the mean half is inferred from the release's second memory file",

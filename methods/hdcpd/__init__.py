@@ -1,4 +1,4 @@
-"""HDCPD: hybrid dynamic contrast, probability distillation (Cheng et al., 2022, arXiv:2109.14157)."""
+"""HDCPD: hybrid contrast and probability distillation (Cheng et al., 2022, arXiv:2109.14157)."""
 
 from common.backbones.encoder import Encoder
 from common.method import Method, MethodSpec

@@ -8,11 +8,11 @@ from common.memory import HybridMemory, class_means, hardest_members
 from common.recipe import Recipe, Sampling
 from common.reference import Case, Check, close, equal
 from common.replay import replay_step, replayed, stored_batch, total
-from common.types import PseudoLabels, TrainData
+from common.types import Batch, PseudoLabels, TrainData
 from methods.hhcl.loss import hybrid_weights
 from methods.hhcl.memory import InstanceMemory, instance_rows
 from methods.hhcl.method import HHCL
-from methods.hhcl.recipes import MARKET1501, HHCLSettings
+from methods.hhcl.recipes import JACCARD, MARKET1501, HHCLSettings
 
 
 def run_memory(case: Case) -> list[Check]:
@@ -76,7 +76,7 @@ def run_schedule(case: Case) -> list[Check]:
     weights = hybrid_weights(recipe.settings.hard_weight, balanced=False)
     ours = {
         "lr": [recipe.lr * recipe.lr_factor(e) for e in epochs],
-        "eps": [recipe.clustering.eps(e) for e in epochs],
+        "eps": [JACCARD.eps(e) for e in epochs],
         "temperature": [recipe.settings.temperature for _ in epochs],
         "momentum": [recipe.settings.momentum for _ in epochs],
         "weight_hard": [weights[0] for _ in epochs],
@@ -132,9 +132,8 @@ def _rows(method: HHCL) -> torch.Tensor:
     return memory.rows
 
 
-def _positions(method: HHCL, batch, arrays: dict[str, np.ndarray]) -> np.ndarray:  # type: ignore[no-untyped-def]
-    memory = method.memory
-    bank = memory.hard if isinstance(memory, HybridMemory) else memory.rows
+def _positions(method: HHCL, batch: Batch, arrays: dict[str, np.ndarray]) -> np.ndarray:
+    bank = method.memory.hard if isinstance(method.memory, HybridMemory) else _rows(method)
     z = torch.nn.functional.normalize(batch.views[0].detach(), dim=1)
     present, position = hardest_members(bank, batch.labels, z)
     found = np.full(arrays["hard_position"].shape[1], -1)

@@ -46,13 +46,15 @@ class HHCLSettings:
 
 README = "README of the released code"
 
+JACCARD = Dbscan(eps=Constant(0.45), min_samples=4, k1=30, k2=6)
+
 MARKET1501 = Recipe(
     method="hhcl",
     dataset="market1501",
     settings=HHCLSettings(),
     encoder=EncoderSettings(arch="resnet50", pooling="avg", height=256, width=128),
     sampling=Sampling(batch_size=256, instances=16, iterations=200),
-    clustering=Dbscan(eps=Constant(0.45), min_samples=4, k1=30, k2=6),
+    clustering=JACCARD,
     lr=3.5e-4,
     lr_factor=StepDecay(every=20, factor=0.1),
     weight_decay=5e-4,
@@ -68,7 +70,7 @@ MARKET1501 = Recipe(
 DUKEMTMCREID = replace(
     MARKET1501,
     dataset="dukemtmcreid",
-    clustering=replace(MARKET1501.clustering, eps=Constant(0.6)),
+    clustering=replace(JACCARD, eps=Constant(0.6)),
     paper=PaperResult(
         73.3, 85.1, 92.4, 94.6, source=README, settings="README and run script of the released code"
     ),
@@ -77,7 +79,7 @@ DUKEMTMCREID = replace(
 MSMT17 = replace(
     MARKET1501,
     dataset="msmt17",
-    clustering=replace(MARKET1501.clustering, eps=Constant(0.7)),
+    clustering=replace(JACCARD, eps=Constant(0.7)),
     sampling=replace(MARKET1501.sampling, iterations=300),
     paper=PaperResult(
         31.8,

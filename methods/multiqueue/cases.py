@@ -1,6 +1,7 @@
 """How the stored cases of MultiQueue are run, through the hooks that training calls."""
 
 import random
+from typing import Any
 
 import numpy as np
 import torch
@@ -98,7 +99,7 @@ CASES = {
 }
 
 
-def _method(meta: dict, images: int, features: int) -> _Replayed:  # type: ignore[type-arg]
+def _method(meta: dict[str, Any], images: int, features: int) -> _Replayed:
     settings = MultiQueueSettings(
         queue_length=meta["queue_length"],
         temperature=meta["temperature_init"],

@@ -71,15 +71,16 @@ def _four_ways(
 ) -> tuple[Recipe, ...]:
     """A data set's runs: {DBSCAN, InfoMap} x {learned, fixed temperature 0.05}, all logged."""
 
-    def run(variant: str, scores: Scores, **changes: object) -> Recipe:
-        paper = PaperResult(*scores, source=LOG, settings=COMMANDS)
-        return replace(base, variant=variant, paper=paper, **changes)  # type: ignore[arg-type]
-
-    return (
-        run("", learned),
-        run("infomap", learned_graph, clustering=GRAPH),
-        run("fixed-temperature", fixed, settings=FIXED),
-        run("infomap-fixed-temperature", fixed_graph, settings=FIXED, clustering=GRAPH),
+    fix = replace(base, settings=FIXED)
+    ways = {
+        "": (base, learned),
+        "infomap": (replace(base, clustering=GRAPH), learned_graph),
+        "fixed-temperature": (fix, fixed),
+        "infomap-fixed-temperature": (replace(fix, clustering=GRAPH), fixed_graph),
+    }
+    return tuple(
+        replace(run, variant=name, paper=PaperResult(*scores, source=LOG, settings=COMMANDS))
+        for name, (run, scores) in ways.items()
     )
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch.nn.functional as F
+from torch import Tensor
 
 from common.recipe import Dbscan, Recipe
 from common.reference import Case, Check, close, equal
@@ -14,14 +15,15 @@ from methods.spcl.reliability import reliability
 
 
 def run_memory(case: Case) -> list[Check]:
-    """Start of the memory, labels, then steps: losses, gradients, touched rows; one or two domains."""
+    """Start of the memory, labels, then steps: losses, gradients, touched rows."""
     method = _method(case)
     a, two = case.arrays, "source_raw" in case.arrays
-    features = {
+    features: dict[str, Tensor] = {
         "target": F.normalize(case.tensor("target_raw" if two else "init_raw"), dim=1),
-        "source": case.tensor("source_raw") if two else None,  # their means are what counts
     }
-    method.begin_training(lambda domain: features[domain])  # type: ignore[arg-type, return-value]
+    if two:
+        features["source"] = case.tensor("source_raw")  # only their means count
+    method.begin_training(lambda domain: features[domain])
     labels = method.reliable(a["labels_tight"], a["labels_normal"], a["labels_loose"])
     first = method.data.num_source_ids
     every = np.concatenate([np.arange(first), first + labels])
@@ -71,10 +73,12 @@ def run_reliability(case: Case) -> list[Check]:
     images = len(a["normal_0"])
     recipe = Recipe("spcl", "case", SpCLSettings())
     method = replayed(SpCL, recipe, 1, TrainData(images, np.zeros(images, np.int64)))
+    assert isinstance(method, SpCL)
     checks = []
     for e in range(sum(key.startswith("normal_") for key in a)):
         raw = [a[f"{name}_{e}"] for name in ("normal", "tight", "loose")]
-        scores = reliability(*(PseudoLabels(x).outliers_as_clusters().labels for x in raw))
+        classes = [PseudoLabels(x).outliers_as_clusters().labels for x in raw]
+        scores = reliability(classes[0], classes[1], classes[2])
         labels = method.reliable(raw[1], raw[0], raw[2])
         checks += [
             close("compactness", scores.compactness, a[f"r_comp_{e}"], 1e-7),

@@ -7,9 +7,10 @@ from torch import Tensor
 
 from common.backbones.encoder import Encoder
 from common.clustering import cluster_at
+from common.errors import UserError
 from common.instances import InstanceMemory
 from common.method import Method
-from common.recipe import Recipe
+from common.recipe import Dbscan, Recipe
 from common.streams import Streams
 from common.team import Team
 from common.types import Batch, Extract, MemoryUpdate, PseudoLabels, Step, TrainData
@@ -44,9 +45,12 @@ class SpCL(Method):
     def assign(self, features: Tensor, epoch: int) -> PseudoLabels:
         if self.data.target_pids is not None:
             return PseudoLabels(self.data.target_pids)
-        eps, gap = self.recipe.clustering.eps(epoch), self.settings.eps_gap
-        found = cluster_at(features, self.recipe.clustering, (eps - gap, eps, eps + gap))
-        return PseudoLabels(self.reliable(*found), {"eps": eps})
+        clustering, gap = self.recipe.clustering, self.settings.eps_gap
+        if not isinstance(clustering, Dbscan):
+            raise UserError("SpCL compares three radii of DBSCAN; it cannot cluster by InfoMap.")
+        eps = clustering.eps(epoch)
+        tight, normal, loose = cluster_at(features, clustering, (eps - gap, eps, eps + gap))
+        return PseudoLabels(self.reliable(tight, normal, loose), {"eps": eps})
 
     def reliable(self, tight: np.ndarray, normal: np.ndarray, loose: np.ndarray) -> np.ndarray:
         """Classes (N,) from three clusterings (-1 = outlier) with rising radius."""

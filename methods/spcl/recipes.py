@@ -52,7 +52,7 @@ MARKET1501 = Recipe(
     paper=PaperResult(73.1, 88.1, 95.1, 97.0, source=TABLE, settings=COMMANDS),
 )
 LONG = replace(MARKET1501.sampling, iterations=800)
-Scores = tuple[float, ...]
+Scores = tuple[float, float, float, float]
 
 
 def _with_ibn(recipe: Recipe, resnet50: Scores, ibn: Scores) -> tuple[Recipe, Recipe]:
@@ -68,7 +68,7 @@ def _with_ibn(recipe: Recipe, resnet50: Scores, ibn: Scores) -> tuple[Recipe, Re
     )
 
 
-def _first_version(recipe: Recipe, *scores: float) -> Recipe:
+def _first_version(recipe: Recipe, scores: Scores) -> Recipe:
     return replace(recipe, paper=PaperResult(*scores, source=FIRST, settings=COMMANDS))
 
 
@@ -95,14 +95,14 @@ RECIPES = (
     *_with_ibn(
         replace(MARKET1501, source="personx"), (73.8, 88.0, 95.3, 96.9), (77.9, 90.5, 96.1, 97.7)
     ),
-    _first_version(replace(MARKET1501, source="dukemtmcreid"), 76.7, 90.3, 96.2, 97.7),
-    _first_version(DUKEMTMCREID, 65.3, 81.2, 90.3, 92.2),
+    _first_version(replace(MARKET1501, source="dukemtmcreid"), (76.7, 90.3, 96.2, 97.7)),
+    _first_version(DUKEMTMCREID, (65.3, 81.2, 90.3, 92.2)),
     replace(
         PLUS,
         dataset="dukemtmcreid",
         paper=PaperResult(67.1, 82.4, 90.8, 93.0, source=OPEN, settings=OPEN),
     ),
-    _first_version(replace(DUKEMTMCREID, source="market1501"), 68.8, 82.9, 90.1, 92.5),
+    _first_version(replace(DUKEMTMCREID, source="market1501"), (68.8, 82.9, 90.1, 92.5)),
     *_with_ibn(MSMT17, (19.1, 42.3, 55.6, 61.2), (24.0, 48.9, 61.8, 67.1)),
     *_with_ibn(
         replace(MSMT17, source="market1501"), (26.8, 53.7, 65.0, 69.8), (31.0, 58.1, 69.6, 74.1)
@@ -110,7 +110,7 @@ RECIPES = (
     *_with_ibn(
         replace(MSMT17, source="personx"), (22.7, 47.7, 60.0, 65.5), (25.4, 50.6, 63.3, 68.3)
     ),
-    _first_version(replace(MSMT17, source="dukemtmcreid"), 26.5, 53.1, 65.8, 70.5),
+    _first_version(replace(MSMT17, source="dukemtmcreid"), (26.5, 53.1, 65.8, 70.5)),
     *_with_ibn(VERI, (36.9, 79.9, 86.8, 89.9), (36.6, 79.1, 85.9, 89.2)),
     *_with_ibn(
         replace(VERI, source="vehicleid"), (38.9, 80.4, 86.8, 89.6), (38.0, 79.7, 85.8, 88.4)

@@ -126,12 +126,16 @@ for key in sys.argv[2:]:
     recipe = next(r for r in METHODS[name].recipes
                   if (r.dataset, r.source, r.variant) == ("synthetic", source, variant))
     team = join_team("cpu")
-    method = run_small(small_recipe(recipe), folder / key.replace("/", "-"), small_data(), team=team)
+    run = key.replace("/", "-")
+    method = run_small(small_recipe(recipe), folder / run, small_data(), team=team)
     state = {k: v for k, v in method.state_dict().items() if isinstance(v, torch.Tensor)}
     memory = dict(method.memory.named_buffers())
-    torch.save({"state": state, "memory": memory}, folder / f"{key.replace('/', '-')}-{team.rank}.pt")
+    torch.save({"state": state, "memory": memory}, folder / f"{run}-{team.rank}.pt")
 leave_team(team)
 """
+
+
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def run_team(folder, names, processes):
@@ -141,13 +145,7 @@ def run_team(folder, names, processes):
     keys = ["/".join((r.method, r.source, r.variant)) for r in (RECIPES[n] for n in names)]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += [f"--nproc-per-node={processes}", str(program), str(folder), *keys]
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=ONE_THREAD)
     assert done.returncode == 0, done.stderr[-3000:]
     return {
         name: [
