@@ -1,0 +1,213 @@
+"""Unpacking of archives from anywhere: member by member, and nothing outside the target."""
+
+import lzma
+import re
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from common.errors import UserError
+
+Progress = Callable[[int, int], None]
+
+_CHUNK = 1 << 20
+_BROKEN = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    ValueError,
+    NotImplementedError,  # a compression that zipfile does not know
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an archive may unpack to before it is taken for a bomb.
+
+    Args:
+        total: bytes of all files.
+        ratio: bytes unpacked per byte of the archive; images hardly shrink, so 1 is usual.
+        ratio_from: unpacked bytes from which the ratio counts.
+        members: files and folders.
+    """
+
+    total: int = 200 * 2**30
+    ratio: float = 100.0
+    ratio_from: int = 64 * 2**20
+    members: int = 2_000_000
+
+
+@dataclass(frozen=True)
+class Member:
+    """One entry of an archive; `opened` gives the content of a file, and None is a folder."""
+
+    name: str
+    opened: Callable[[], IO[bytes] | None] | None
+
+
+def unpack(
+    archive: Path,
+    target: Path,
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+) -> int:
+    """Unpack a zip or tar (gz, bz2, xz) file into a new folder and return the number of files.
+
+    Every name is judged before it is written, every byte counted while it is. If anything is
+    refused, the target is removed again; it never holds part of an archive.
+
+    Args:
+        target: must not exist; its parent must.
+        progress: called with bytes of the archive's files written, and the largest number that
+            is known for the end (0 if none is).
+
+    Raises:
+        UserError: no archive, damaged, encrypted, too large for the disk or the limits, or with
+            members that are links, devices or lie outside.
+    """
+    if not archive.is_file():
+        raise UserError(f"{archive} is not a file. Name a downloaded archive (zip, tar, tar.gz).")
+    target.mkdir()
+    try:
+        return _Unpacking(archive, target, limits or Limits(), progress).run()
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
+
+
+class _Unpacking:
+    def __init__(
+        self, archive: Path, target: Path, limits: Limits, progress: Progress | None
+    ) -> None:
+        self.archive = archive
+        self.target = target
+        self.limits = limits
+        self.progress = progress
+        self.packed = archive.stat().st_size
+        self.written = 0
+        self.expected = 0
+
+    def run(self) -> int:
+        files = 0
+        members = _zip_members if zipfile.is_zipfile(self.archive) else _tar_members
+        try:
+            with closing(members(self.archive)) as found:
+                self.expected = self._require_room()
+                for count, member in enumerate(found, start=1):
+                    if count > self.limits.members:
+                        raise self._bomb(f"more than {self.limits.members:,} members")
+                    files += self._write(member)
+        except _BROKEN as error:
+            raise UserError(
+                f"{self.archive} cannot be unpacked, nothing of it was kept: {error}. Download it "
+                "again, or unpack it by hand."
+            ) from None
+        return files
+
+    def _require_room(self) -> int:
+        """Bytes that the archive says it holds, if it says so; checked against the disk."""
+        expected = 0
+        if zipfile.is_zipfile(self.archive):
+            with zipfile.ZipFile(self.archive) as file:
+                expected = sum(info.file_size for info in file.infolist())
+            self._require_within_limits(expected)
+        free = shutil.disk_usage(self.target).free
+        if max(expected, self.packed) > free:
+            raise UserError(
+                f"{self.archive} unpacks to {max(expected, self.packed) / 1e9:.1f} GB or more, and "
+                f"{self.target.parent} has {free / 1e9:.1f} GB left. Make room, or name another "
+                "data root with --data-root or $REID_DATA."
+            )
+        return expected
+
+    def _write(self, member: Member) -> int:
+        path = self.target.joinpath(*safe_parts(self.archive, member.name))
+        if member.opened is None:
+            path.mkdir(parents=True, exist_ok=True)
+            return 0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        source = member.opened()
+        if source is None:
+            raise UserError(f"{self.archive} holds {member.name!r} without content. Refused.")
+        with source, path.open("xb") as goal:  # "x": a second member of this name is refused
+            while chunk := source.read(_CHUNK):
+                self.written += len(chunk)
+                self._require_within_limits(self.written)
+                goal.write(chunk)
+        if self.progress:
+            self.progress(self.written, self.expected)
+        return 1
+
+    def _require_within_limits(self, size: int) -> None:
+        if size > self.limits.total:
+            raise self._bomb(f"more than {self.limits.total / 1e9:.1f} GB")
+        if size > self.limits.ratio_from and size > self.limits.ratio * self.packed:
+            raise self._bomb(f"more than {self.limits.ratio:g} times its own size")
+
+    def _bomb(self, what: str) -> UserError:
+        return UserError(
+            f"{self.archive} unpacks to {what}, and was refused as a bomb. If it is what you "
+            "expect, unpack it by hand."
+        )
+
+
+def safe_parts(archive: Path, name: str) -> list[str]:
+    """The parts of a member's name, all of them below the target.
+
+    Raises:
+        UserError: an absolute name, a drive letter, `..`, or characters that no name has.
+    """
+    plain = name.replace("\\", "/")
+    parts = [part for part in plain.split("/") if part not in ("", ".")]
+    drive = bool(parts) and re.match(r"[A-Za-z]:", parts[0]) is not None
+    control = any(ord(character) < 32 for character in name)
+    if plain.startswith("/") or ".." in parts or drive or control:
+        raise UserError(
+            f"{archive} holds {name!r}, which lies outside of the folder to unpack into. The "
+            "archive was refused; get it from its authors."
+        )
+    return parts
+
+
+def _refused(archive: Path, name: str, kind: str) -> UserError:
+    return UserError(
+        f"{archive} holds {name!r}, which is {kind}. Only files and folders are unpacked; the "
+        "archive was refused."
+    )
+
+
+def _zip_members(archive: Path) -> Generator[Member, None, None]:
+    with zipfile.ZipFile(archive) as file:
+        for info in file.infolist():
+            kind = stat.S_IFMT(info.external_attr >> 16)
+            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise _refused(archive, info.filename, "a link or a device")
+            if info.flag_bits & 1:
+                raise UserError(f"{archive} is encrypted. Unpack it by hand with its password.")
+            yield Member(info.filename, None if info.is_dir() else _zip_opener(file, info))
+
+
+def _zip_opener(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], IO[bytes]]:
+    return lambda: file.open(info)
+
+
+def _tar_members(archive: Path) -> Generator[Member, None, None]:
+    with tarfile.open(archive, "r:*") as file:
+        for info in file:
+            if not (info.isreg() or info.isdir()):
+                raise _refused(archive, info.name, "a link or a device")
+            yield Member(info.name, None if info.isdir() else _tar_opener(file, info))
+
+
+def _tar_opener(file: tarfile.TarFile, info: tarfile.TarInfo) -> Callable[[], IO[bytes] | None]:
+    return lambda: file.extractfile(info)

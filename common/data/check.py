@@ -1,0 +1,243 @@
+"""What is wrong with a data set, found before training: counts, matches, every single image."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from common.data.catalogue import DATASETS
+from common.data.probe_workers import probed
+from common.data.published import NONE, Published
+from common.data.scan import relabelled, shortened
+from common.errors import UserError
+from common.types import Dataset, Samples
+
+Progress = Callable[[int, int], None]
+SPLITS = ("train", "query", "gallery")
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class SplitCounts:
+    """What one split holds."""
+
+    images: int
+    ids: int
+    cams: int
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """Result of a check.
+
+    Args:
+        found: counts by split.
+        cams: cameras over all splits.
+        published: counts of the publication, where there are any.
+        errors: what no training should start with, apart from single images.
+        warnings: what a strict check refuses, e.g. counts that differ.
+        notes: worth knowing.
+        unmatched_ids: query identities without a gallery image from another camera.
+        bad_images: file name to what is wrong with it.
+        images_read: whether the images were opened.
+    """
+
+    name: str
+    root: str
+    version: str
+    found: dict[str, SplitCounts]
+    cams: int
+    published: Published
+    errors: list[str]
+    warnings: list[str]
+    notes: list[str]
+    unmatched_ids: list[int] = field(default_factory=list)
+    bad_images: dict[str, str] = field(default_factory=dict)
+    images_read: bool = True
+
+    @property
+    def sound(self) -> bool:
+        """Nothing but warnings and notes."""
+        return not self.errors and not self.bad_images
+
+
+def check_dataset(
+    dataset: Dataset,
+    *,
+    read_images: bool = True,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> DataReport:
+    """Look at counts, matches, repeated names and, unless told not to, every image in full.
+
+    Args:
+        read_images: decode all images.
+        workers: processes that decode; None for one per usable core, 0 or 1 for this process.
+        progress: called with images done and images in all.
+    """
+    splits = {split: getattr(dataset, split) for split in SPLITS}
+    published = DATASETS[dataset.name].published if dataset.name in DATASETS else NONE
+    found = {split: SplitCounts(len(s), s.num_ids, s.num_cams) for split, s in splits.items()}
+    cams = len(np.unique(np.concatenate([s.cams for s in splits.values()])))
+    unmatched = [] if dataset.protocol == "vehicleid" else unmatched_ids(dataset)
+    errors = _structural_errors(dataset, unmatched)
+    warnings = count_differences(dataset.name, found, cams, published)
+    warnings += _unmatched_warning(unmatched, dataset) + _shared_images(splits)
+    return DataReport(
+        name=dataset.name,
+        root=dataset.root,
+        version=dataset.version,
+        found=found,
+        cams=cams,
+        published=published,
+        errors=errors,
+        warnings=warnings,
+        notes=_notes(dataset),
+        unmatched_ids=unmatched,
+        bad_images=bad_images(splits, workers, progress) if read_images else {},
+        images_read=read_images,
+    )
+
+
+def require_sound(report: DataReport, strict: bool = False, skip_bad: bool = False) -> None:
+    """Refuse a data set with errors.
+
+    Args:
+        strict: warnings are errors too.
+        skip_bad: images that cannot be used are no reason; the caller drops them.
+
+    Raises:
+        UserError: everything that was found, at most twenty lines of a kind.
+    """
+    problems = report.errors + (report.warnings if strict else [])
+    lines = _listed(problems)
+    if report.bad_images and not skip_bad:
+        lines.append(f"{len(report.bad_images):,} images cannot be used:")
+        lines += _listed([f"{path}: {reason}" for path, reason in report.bad_images.items()])
+        lines.append("Replace them, or leave them out with --skip-bad-images.")
+    if lines:
+        raise UserError("\n".join([f"{report.name} at {report.root} is not sound.", *lines]))
+
+
+def drop_bad(dataset: Dataset, report: DataReport) -> tuple[Dataset, int]:
+    """The data set without its bad images, and how many were dropped.
+
+    Training identities are numbered again where one has disappeared.
+
+    Raises:
+        UserError: nothing is left of a split.
+    """
+    kept: dict[str, Samples] = {}
+    dropped = 0
+    for split in SPLITS:
+        samples: Samples = getattr(dataset, split)
+        good = np.array([path not in report.bad_images for path in samples.paths], dtype=bool)
+        if len(samples) and not good.any():
+            raise UserError(f"{dataset.name}: no image of {split} can be used. Restore the data.")
+        kept[split] = samples.take(good)
+        dropped += int((~good).sum())
+    train = relabelled(kept["train"])
+    return replace(dataset, train=train, query=kept["query"], gallery=kept["gallery"]), dropped
+
+
+def unmatched_ids(dataset: Dataset) -> list[int]:
+    """Identities with a query for which the gallery has no image from another camera."""
+    cams_of: dict[int, set[int]] = defaultdict(set)
+    for pid, cam in _pairs(dataset.gallery):
+        cams_of[pid].add(cam)
+    return sorted({pid for pid, cam in _pairs(dataset.query) if not cams_of[pid] - {cam}})
+
+
+def count_differences(
+    name: str, found: dict[str, SplitCounts], cams: int, published: Published
+) -> list[str]:
+    """A sentence for every count that is not the published one."""
+    differing = []
+    for split in SPLITS:
+        expected = getattr(published, split)
+        for kind in ("images", "ids") if expected else ():
+            ours, theirs = getattr(found[split], kind), getattr(expected, kind)
+            if theirs is not None and ours != theirs:
+                differing.append(f"{name}: {ours:,} {split} {kind}, published are {theirs:,}")
+    if published.cams is not None and cams != published.cams:
+        differing.append(f"{name}: {cams} cameras, published are {published.cams}")
+    note = f" ({published.note})" if published.note else ""
+    return [f"{text}{note}." for text in differing]
+
+
+def bad_images(
+    splits: dict[str, Samples], workers: int | None = None, progress: Progress | None = None
+) -> dict[str, str]:
+    """File name to reason for every image that cannot be used."""
+    paths = list(dict.fromkeys(path for samples in splits.values() for path in samples.paths))
+    bad: dict[str, str] = {}
+    done = 0
+    for portion, reasons in probed(paths, workers):
+        bad |= {path: why for path, why in zip(portion, reasons, strict=True) if why}
+        done += len(portion)
+        if progress:
+            progress(done, len(paths))
+    return bad
+
+
+def _structural_errors(dataset: Dataset, unmatched: list[int]) -> list[str]:
+    errors = []
+    if len(dataset.train) == 0:
+        errors.append(f"{dataset.name} has no training images.")
+    if len(dataset.query) and len(unmatched) == dataset.query.num_ids:
+        errors.append(
+            f"{dataset.name} cannot be tested: no query identity has a gallery image from another "
+            "camera than its query's."
+        )
+    for split in SPLITS:
+        counts = Counter(getattr(dataset, split).paths)
+        if repeated := [path for path, count in counts.items() if count > 1]:
+            errors.append(f"{split} names images more than once: {shortened(repeated)}.")
+    return errors
+
+
+def _unmatched_warning(unmatched: list[int], dataset: Dataset) -> list[str]:
+    if not unmatched:
+        return []
+    return [
+        f"{len(unmatched):,} of {dataset.query.num_ids:,} query identities have a query without a "
+        f"match from another camera, which evaluation leaves out: {shortened(unmatched, _SHOWN)}."
+    ]
+
+
+def _shared_images(splits: dict[str, Samples]) -> list[str]:
+    test = set(splits["query"].paths) | set(splits["gallery"].paths)
+    if shared := sorted(test & set(splits["train"].paths)):
+        return [f"{len(shared):,} images are in training and in test: {shortened(shared)}."]
+    return []
+
+
+def _notes(dataset: Dataset) -> list[str]:
+    train = dataset.train
+    notes = []
+    if len(train) and train.num_cams == 1:
+        notes.append("training images come from one camera: nothing can be learned across cameras.")
+    counts = np.bincount(train.pids[train.pids >= 0])
+    if alone := int((counts == 1).sum()):
+        notes.append(f"{alone:,} training identities have one image only.")
+    if len(train) and (train.pids < 0).all():
+        notes.append("training identities are unknown.")
+    for split in SPLITS:
+        names = Counter(path.rpartition("/")[2] for path in getattr(dataset, split).paths)
+        if repeated := [name for name, count in names.items() if count > 1]:
+            text = f"{len(repeated):,} file names occur in several folders of {split}: "
+            notes.append(text + f"{shortened(repeated, 5)}.")
+    if both := len(set(dataset.query.paths) & set(dataset.gallery.paths)):
+        notes.append(f"{both:,} images are query and gallery at once.")
+    return notes
+
+
+def _pairs(samples: Samples) -> set[tuple[int, int]]:
+    return set(zip(samples.pids.tolist(), samples.cams.tolist(), strict=True))
+
+
+def _listed(items: list[str]) -> list[str]:
+    more = [f"  and {len(items) - _SHOWN:,} more"] if len(items) > _SHOWN else []
+    return [f"  {item}" for item in items[:_SHOWN]] + more

@@ -1,0 +1,197 @@
+"""Data sets by name, and folders of own images, as `Dataset`."""
+
+import difflib
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from common.data import (
+    celebreid,
+    labelled_folder,
+    market_layout,
+    msmt17,
+    unlabelled_folder,
+    vehicleid,
+)
+from common.data.catalogue import DATASETS as DATASETS
+from common.data.market_layout import NameRule
+from common.errors import UserError
+from common.types import Dataset
+
+_OWN_RULES = (labelled_folder.CAMERA_RULE, unlabelled_folder.SUB_FOLDERS)
+_ANOTHER_ROOT = "name another data root with --data-root or $REID_DATA"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one data set lies on disk.
+
+    Args:
+        missing: what a folder lacks to be complete.
+        read: (name, folder) to data set.
+    """
+
+    missing: Callable[[Path], list[str]]
+    read: Callable[[str, Path], Dataset]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder that was looked for, and what it lacks; `missing` is None if it is not there."""
+
+    folder: Path
+    missing: list[str] | None
+
+
+def _like_market(rule: NameRule) -> Layout:
+    return Layout(
+        partial(market_layout.missing_parts, rule=rule),
+        partial(market_layout.read_market_layout, rule=rule),
+    )
+
+
+def _vehicleid(test_size: int) -> Layout:
+    return Layout(
+        partial(vehicleid.missing_parts, test_size=test_size),
+        partial(vehicleid.read_vehicleid, test_size=test_size),
+    )
+
+
+def _celebreid(rule: celebreid.CameraRule) -> Layout:
+    return Layout(celebreid.missing_parts, partial(celebreid.read_celebreid, rule=rule))
+
+
+LAYOUTS: dict[str, Layout] = {
+    "market1501": _like_market(market_layout.MARKET1501),
+    "dukemtmcreid": _like_market(market_layout.DUKEMTMCREID),
+    "msmt17": Layout(msmt17.missing_parts, msmt17.read_msmt17),
+    "personx": _like_market(market_layout.PERSONX),
+    "veri": _like_market(market_layout.VERI),
+    "vehicleid": _vehicleid(800),
+    "vehicleid-1600": _vehicleid(1600),
+    "vehicleid-2400": _vehicleid(2400),
+    "vehiclex": _like_market(market_layout.VEHICLEX),
+    "celebreid": _celebreid("leading digit"),
+    "celebreid-unique": _celebreid("unique"),
+    "synthetic": _like_market(market_layout.OWN),
+    "synthetic-b": _like_market(market_layout.OWN),
+}
+
+
+def load_dataset(name: str, root: Path) -> Dataset:
+    """Read a data set from one of the folders it may have below the data root.
+
+    Names only, no image is opened. Samples are sorted by relative name as plain strings; junk
+    (identity -1) is dropped; training identities are 0..S-1 in ascending order of the set's own.
+
+    Raises:
+        UserError: unknown name, missing or incomplete data, file names that do not fit.
+    """
+    require_known(name)
+    places = look_for(name, root)
+    for place in places:
+        if place.missing == []:
+            return LAYOUTS[name].read(name, place.folder)
+    raise UserError(_not_found(name, root, places))
+
+
+def load_folder(folder: Path, cameras: str | None = None) -> Dataset:
+    """Read own images: with a `labels.csv`, laid out like Market-1501, or without labels.
+
+    Args:
+        folder: its name becomes the data set's.
+        cameras: for images without labels; see `read_unlabelled_folder`.
+
+    Raises:
+        UserError: no such folder, no images, or labels that cannot be used.
+    """
+    folder = folder.absolute()
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder. Name the folder that holds your images.")
+    labelled = (folder / labelled_folder.LABELS).is_file()
+    market = not market_layout.missing_parts(folder, market_layout.OWN)
+    if cameras is not None and (labelled or market):
+        reason = "its labels.csv" if labelled else "its file names, as in Market-1501"
+        raise UserError(f"{folder} names cameras in {reason}. Leave --cameras out.")
+    if labelled:
+        return labelled_folder.read_labelled_folder(folder)
+    if market:
+        name = folder.resolve().name
+        return market_layout.read_market_layout(name, folder, market_layout.OWN)
+    return unlabelled_folder.read_unlabelled_folder(folder, cameras)
+
+
+def load_stored(name: str, folder: Path, camera_rule: str) -> Dataset:
+    """Read a data set again from `Dataset.name`, `root` and `camera_rule` of an earlier reading.
+
+    Raises:
+        UserError: the folder is gone or no longer complete.
+    """
+    pattern = camera_rule.removeprefix(unlabelled_folder.PATTERN)
+    if pattern != camera_rule or camera_rule == unlabelled_folder.ONE_CAMERA:
+        return load_folder(folder, pattern)
+    if name not in LAYOUTS or camera_rule in _OWN_RULES:
+        return load_folder(folder)
+    if missing := LAYOUTS[name].missing(folder):
+        raise UserError(
+            f"{name} at {folder} is gone or incomplete: it lacks {', '.join(missing)}. Put the "
+            "data set back there."
+        )
+    return LAYOUTS[name].read(name, folder)
+
+
+def look_for(name: str, root: Path) -> list[Place]:
+    """Every folder in which the data set may lie, and what each of them lacks."""
+    folders = [root.absolute() / folder for folder in DATASETS[name].folders]
+    return [Place(f, LAYOUTS[name].missing(f) if f.is_dir() else None) for f in folders]
+
+
+def require_known(name: str) -> None:
+    """Refuse an unknown name, with the nearest known one."""
+    if name not in DATASETS:
+        near = difflib.get_close_matches(name.lower(), DATASETS, n=1, cutoff=0.5)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise UserError(f"unknown data set {name!r}.{hint} Known: {', '.join(DATASETS)}.")
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """16 hex digits of the sha256 over all relative names, sizes, identities and cameras.
+
+    Contents are not read, so it costs one look at every file. A file that is not there counts
+    with size -1.
+    """
+    digest = hashlib.sha256()
+    start = len(dataset.root) + 1
+    for split in ("train", "query", "gallery"):
+        samples = getattr(dataset, split)
+        for path, pid, cam in zip(samples.paths, samples.pids, samples.cams, strict=True):
+            line = f"{split}\0{path[start:]}\0{_size(path)}\0{pid}\0{cam}\n"
+            digest.update(line.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:16]
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except FileNotFoundError:
+        return -1
+
+
+def _not_found(name: str, root: Path, places: list[Place]) -> str:
+    described = DATASETS[name]
+    there = [place for place in places if place.missing]
+    if there:
+        lines = [f"{name} is incomplete:"]
+        lines += [f"  {place.folder} lacks {', '.join(place.missing or [])}" for place in there]
+    else:
+        lines = [f"{name} was not found below {root.absolute()}."]
+    if not root.is_dir():
+        lines.append("That folder itself does not exist.")
+    lines.append(f"Looked for there: {', '.join(described.folders)}.")
+    lines.append(f"A right one holds {described.holds}.")
+    lines.append(f"Where it comes from: {described.origin}.")
+    verb = "Unpack it into one of these folders" if described.download else "Put it there"
+    lines.append(f"{verb}, or {_ANOTHER_ROOT}.")
+    return "\n".join(lines)

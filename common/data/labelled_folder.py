@@ -1,0 +1,122 @@
+"""Own images with a `labels.csv`: image, id, cam, split."""
+
+import csv
+from pathlib import Path, PurePosixPath
+
+from common.data.scan import Row, files_below, numbered, relabelled, samples_of
+from common.errors import UserError
+from common.types import Dataset
+
+LABELS = "labels.csv"
+COLUMNS = ("image", "id", "cam", "split")
+SPLITS = ("train", "query", "gallery")
+CAMERA_RULE = "labels.csv"
+_SHOWN = 10
+
+
+def read_labelled_folder(folder: Path) -> Dataset:
+    """Read a folder whose `labels.csv` names every image once per split.
+
+    Images lie in `images/`, or where their name says, relative to the folder. Cameras are any
+    integers, numbered from 0 over all splits in ascending order. Identities of query and
+    gallery are kept as they are; -1 is junk and dropped. Training identities may be left out;
+    those given are renumbered from 0 and used for reports only, never for learning.
+
+    Raises:
+        UserError: lines that cannot be used, all at once.
+    """
+    file = folder / LABELS
+    lines = _read(file)
+    there = set(files_below(folder))
+    rows: dict[str, dict[str, tuple[int, int]]] = {split: {} for split in SPLITS}
+    bad: list[str] = []
+    for number, line in lines:
+        try:
+            split, (image, pid, cam) = _parsed(line, there)
+            if image in rows[split]:
+                raise ValueError(f"{line['image']!r} is named twice in {split}")
+            rows[split][image] = (pid, cam)
+        except ValueError as error:
+            bad.append(f"line {number}: {error}")
+    if bad:
+        more = f"\n  and {len(bad) - _SHOWN:,} more" if len(bad) > _SHOWN else ""
+        shown = "".join(f"\n  {text}" for text in bad[:_SHOWN])
+        raise UserError(f"{file}: {len(bad):,} lines cannot be used. Correct them.{shown}{more}")
+    return _dataset(folder, rows)
+
+
+def _dataset(folder: Path, rows: dict[str, dict[str, tuple[int, int]]]) -> Dataset:
+    if not any(rows.values()):
+        raise UserError(f"{folder / LABELS} names no image. Add a line per image.")
+    if bool(rows["query"]) != bool(rows["gallery"]):
+        there, lacking = ("query", "gallery") if rows["query"] else ("gallery", "query")
+        raise UserError(
+            f"{folder / LABELS} has images of split {there} but none of {lacking}. A test needs "
+            "both; give both or neither."
+        )
+    cams = numbered(cam for part in rows.values() for _, cam in part.values())
+    train, query, gallery = (
+        samples_of(
+            folder,
+            (
+                (image, pid, cams[cam])
+                for image, (pid, cam) in rows[split].items()
+                if split == "train" or pid != -1
+            ),
+        )
+        for split in SPLITS
+    )
+    name = folder.resolve().name
+    return Dataset(name, str(folder), relabelled(train), query, gallery, camera_rule=CAMERA_RULE)
+
+
+def _read(file: Path) -> list[tuple[int, dict[str, str]]]:
+    """Lines by number; short and long ones get empty values, which parsing refuses."""
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream)
+            header = [name.strip().lower() for name in next(reader, [])]
+            if lacking := [name for name in COLUMNS if name not in header]:
+                raise UserError(
+                    f"{file} lacks the columns {', '.join(lacking)} in its first line, which is "
+                    f"{','.join(header)!r}. It must name {','.join(COLUMNS)}."
+                )
+            return [(reader.line_num, _named(header, values)) for values in reader if any(values)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{file} is not a UTF-8 text of comma-separated values: {error}.") from None
+
+
+def _named(header: list[str], values: list[str]) -> dict[str, str]:
+    if len(values) != len(header):
+        return {"problem": f"{len(values)} values instead of {len(header)}"}
+    return {name: value.strip() for name, value in zip(header, values, strict=True)}
+
+
+def _parsed(line: dict[str, str], there: set[str]) -> tuple[str, Row]:
+    """Split and row; a ValueError says what is wrong with the line."""
+    if "problem" in line:
+        raise ValueError(line["problem"])
+    split = line["split"].lower()
+    if split not in SPLITS:
+        raise ValueError(f"split {line['split']!r} is none of {', '.join(SPLITS)}")
+    pid = -1 if split == "train" and not line["id"] else _integer("id", line["id"])
+    if pid < -1:
+        raise ValueError(f"id {pid} is negative; -1 is junk, others start at 0")
+    return split, (_found(line["image"], there), pid, _integer("cam", line["cam"]))
+
+
+def _integer(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{name} {text!r} is not a whole number") from None
+
+
+def _found(image: str, there: set[str]) -> str:
+    path = PurePosixPath(image)
+    if not image or path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"image {image!r} is not a name below the folder")
+    for name in (f"images/{path}", str(path)):
+        if name in there:
+            return name
+    raise ValueError(f"image {image!r} is not there")

@@ -1,0 +1,109 @@
+"""Names of image files on disk, and the samples made of them."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from common.errors import UserError
+from common.types import Samples
+
+Row = tuple[str, int, int]
+"""Name relative to the data set's folder, identity, camera."""
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+
+
+def jpegs(folder: Path) -> list[str]:
+    """Names that `*.jpg` matches in a folder: no hidden files, no upper-case endings.
+
+    The released loaders list files this way, so what they ignore is no part of a named set.
+    """
+    return [
+        entry.name
+        for entry in _entries(folder)
+        if entry.name.endswith(".jpg") and not entry.name.startswith(".") and not entry.is_dir()
+    ]
+
+
+def images(folder: Path) -> list[str]:
+    """Image names in a folder, of every kind that own folders may hold."""
+    return [
+        entry.name
+        for entry in _entries(folder)
+        if is_image(entry.name) and not entry.name.startswith(".") and not entry.is_dir()
+    ]
+
+
+def files_below(folder: Path) -> list[str]:
+    """All files below a folder, as relative names with "/"; hidden ones are left out.
+
+    Links to folders are followed, each folder once, so a link to a parent does no harm.
+    """
+    found: list[str] = []
+    seen: set[tuple[int, int]] = set()
+    waiting = [("", folder)]
+    while waiting:
+        prefix, here = waiting.pop()
+        status = here.stat()
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        for entry in _entries(here):
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                waiting.append((f"{prefix}{entry.name}/", Path(entry.path)))
+            else:
+                found.append(prefix + entry.name)
+    return found
+
+
+def is_image(name: str) -> bool:
+    """Whether the ending is that of an image, in any case."""
+    return name.lower().endswith(SUFFIXES)
+
+
+def samples_of(folder: Path, rows: Iterable[Row]) -> Samples:
+    """Samples in the order of their relative names as plain strings."""
+    ordered = sorted(rows)
+    paths = np.empty(len(ordered), dtype=object)
+    paths[:] = [f"{folder}/{name}" for name, _, _ in ordered]
+    pids = np.array([pid for _, pid, _ in ordered], dtype=np.int64)
+    cams = np.array([cam for _, _, cam in ordered], dtype=np.int64)
+    return Samples(paths, pids, cams)
+
+
+def relabelled(samples: Samples) -> Samples:
+    """The same with identities 0..S-1 in ascending order of the old ones; -1 stays -1.
+
+    The released loaders enumerate a Python set; for DukeMTMC-reID its order is not ascending.
+    That permutes class numbers only.
+    """
+    pids = samples.pids.copy()
+    known = pids >= 0
+    pids[known] = np.unique(pids[known], return_inverse=True)[1]
+    return Samples(samples.paths, pids, samples.cams)
+
+
+def numbered(values: Iterable[int | str]) -> dict[int | str, int]:
+    """Distinct values in ascending order, numbered from 0."""
+    return {value: number for number, value in enumerate(sorted(set(values)))}
+
+
+def shortened(items: Iterable[object], limit: int = 10) -> str:
+    """The first few, and how many more there are."""
+    texts = [str(item) for item in items]
+    more = f" and {len(texts) - limit:,} more" if len(texts) > limit else ""
+    return ", ".join(texts[:limit]) + more
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be listed: {error.strerror}. Correct its permissions or its place."
+        ) from None

@@ -1,0 +1,186 @@
+"""Archives are unpacked whole or not at all, and nothing leaves the target."""
+
+import io
+import stat
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from common.data.archive import Limits, unpack
+from common.errors import UserError
+
+KINDS = ("zip", "tar", "tar.gz", "tar.bz2", "tar.xz")
+
+
+def pack(path: Path, members: dict[str, bytes]) -> Path:
+    """An archive of the kind that the file name says; names ending in / are folders."""
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+            for name, content in members.items():
+                file.writestr(name, content)
+        return path
+    compression = "" if path.suffix == ".tar" else path.suffix[1:]
+    with tarfile.open(path, f"w:{compression}") as file:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            info.type = tarfile.DIRTYPE if name.endswith("/") else tarfile.REGTYPE
+            file.addfile(info, io.BytesIO(content))
+    return path
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def assert_refused(archive: Path, message: str, limits: Limits | None = None) -> None:
+    """With the message, and nothing new beside the archive."""
+    before = tree(archive.parent)
+    with pytest.raises(UserError, match=message):
+        unpack(archive, archive.parent / "target", limits)
+    assert tree(archive.parent) == before
+    assert not (archive.parent / "target").exists()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_files_and_folders_arrive_with_their_content(tmp_path, kind):
+    members = {"set/": b"", "set/a b/ü.jpg": b"1" * 5, "./set/c.jpg": b"2", "d.txt": b"", "e/": b""}
+    ticks = []
+
+    count = unpack(
+        pack(tmp_path / f"x.{kind}", members),
+        tmp_path / "target",
+        progress=lambda done, total: ticks.append((done, total)),
+    )
+
+    assert count == 3
+    assert tree(tmp_path / "target") == {"set/a b/ü.jpg": b"1" * 5, "set/c.jpg": b"2", "d.txt": b""}
+    assert (tmp_path / "target/e").is_dir()
+    assert ticks[-1] == (6, 6 if kind == "zip" else 0)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../evil.jpg",
+        "set/../../evil.jpg",
+        "/tmp/evil.jpg",
+        "..\\evil.jpg",
+        "C:\\evil.jpg",
+        "c:evil.jpg",
+        "\\evil.jpg",
+        "set/a\nb.jpg",
+        "..",
+    ],
+)
+def test_names_outside_the_target_are_refused(tmp_path, kind, name):
+    archive = pack(tmp_path / f"x.{kind}", {"set/good.jpg": b"1", name: b"evil"})
+
+    assert_refused(archive, "outside of the folder|not a file|cannot be unpacked")
+
+
+@pytest.mark.parametrize(
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE]
+)
+def test_links_and_devices_in_a_tar_are_refused(tmp_path, kind):
+    archive = tmp_path / "x.tar"
+    with tarfile.open(archive, "w") as file:
+        info = tarfile.TarInfo("set/link")
+        info.type = kind
+        info.linkname = "../../elsewhere"
+        file.addfile(info)
+        inside = tarfile.TarInfo("set/link/evil.jpg")
+        inside.size = 1
+        file.addfile(inside, io.BytesIO(b"1"))
+
+    assert_refused(archive, "a link or a device")
+
+
+def test_links_in_a_zip_are_refused(tmp_path):
+    archive = tmp_path / "x.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        info = zipfile.ZipInfo("set/link")
+        info.external_attr = (stat.S_IFLNK | 0o777) << 16
+        file.writestr(info, "/etc")
+
+    assert_refused(archive, "a link or a device")
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+def test_bombs_are_refused_by_size_ratio_and_number(tmp_path, kind):
+    archive = pack(tmp_path / f"x.{kind}", {f"{n}.bmp": b"\0" * 400_000 for n in range(5)})
+
+    assert_refused(archive, "refused as a bomb", Limits(total=1_000_000))
+    assert_refused(archive, "100 times its own size", Limits(ratio_from=1_000_000))
+    assert_refused(archive, "more than 4 members", Limits(members=4))
+    assert unpack(archive, tmp_path / "target") == 5, "small archives may shrink well"
+
+
+def test_a_zip_that_lies_about_its_sizes_is_refused(tmp_path):
+    archive = pack(tmp_path / "x.zip", {"a.bmp": b"\0" * 3_000_000})
+    true, false = ((3_000_000).to_bytes(4, "little"), (10).to_bytes(4, "little"))
+    archive.write_bytes(archive.read_bytes().replace(true, false))
+
+    assert_refused(archive, "cannot be unpacked|bomb", Limits(total=1_000_000))
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_a_second_member_of_the_same_name_is_refused(tmp_path, kind):
+    archive = pack(tmp_path / f"x.{kind}", {"a.jpg": b"1", "./a.jpg": b"2"})
+
+    assert_refused(archive, "exists")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_damaged_archives_are_refused_and_leave_nothing(tmp_path, kind):
+    content = bytes(range(256)) * 200
+    archive = pack(tmp_path / f"x.{kind}", {f"{n}.jpg": content for n in range(20)})
+    archive.write_bytes(archive.read_bytes()[: archive.stat().st_size // 2])
+
+    assert_refused(archive, "cannot be unpacked")
+
+
+def test_an_encrypted_zip_is_refused_with_what_to_do(tmp_path):
+    archive = pack(tmp_path / "x.zip", {"a.jpg": b"1"})
+    data = bytearray(archive.read_bytes())
+    data[data.index(b"PK\x03\x04") + 6] |= 1
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    archive.write_bytes(data)
+
+    assert_refused(archive, "encrypted")
+
+
+def test_what_is_no_archive_is_refused(tmp_path):
+    (tmp_path / "x.zip").write_text("<html>please log in</html>")
+    assert_refused(tmp_path / "x.zip", "cannot be unpacked")
+    with pytest.raises(UserError, match="not a file"):
+        unpack(tmp_path / "y.zip", tmp_path / "target")
+
+
+def test_an_archive_that_does_not_fit_on_the_disk_is_refused_before_it_is_unpacked(
+    tmp_path, monkeypatch
+):
+    class Usage:
+        free = 1_000
+
+    monkeypatch.setattr("common.data.archive.shutil.disk_usage", lambda path: Usage)
+
+    assert_refused(pack(tmp_path / "x.zip", {"a.bmp": b"\0" * 10_000}), "Make room")
+
+
+def test_an_existing_target_is_never_touched(tmp_path):
+    archive = pack(tmp_path / "x.zip", {"a.jpg": b"1"})
+    (tmp_path / "target").mkdir()
+    (tmp_path / "target/mine.txt").write_text("keep")
+
+    with pytest.raises(FileExistsError):
+        unpack(archive, tmp_path / "target")
+
+    assert tree(tmp_path / "target") == {"mine.txt": b"keep"}

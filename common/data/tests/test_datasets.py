@@ -1,0 +1,398 @@
+"""Every layout of every named data set, on made trees."""
+
+import io
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from common.data.check import check_dataset
+from common.data.datasets import DATASETS, LAYOUTS, fingerprint, load_dataset, load_stored
+from common.data.made import make_market1501
+from common.errors import UserError
+
+MARKET = ("bounding_box_train", "query", "bounding_box_test")
+FORMS = {  # name: (parts, form of the file names, a camera of the set)
+    "market1501": (MARKET, "{pid:04d}_c{cam}s1_000451_{n:02d}.jpg", (1, 6)),
+    "dukemtmcreid": (MARKET, "{pid:04d}_c{cam}_f00{n:05d}.jpg", (1, 8)),
+    "personx": (MARKET, "{pid:04d}_c{cam}s07_{n:05d}.jpg", (3, 12)),
+    "veri": (
+        ("image_train", "image_query", "image_test"),
+        "{pid:04d}_c{cam:03d}_{n:08d}_0.jpg",
+        (1, 20),
+    ),
+    "synthetic": (MARKET, "{pid}_c{cam}s1_{n}_00.jpg", (1, 2)),
+}
+STORED = {"personx": (0, 5), "veri": (0, 19), "dukemtmcreid": (0, 7)}
+
+
+def write(folder: Path, names) -> None:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def write_market_like(folder: Path, name: str) -> None:
+    parts, form, cams = FORMS[name]
+    ids = {parts[0]: (7, 3, 12), parts[1]: (5, 20), parts[2]: (5, 20)}
+    for part in parts:
+        write(folder / part, [form.format(pid=p, cam=c, n=1) for p in ids[part] for c in cams])
+
+
+def write_lists(folder: Path, train="train", test="test") -> None:
+    people = {
+        "list_train.txt": [
+            "0000/0000_000_01_0303morning_0015_0.jpg 0",
+            "0001/0001_000_15_x_1_0.jpg 1",
+        ],
+        "list_val.txt": ["0000/0000_001_05_0303noon_0001_0.jpg 0"],
+        "list_query.txt": ["0000/0000_000_02_0303morning_0015_0.jpg 9"],
+        "list_gallery.txt": ["0000/0000_001_03_x_0_0.jpg 0", "0002/0002_001_12_x_0_0.jpg 2"],
+    }
+    for file, lines in people.items():
+        part = train if file in ("list_train.txt", "list_val.txt") else test
+        write(folder / part, [line.split()[0] for line in lines])
+        (folder / file).write_text("".join(f"{line}\n" for line in lines))
+
+
+def write_vehicleid(folder: Path, sizes=(800, 1600, 2400)) -> None:
+    write(folder / "image", [f"{n:07d}.jpg" for n in range(9)])
+    lists = folder / "train_test_split"
+    lists.mkdir(parents=True)
+    (lists / "train_list.txt").write_text("0000003 50\n0000001 9\n0000002 50\n")
+    for size in sizes:
+        (lists / f"test_list_{size}.txt").write_text(f"0000007 {size}\n0000006 {size}\n0000008 4\n")
+
+
+def names(samples) -> list[str]:
+    return [path.rpartition("/")[2] for path in samples.paths]
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [(name, folder) for name in FORMS for folder in DATASETS[name].folders],
+)
+def test_every_folder_a_set_may_lie_in_is_found(tmp_path, name, folder):
+    write_market_like(tmp_path / folder, name)
+
+    dataset = load_dataset(name, tmp_path)
+
+    assert dataset.root == str(tmp_path / folder)
+    assert dataset.train.pids.tolist() == [0, 0, 1, 1, 2, 2] or name == "synthetic"
+    assert dataset.query.num_ids == dataset.gallery.num_ids == 2
+    assert sorted(set(dataset.gallery.pids)) == [5, 20], "test identities stay as they are"
+    assert sorted(set(dataset.train.cams)) == list(STORED.get(name, (0, FORMS[name][2][1] - 1)))
+
+
+def test_the_folders_that_the_released_codes_name_are_among_those_looked_for():
+    named = {
+        "market1501": ["market1501/Market-1501-v15.09.15"],
+        "dukemtmcreid": [
+            "dukemtmcreid/DukeMTMC-reID",
+            "dukemtmcreid/DukeMTMC",
+            "duke/DukeMTMC-reID",
+            "duke/DukeMTMC",
+            "dukemtmc/DukeMTMC-reID",
+        ],
+        "msmt17": ["msmt17/MSMT17_V1", "msmt17/MSMT17_V2", "msmt17"],
+        "personx": ["personx/PersonX", "personx/subset1"],
+        "veri": ["veri/VeRi", "veri/VeRi_with_plate"],
+        "vehicleid": ["vehicleid/VehicleID", "vehicleid/VehicleID_V1.0"],
+        "vehiclex": ["vehiclex/AIC20_ReID_Simulation"],
+        "celebreid": ["celebreid/CelebReID"],
+        "synthetic-b": ["synthetic-b"],
+    }
+    for name, folders in named.items():
+        assert set(folders) <= set(DATASETS[name].folders)
+
+
+def test_every_described_set_can_be_read():
+    assert list(DATASETS) == list(LAYOUTS)
+
+
+def test_samples_are_sorted_as_plain_strings_and_not_by_number(tmp_path):
+    folder = tmp_path / "synthetic"
+    for part in MARKET:
+        write(folder / part, ["10_c1s1_1_00.jpg", "9_c1s1_1_00.jpg", "9_c1s1_10_00.jpg"])
+
+    train = load_dataset("synthetic", tmp_path).train
+
+    assert names(train) == ["10_c1s1_1_00.jpg", "9_c1s1_10_00.jpg", "9_c1s1_1_00.jpg"]
+    assert train.pids.tolist() == [1, 0, 0], "identities ascend by number all the same"
+
+
+def test_folder_names_that_look_like_identities_are_not_read(tmp_path):
+    root = tmp_path / "run1_c2"
+    write_market_like(root / "market1501", "market1501")
+
+    assert load_dataset("market1501", root).query.pids.tolist() == [5, 5, 20, 20]
+
+
+def test_junk_is_dropped_everywhere_and_distractors_stay(tmp_path):
+    folder = tmp_path / "market1501"
+    write_market_like(folder, "market1501")
+    for part in MARKET:
+        write(folder / part, ["-1_c3s1_000001_00.jpg"])
+    write(folder / "bounding_box_test", ["0000_c3s1_000001_00.jpg"])
+
+    dataset = load_dataset("market1501", tmp_path)
+
+    assert (len(dataset.train), len(dataset.query), len(dataset.gallery)) == (6, 4, 5)
+    assert dataset.gallery.pids[0] == 0
+
+
+def test_upper_case_endings_hidden_files_and_others_are_ignored_as_by_the_released_loaders(
+    tmp_path,
+):
+    folder = tmp_path / "market1501"
+    write_market_like(folder, "market1501")
+    write(folder / "query", ["0005_c2s1_000001_00.JPG", "._0005_c2s1_000001_00.jpg", "Thumbs.db"])
+
+    assert len(load_dataset("market1501", tmp_path).query) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [
+        ("market1501", "0005_c7s1_000451_01.jpg"),
+        ("market1501", "1502_c1s1_000451_01.jpg"),
+        ("market1501", "portrait.jpg"),
+        ("personx", "0005_c5s07_00001.jpg"),
+        ("veri", "0777_c001_00000001_0.jpg"),
+        ("dukemtmcreid", "0001_c9_f0000001.jpg"),
+    ],
+)
+def test_names_that_do_not_fit_are_refused_by_name(tmp_path, name, bad):
+    write_market_like(tmp_path / name, name)
+    write(tmp_path / name / FORMS[name][0][1], [bad])
+
+    with pytest.raises(UserError, match=bad):
+        load_dataset(name, tmp_path)
+
+
+def test_personx_cameras_are_renumbered_in_ascending_order(tmp_path):
+    folder = tmp_path / "personx" / "PersonX"
+    for part in MARKET:
+        write(folder / part, [f"0001_c{cam}s01_00001.jpg" for cam in (3, 4, 8, 10, 11, 12)])
+
+    gallery = load_dataset("personx", tmp_path).gallery
+
+    assert dict(zip(names(gallery), gallery.cams.tolist(), strict=True)) == {
+        f"0001_c{cam}s01_00001.jpg": stored for stored, cam in enumerate((3, 4, 8, 10, 11, 12))
+    }
+
+
+def test_vehiclex_has_a_training_part_only(tmp_path):
+    write(
+        tmp_path / "vehiclex/AIC20_ReID_Simulation/image_train",
+        ["0001_c006_1.jpg", "1362_c036_9.jpg"],
+    )
+
+    dataset = load_dataset("vehiclex", tmp_path)
+
+    assert not dataset.has_test
+    assert len(dataset.query) == 0
+    assert dataset.train.cams.tolist() == [0, 30]
+
+
+@pytest.mark.parametrize(
+    ("version", "folders"), [("V1", ("train", "test")), ("V2", ("mask_train_v2", "mask_test_v2"))]
+)
+def test_msmt17_list_layout_is_read_in_both_versions(tmp_path, version, folders):
+    write_lists(tmp_path / "msmt17" / f"MSMT17_{version}", *folders)
+
+    dataset = load_dataset("msmt17", tmp_path)
+
+    assert dataset.version == version
+    assert dataset.train.pids.tolist() == [0, 0, 1], "lists for training and validation together"
+    assert dataset.train.cams.tolist() == [0, 4, 14]
+    assert dataset.train.paths[0].endswith(f"{folders[0]}/0000/0000_000_01_0303morning_0015_0.jpg")
+    assert dataset.query.pids.tolist() == [0], "from the file name, not from the list"
+    assert dataset.gallery.pids.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("folder", "version"), [("MSMT17_V1", "V1"), ("MSMT17_V2", "V2"), ("", "unknown")]
+)
+def test_msmt17_converted_layout_is_read(tmp_path, folder, version):
+    for part in MARKET:
+        write(tmp_path / "msmt17" / folder / part, ["0000_c15_0001.jpg", "1040_c1_0001.jpg"])
+
+    dataset = load_dataset("msmt17", tmp_path)
+
+    assert dataset.version == version
+    assert dataset.train.cams.tolist() == [14, 0]
+
+
+def test_msmt17_prefers_the_lists_where_both_layouts_are_there(tmp_path):
+    folder = tmp_path / "msmt17" / "MSMT17_V1"
+    write_lists(folder)
+    for part in MARKET:
+        write(folder / part, ["0000_c15_0001.jpg"])
+
+    assert len(load_dataset("msmt17", tmp_path).train) == 3
+
+
+def test_msmt17_without_listed_images_names_all_of_them(tmp_path):
+    folder = tmp_path / "msmt17" / "MSMT17_V1"
+    write_lists(folder)
+    gone = ["train/0001/0001_000_15_x_1_0.jpg", "test/0002/0002_001_12_x_0_0.jpg"]
+    for image in gone:
+        (folder / image).unlink()
+
+    with pytest.raises(UserError, match="2 list entries") as error:
+        load_dataset("msmt17", tmp_path)
+
+    assert all(image in str(error.value) for image in gone)
+
+
+def test_vehicleid_keeps_the_test_images_of_one_list_in_the_gallery(tmp_path):
+    write_vehicleid(tmp_path / "vehicleid" / "VehicleID_V1.0")
+
+    for name, size in (("vehicleid", 800), ("vehicleid-1600", 1600), ("vehicleid-2400", 2400)):
+        dataset = load_dataset(name, tmp_path)
+        assert dataset.protocol == "vehicleid"
+        assert dataset.version == f"test {size}"
+        assert len(dataset.query) == 0
+        assert names(dataset.gallery) == ["0000006.jpg", "0000007.jpg", "0000008.jpg"]
+        assert dataset.gallery.pids.tolist() == [size, size, 4]
+        assert dataset.train.pids.tolist() == [0, 1, 1]
+        assert not dataset.train.cams.any()
+
+
+def test_vehicleid_needs_only_the_list_that_is_asked_for(tmp_path):
+    write_vehicleid(tmp_path / "vehicleid", sizes=(800,))
+
+    assert len(load_dataset("vehicleid", tmp_path).gallery) == 3
+    with pytest.raises(UserError, match="test_list_2400"):
+        load_dataset("vehicleid-2400", tmp_path)
+
+
+def test_celebreid_cameras_are_the_leading_digit_of_the_image_number_or_unique(tmp_path):
+    folder = tmp_path / "celebreid" / "CelebReID"
+    numbers = (1, 2, 10, 19, 100, 23, 9)
+    for part in ("train", "query", "gallery"):
+        write(folder / part, [f"4_{number}_0.jpg" for number in numbers])
+
+    by_digit = load_dataset("celebreid", tmp_path)
+    unique = load_dataset("celebreid-unique", tmp_path)
+
+    stored = dict(zip(names(by_digit.query), by_digit.query.cams.tolist(), strict=True))
+    assert [stored[f"4_{number}_0.jpg"] for number in numbers] == [0, 1, 0, 0, 0, 1, 8]
+    everyone = np.concatenate([unique.train.cams, unique.query.cams, unique.gallery.cams])
+    assert sorted(everyone) == list(range(21))
+    assert by_digit.camera_rule != unique.camera_rule
+
+
+def test_celebreid_refuses_names_without_image_number(tmp_path):
+    for part in ("train", "query", "gallery"):
+        write(tmp_path / "celebreid" / part, ["4_1_0.jpg", "4_x_0.jpg"])
+
+    with pytest.raises(UserError, match=r"4_x_0\.jpg"):
+        load_dataset("celebreid", tmp_path)
+
+
+def test_a_missing_set_says_where_it_was_looked_for_and_what_a_right_one_holds(tmp_path):
+    with pytest.raises(UserError) as error:
+        load_dataset("market1501", tmp_path / "nowhere")
+
+    text = str(error.value)
+    for part in (
+        *DATASETS["market1501"].folders,
+        *MARKET,
+        str(tmp_path / "nowhere"),
+        "--data-root",
+    ):
+        assert part in text
+
+
+def test_an_incomplete_set_names_all_missing_parts_at_once(tmp_path):
+    write(tmp_path / "market1501/Market-1501-v15.09.15/query", ["0002_c1s1_000451_03.jpg"])
+
+    with pytest.raises(UserError, match=r"lacks bounding_box_train/, bounding_box_test/"):
+        load_dataset("market1501", tmp_path)
+
+
+def test_an_empty_part_is_an_error(tmp_path):
+    write_market_like(tmp_path / "market1501", "market1501")
+    for image in (tmp_path / "market1501/query").iterdir():
+        image.unlink()
+
+    with pytest.raises(UserError, match=r"no images .* in query"):
+        load_dataset("market1501", tmp_path)
+
+
+def test_dukemtmc_is_not_offered_and_the_reason_is_given(tmp_path):
+    with pytest.raises(UserError, match="withdrawn by its authors"):
+        load_dataset("dukemtmcreid", tmp_path)
+
+
+def test_an_unknown_name_is_answered_with_the_nearest(tmp_path):
+    with pytest.raises(UserError, match="Did you mean 'market1501'"):
+        load_dataset("makret1501", tmp_path)
+
+
+def test_a_relative_root_with_spaces_and_foreign_letters_gives_absolute_names(
+    tmp_path, monkeypatch
+):
+    write_market_like(tmp_path / "meine Daten ü東" / "market1501", "market1501")
+    monkeypatch.chdir(tmp_path)
+
+    dataset = load_dataset("market1501", Path("meine Daten ü東"))
+
+    assert all(Path(path).is_absolute() and Path(path).is_file() for path in dataset.train.paths)
+    assert len(fingerprint(dataset)) == 16
+
+
+@pytest.mark.parametrize("name", [*FORMS, "vehicleid-1600", "msmt17"])
+def test_a_stored_set_is_read_again_as_it_was(tmp_path, name):
+    if name == "msmt17":
+        write_lists(tmp_path / "msmt17" / "MSMT17_V1")
+    elif name in FORMS:
+        write_market_like(tmp_path / name, name)
+    else:
+        write_vehicleid(tmp_path / "vehicleid")
+    dataset = load_dataset(name, tmp_path)
+
+    again = load_stored(dataset.name, Path(dataset.root), dataset.camera_rule)
+
+    assert fingerprint(again) == fingerprint(dataset)
+    assert again.version == dataset.version
+
+
+def test_the_fingerprint_sees_sizes_and_names_but_not_the_place(tmp_path):
+    for place in ("a", "b"):
+        write_market_like(tmp_path / place / "market1501", "market1501")
+    a, b = (load_dataset("market1501", tmp_path / place) for place in ("a", "b"))
+    assert fingerprint(a) == fingerprint(b)
+
+    Path(b.query.paths[0]).write_bytes(b"x")
+    assert fingerprint(a) != fingerprint(b)
+    Path(b.query.paths[0]).write_bytes(b"")
+    write(tmp_path / "b/market1501/query", ["0005_c2s1_000451_99.jpg"])
+    assert fingerprint(a) != fingerprint(load_dataset("market1501", tmp_path / "b"))
+
+
+def test_a_tree_with_the_published_counts_of_market1501_is_sound_and_read_fast(tmp_path):
+    jpeg = io.BytesIO()
+    Image.new("RGB", (8, 16), "white").save(jpeg, "JPEG")
+    folder = make_market1501(tmp_path, jpeg.getvalue())
+
+    start = time.perf_counter()
+    dataset = load_dataset("market1501", tmp_path)
+    seconds = time.perf_counter() - start
+    report = check_dataset(dataset, read_images=False)
+
+    assert len(list((folder / "bounding_box_test").iterdir())) == 15_913 + 3_819
+    assert (len(dataset.train), len(dataset.query), len(dataset.gallery)) == (12_936, 3_368, 15_913)
+    assert (dataset.train.num_ids, dataset.query.num_ids, dataset.gallery.num_ids) == (
+        751,
+        750,
+        751,
+    )
+    assert report.cams == 6
+    assert report.errors == report.warnings == report.notes == []
+    assert seconds < 5, "names only: a fraction of a second where nothing else runs"

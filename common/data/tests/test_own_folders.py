@@ -1,0 +1,196 @@
+"""Folders of own images: with labels.csv, without labels, and laid out like Market-1501."""
+
+from pathlib import Path
+
+import pytest
+
+from common.data.datasets import fingerprint, load_folder, load_stored
+from common.errors import UserError
+
+
+def write(folder: Path, *names: str) -> Path:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return folder
+
+
+def labelled(folder: Path, *lines: str, header: str = "image,id,cam,split") -> Path:
+    write(folder, *(f"images/{n}.jpg" for n in range(1, 8)))
+    (folder / "labels.csv").write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+    return folder
+
+
+def relative(dataset, split: str) -> list[str]:
+    return [path[len(dataset.root) + 1 :] for path in getattr(dataset, split).paths]
+
+
+def test_labels_name_identity_camera_and_split(tmp_path):
+    folder = labelled(
+        tmp_path / "shop",
+        "2.jpg,30,7,train",
+        "1.jpg,40,2,train",
+        "3.jpg,5,2,query",
+        "4.jpg,5,9,gallery",
+        "5.jpg,0,7,gallery",
+        "6.jpg,-1,7,gallery",
+    )
+
+    dataset = load_folder(folder)
+
+    assert (dataset.name, dataset.camera_rule) == ("shop", "labels.csv")
+    assert relative(dataset, "train") == ["images/1.jpg", "images/2.jpg"]
+    assert dataset.train.pids.tolist() == [1, 0]
+    assert dataset.train.cams.tolist() == [0, 1], "numbered over all splits together"
+    assert dataset.query.pids.tolist() == [5]
+    assert dataset.gallery.pids.tolist() == [5, 0], "junk -1 is dropped, 0 is a distractor"
+    assert dataset.gallery.cams.tolist() == [2, 1]
+
+
+def test_training_identities_may_be_unknown(tmp_path):
+    dataset = load_folder(labelled(tmp_path / "a", "1.jpg,,1,train", "2.jpg,-1,1,train"))
+
+    assert dataset.train.pids.tolist() == [-1, -1]
+    assert not dataset.has_test
+
+
+def test_images_may_lie_relative_to_the_folder_and_columns_in_any_order(tmp_path):
+    folder = labelled(tmp_path / "a", "train,3,x/y.PNG,1", header="\ufeffSplit, cam ,image,id")
+    write(folder, "x/y.PNG")
+
+    assert relative(load_folder(folder), "train") == ["x/y.PNG"]
+
+
+def test_all_lines_that_cannot_be_used_are_listed_at_once(tmp_path):
+    folder = labelled(
+        tmp_path / "a",
+        "1.jpg,1,1,train",
+        "1.jpg,1,1,train",
+        "2.jpg,one,1,train",
+        "3.jpg,1,,train",
+        "4.jpg,1,1,test",
+        "99.jpg,1,1,train",
+        "../1.jpg,1,1,train",
+        "5.jpg,1,1",
+        "6.jpg,,1,query",
+        "6.jpg,-2,1,query",
+        "/7.jpg,1,1,train",
+        "7.jpg,1,1.5,train",
+        "7.jpg,1,x,train",
+    )
+
+    with pytest.raises(UserError, match="12 lines") as error:
+        load_folder(folder)
+
+    text = str(error.value)
+    assert [f"line {n}:" in text for n in range(2, 15)] == [False] + [True] * 10 + [False] * 2
+    assert "and 2 more" in text
+
+
+def test_a_labels_file_without_its_columns_or_of_another_kind_is_refused(tmp_path):
+    with pytest.raises(UserError, match="lacks the columns id, split"):
+        load_folder(labelled(tmp_path / "a", "1.jpg,2", header="image,cam"))
+    folder = labelled(tmp_path / "b")
+    with pytest.raises(UserError, match="names no image"):
+        load_folder(folder)
+    (folder / "labels.csv").write_bytes(b"image,id,cam,split\n\xff\xfe,1,1,train\n")
+    with pytest.raises(UserError, match="UTF-8"):
+        load_folder(folder)
+
+
+def test_a_query_without_gallery_is_refused(tmp_path):
+    with pytest.raises(UserError, match="none of gallery"):
+        load_folder(labelled(tmp_path / "a", "1.jpg,1,1,train", "2.jpg,1,1,query"))
+
+
+def test_images_without_labels_are_found_in_any_depth_with_any_ending(tmp_path):
+    folder = write(
+        tmp_path / "my crops", "b.JPG", "a.jpeg", "c.png", "d.Bmp", "e.webp", "f.txt", ".g.jpg"
+    )
+
+    dataset = load_folder(folder)
+
+    assert relative(dataset, "train") == ["a.jpeg", "b.JPG", "c.png", "d.Bmp", "e.webp"]
+    assert set(dataset.train.pids) == {-1}
+    assert set(dataset.train.cams) == {0}
+    assert (dataset.name, dataset.camera_rule, dataset.has_test) == ("my crops", "none", False)
+
+
+def test_the_first_level_of_sub_folders_names_the_cameras(tmp_path):
+    folder = write(tmp_path / "a", "cam10/x/1.jpg", "cam9/1.jpg", "cam9/y/2.jpg")
+
+    dataset = load_folder(folder)
+
+    assert relative(dataset, "train") == ["cam10/x/1.jpg", "cam9/1.jpg", "cam9/y/2.jpg"]
+    assert dataset.train.cams.tolist() == [0, 1, 1]
+    assert dataset.camera_rule == "sub-folders"
+    assert set(load_folder(folder, "none").train.cams) == {0}
+
+
+def test_sub_folders_with_numbers_are_ordered_as_numbers(tmp_path):
+    assert load_folder(write(tmp_path / "a", "10/1.jpg", "9/1.jpg")).train.cams.tolist() == [1, 0]
+
+
+def test_a_pattern_with_one_group_names_the_cameras(tmp_path):
+    folder = write(tmp_path / "a", "p_c10.jpg", "q_c2.jpg", "r_c10.jpg")
+
+    assert load_folder(folder, "_c([0-9]+)").train.cams.tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [("_c(", "not a regular expression"), ("_c.", "0 groups"), ("(_)(c)", "2 groups")],
+)
+def test_a_pattern_that_is_none_is_refused(tmp_path, pattern, message):
+    with pytest.raises(UserError, match=message):
+        load_folder(write(tmp_path / "a", "p_c1.jpg"), pattern)
+
+
+def test_names_that_the_pattern_does_not_fit_are_listed(tmp_path):
+    with pytest.raises(UserError, match=r"2 of 3 names .* q\.jpg, r\.jpg"):
+        load_folder(write(tmp_path / "a", "p_c1.jpg", "q.jpg", "r.jpg"), "_c([0-9])")
+
+
+def test_a_folder_laid_out_like_market1501_is_recognised(tmp_path):
+    folder = write(
+        tmp_path / "mine",
+        "bounding_box_train/0009_c30_1.png",
+        "bounding_box_train/0004_c7_1.jpg",
+        "query/0001_c30_1.jpg",
+        "bounding_box_test/0001_c99_1.jpg",
+    )
+
+    dataset = load_folder(folder)
+
+    assert (dataset.name, dataset.camera_rule) == ("mine", "file name")
+    assert dataset.train.pids.tolist() == [0, 1]
+    assert dataset.train.cams.tolist() == [0, 1]
+    assert dataset.query.cams.tolist() == [1]
+    assert dataset.gallery.cams.tolist() == [2]
+    with pytest.raises(UserError, match="Leave --cameras out"):
+        load_folder(folder, "_c([0-9]+)")
+
+
+def test_no_folder_and_no_images_are_said(tmp_path):
+    with pytest.raises(UserError, match="not a folder"):
+        load_folder(tmp_path / "nothing")
+    with pytest.raises(UserError, match="no images"):
+        load_folder(write(tmp_path / "a", "b/readme.txt"))
+
+
+def test_a_link_to_a_parent_does_not_go_round_in_circles(tmp_path):
+    folder = write(tmp_path / "a", "b/1.jpg")
+    (folder / "b" / "up").symlink_to(folder, target_is_directory=True)
+
+    assert len(load_folder(folder).train) == 1
+
+
+@pytest.mark.parametrize("cameras", [None, "none", "([a-z])"])
+@pytest.mark.parametrize("name", ["mine", "market1501"])
+def test_an_own_folder_is_read_again_as_it_was_whatever_its_name(tmp_path, name, cameras):
+    dataset = load_folder(write(tmp_path / name, "a/1.jpg", "b/2.jpg"), cameras)
+
+    again = load_stored(dataset.name, Path(dataset.root), dataset.camera_rule)
+
+    assert fingerprint(again) == fingerprint(dataset)

@@ -1,0 +1,63 @@
+"""Own images without labels: every image below a folder, in any depth."""
+
+import re
+from pathlib import Path
+
+from common.data.scan import files_below, is_image, numbered, samples_of, shortened
+from common.errors import UserError
+from common.types import Dataset
+
+ONE_CAMERA = "none"
+SUB_FOLDERS = "sub-folders"
+PATTERN = "pattern "  # and the expression: a camera rule from which the set can be read again
+
+
+def read_unlabelled_folder(folder: Path, cameras: str | None = None) -> Dataset:
+    """Read a folder as a training set without identities and without a test part.
+
+    Args:
+        cameras: a regular expression with one group, searched in the name relative to the
+            folder, e.g. "_c([0-9]+)"; "none" puts all images into one camera; None takes the
+            first level of sub-folders, which is one camera where there is none.
+
+    Raises:
+        UserError: no images, a pattern that is none, or names that it does not fit.
+    """
+    names = [name for name in files_below(folder) if is_image(name)]
+    if not names:
+        raise UserError(
+            f"{folder} holds no images (jpg, jpeg, png, bmp, webp), not even in sub-folders. "
+            "Name a folder of images, or one with a labels.csv."
+        )
+    if cameras is None:
+        found = [name.partition("/")[0] if "/" in name else "" for name in names]
+        rule = SUB_FOLDERS if len(set(found)) > 1 else ONE_CAMERA
+    elif cameras == ONE_CAMERA:
+        found, rule = [""] * len(names), ONE_CAMERA
+    else:
+        found, rule = _matched(folder, names, cameras), PATTERN + cameras
+    integers = all(text.isdecimal() for text in found)
+    keys: list[int | str] = [int(text) if integers else text for text in found]
+    cams = numbered(keys)
+    train = samples_of(folder, ((n, -1, cams[key]) for n, key in zip(names, keys, strict=True)))
+    empty = samples_of(folder, [])
+    return Dataset(folder.resolve().name, str(folder), train, empty, empty, camera_rule=rule)
+
+
+def _matched(folder: Path, names: list[str], cameras: str) -> list[str]:
+    try:
+        pattern = re.compile(cameras)
+    except re.error as error:
+        raise UserError(f"--cameras {cameras!r} is not a regular expression: {error}.") from None
+    if pattern.groups != 1:
+        raise UserError(
+            f"--cameras {cameras!r} has {pattern.groups} groups. Put brackets around the one part "
+            "that names the camera, e.g. '_c([0-9]+)'."
+        )
+    matches = [pattern.search(name) for name in names]
+    if bad := sorted(n for n, m in zip(names, matches, strict=True) if m is None or m[1] is None):
+        raise UserError(
+            f"--cameras {cameras!r} does not fit {len(bad):,} of {len(names):,} names in {folder}: "
+            f"{shortened(bad)}. Change the expression, or move these files away."
+        )
+    return [match[1] for match in matches if match]

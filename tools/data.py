@@ -1,0 +1,232 @@
+"""`tools data list`, `check` and `prepare`: what is known, found, missing, and put into place."""
+
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from common.data.archive import Limits, Progress, unpack
+from common.data.check import SPLITS, check_dataset
+from common.data.datasets import (
+    DATASETS,
+    LAYOUTS,
+    Place,
+    fingerprint,
+    load_dataset,
+    load_folder,
+    look_for,
+    require_known,
+)
+from common.errors import UserError
+from common.types import Dataset
+
+Result = dict[str, Any]
+
+_DEPTH = 4  # folders within folders that an archive may wrap around a data set
+_SHOWN = 20
+
+
+def list_datasets(root: Path) -> list[Result]:
+    """Every data set with a name: whether it is there, what is missing, where it comes from."""
+    rows = []
+    for name, described in DATASETS.items():
+        places = look_for(name, root)
+        complete = next((place.folder for place in places if place.missing == []), None)
+        partial: list[Place] = [] if complete else [place for place in places if place.missing]
+        rows.append(
+            {
+                "name": name,
+                "title": described.title,
+                "found": str(complete) if complete else None,
+                "incomplete": {str(place.folder): place.missing for place in partial},
+                "looked_for": [str(place.folder) for place in places],
+                "holds": described.holds,
+                "published": asdict(described.published),
+                "origin": described.origin,
+                "terms": described.terms,
+                "licence": described.licence,
+                "download": described.download,
+            }
+        )
+    return rows
+
+
+def check(
+    name: str,
+    root: Path,
+    *,
+    strict: bool = False,
+    read_images: bool = True,
+    cameras: str | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Check a data set by name, or a folder of own images, and return all that was found.
+
+    Args:
+        strict: warnings make it unsound too.
+        cameras: for a folder without labels, see `load_folder`.
+
+    Returns:
+        The fields of `DataReport`, and "fingerprint" and "sound".
+    """
+    dataset = _loaded(name, root, cameras)
+    report = check_dataset(dataset, read_images=read_images, workers=workers, progress=progress)
+    sound = report.sound and not (strict and report.warnings)
+    return {**asdict(report), "fingerprint": fingerprint(dataset), "sound": sound}
+
+
+def prepare(
+    name: str,
+    archive: Path,
+    root: Path,
+    *,
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Unpack a downloaded archive to where the data set is looked for.
+
+    It is unpacked beside its place, read there, and then renamed: a data set is in place as a
+    whole or not at all, and nothing that exists is touched.
+
+    Raises:
+        UserError: the place is taken, the archive is refused, or holds another data set.
+    """
+    require_known(name)
+    _require_free(name, root)
+    root.mkdir(parents=True, exist_ok=True)
+    aside = root / f".{name}-unpacking-{os.getpid()}"
+    files = unpack(archive, aside, limits, progress)
+    try:
+        folder = _complete_folder(name, archive, aside)
+        LAYOUTS[name].read(name, folder)  # refuses damaged lists and names before the move
+        moved, place = _move(name, folder, aside, root)
+        moved.rename(place)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    dataset = load_dataset(name, root)
+    report = check_dataset(dataset, read_images=False)
+    return {
+        "name": name,
+        "folder": dataset.root,
+        "version": dataset.version,
+        "files": files,
+        "found": {split: asdict(counts) for split, counts in report.found.items()},
+        "warnings": report.warnings,
+        "errors": report.errors,
+    }
+
+
+def show_datasets(rows: list[Result], console: Console) -> None:
+    """One line per data set, then where the missing ones come from."""
+    table = Table("name", "data set", "there", "images train / query / gallery", "terms")
+    for row in rows:
+        there = row["found"] or ("incomplete" if row["incomplete"] else "no")
+        table.add_row(row["name"], row["title"], there, _published(row), row["terms"])
+    console.print(table)
+    for row in rows:
+        for folder, missing in row["incomplete"].items():
+            console.print(f"{row['name']}: {folder} lacks {', '.join(missing)}", markup=False)
+        if not row["found"]:
+            console.print(f"{row['name']}: {row['origin']}.", markup=False)
+
+
+def show_check(result: Result, console: Console) -> None:
+    """Counts beside the published ones, then everything that was found."""
+    title = " ".join(filter(None, (result["name"], result["version"], result["fingerprint"])))
+    console.print(_counts_table(title, result["found"], result["published"]))
+    for kind in ("errors", "warnings", "notes"):
+        for text in result[kind]:
+            console.print(f"{kind[:-1]}: {text}", markup=False)
+    bad = list(result["bad_images"].items())
+    for path, reason in bad[:_SHOWN]:
+        console.print(f"bad image: {path}: {reason}", markup=False)
+    if len(bad) > _SHOWN:
+        console.print(f"and {len(bad) - _SHOWN:,} more bad images (--json lists all)")
+    images = sum(counts["images"] for counts in result["found"].values())
+    looked = f"{images:,} images read" if result["images_read"] else "images not read"
+    console.print(f"{looked}: {'sound' if result['sound'] else 'not sound'}.")
+
+
+def show_prepared(result: Result, console: Console) -> None:
+    """Where the data set lies now, and its counts."""
+    published = asdict(DATASETS[result["name"]].published)
+    console.print(f"{result['files']:,} files unpacked to {result['folder']}", markup=False)
+    console.print(_counts_table(result["name"], result["found"], published))
+    for text in result["errors"] + result["warnings"]:
+        console.print(f"warning: {text}", markup=False)
+
+
+def _loaded(name: str, root: Path, cameras: str | None) -> Dataset:
+    if name not in DATASETS and Path(name).is_dir():
+        return load_folder(Path(name), cameras)
+    require_known(name)
+    if cameras is not None:
+        raise UserError(f"{name} has its own cameras. --cameras is for folders of own images.")
+    return load_dataset(name, root)
+
+
+def _top(name: str) -> str:
+    """The folder directly below the data root that a data set is put into."""
+    return DATASETS[name].folders[0].partition("/")[0]
+
+
+def _require_free(name: str, root: Path) -> None:
+    place = root / _top(name)
+    if name.startswith("synthetic"):
+        raise UserError(f"{name} comes in no archive. Draw it with `tools data synth`.")
+    for found in look_for(name, root):
+        if found.missing == []:
+            raise UserError(f"{name} is already at {found.folder}. Nothing was unpacked.")
+    if place.exists() and (not place.is_dir() or any(place.iterdir())):
+        raise UserError(
+            f"{place} exists and is not empty; nothing is overwritten. Move it away, or name "
+            "another data root with --data-root or $REID_DATA."
+        )
+
+
+def _complete_folder(name: str, archive: Path, aside: Path) -> Path:
+    """The outermost folder of what was unpacked that is the complete data set."""
+    level = [aside]
+    for _ in range(_DEPTH):
+        for folder in level:
+            if not LAYOUTS[name].missing(folder):
+                return folder
+        level = sorted(inner for outer in level for inner in outer.iterdir() if inner.is_dir())
+    holds = ", ".join(sorted(entry.name for entry in aside.iterdir())[:10])
+    raise UserError(
+        f"{archive} is not {name}: it holds {holds or 'nothing'}. A right one holds "
+        f"{DATASETS[name].holds}. Nothing of it was kept."
+    )
+
+
+def _move(name: str, folder: Path, aside: Path, root: Path) -> tuple[Path, Path]:
+    """What to rename to what: as much of the unpacked as can stay around the data set."""
+    top = _top(name)
+    accepted = {Path(place) for place in DATASETS[name].folders}
+    inside = folder.relative_to(aside).parts
+    for depth in range(len(inside)):
+        if Path(top, *inside[depth:]) in accepted:
+            return aside.joinpath(*inside[:depth]), root / top
+    return folder, root / top
+
+
+def _published(row: Result) -> str:
+    splits = [row["published"][split] for split in SPLITS]
+    texts = [f"{split['images']:,}" if split and split["images"] else "-" for split in splits]
+    return " / ".join(texts)
+
+
+def _counts_table(title: str, found: Result, published: Result) -> Table:
+    table = Table("split", "images", "published", "ids", "published", "cameras", title=title)
+    for split, counts in found.items():
+        expected = published[split] or {"images": None, "ids": None}
+        images, ids = (f"{expected[k]:,}" if expected[k] else "-" for k in ("images", "ids"))
+        table.add_row(
+            split, f"{counts['images']:,}", images, f"{counts['ids']:,}", ids, str(counts["cams"])
+        )
+    return table

@@ -1,0 +1,185 @@
+"""`tools data list`, `check` and `prepare` on made data."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from common.data.made import make_market1501
+from common.errors import UserError
+from tools.data import (
+    check,
+    list_datasets,
+    prepare,
+    show_check,
+    show_datasets,
+    show_prepared,
+)
+
+PARTS = ("bounding_box_train", "query", "bounding_box_test")
+TOP = "Market-1501-v15.09.15/"
+
+
+def jpeg() -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (8, 16), "white").save(stream, "JPEG")
+    return stream.getvalue()
+
+
+def market_zip(path: Path, top: str, parts=PARTS) -> Path:
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr(f"{top}readme.txt", "terms")
+        for part in parts:
+            for camera in (1, 2):
+                file.writestr(f"{top}{part}/0002_c{camera}s1_000001_00.jpg", jpeg())
+    return path
+
+
+def shown(show, value) -> str:
+    console = Console(file=io.StringIO(), width=200)
+    show(value, console)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("top", "folder"),
+    [
+        (TOP, f"market1501/{TOP}"),
+        ("", "market1501"),
+        (f"market1501/{TOP}", f"market1501/{TOP}"),
+        ("Market (1)/", "market1501"),
+        ("downloads/2015/Market/", "market1501"),
+    ],
+)
+def test_an_archive_is_put_where_the_data_set_is_looked_for(tmp_path, top, folder):
+    archive = market_zip(tmp_path / "x.zip", top)
+
+    result = prepare("market1501", archive, tmp_path / "data")
+
+    assert result["folder"] == str(tmp_path / "data" / folder)
+    assert result["found"]["gallery"] == {"images": 2, "ids": 1, "cams": 2}
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["market1501"]
+    assert (Path(result["folder"]) / "readme.txt").is_file()
+    assert "7 files unpacked" in shown(show_prepared, result)
+
+
+def test_nothing_that_exists_is_overwritten(tmp_path):
+    archive = market_zip(tmp_path / "x.zip", TOP)
+    mine = tmp_path / "data/market1501/notes.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("keep")
+
+    with pytest.raises(UserError, match="nothing is overwritten"):
+        prepare("market1501", archive, tmp_path / "data")
+    assert [path.name for path in mine.parent.iterdir()] == ["notes.txt"]
+
+    mine.unlink()
+    prepare("market1501", archive, tmp_path / "data")
+    with pytest.raises(UserError, match="already at"):
+        prepare("market1501", archive, tmp_path / "data")
+
+
+@pytest.mark.parametrize(("parts", "message"), [(PARTS[:2], "is not market1501"), ((), "is not")])
+def test_an_archive_of_something_else_leaves_nothing(tmp_path, parts, message):
+    with pytest.raises(UserError, match=message):
+        prepare("market1501", market_zip(tmp_path / "x.zip", TOP, parts), tmp_path / "data")
+
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_an_archive_with_names_that_do_not_fit_leaves_nothing(tmp_path):
+    archive = market_zip(tmp_path / "x.zip", TOP)
+    with zipfile.ZipFile(archive, "a") as file:
+        file.writestr(f"{TOP}query/portrait.jpg", jpeg())
+
+    with pytest.raises(UserError, match="portrait"):
+        prepare("market1501", archive, tmp_path / "data")
+
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_a_malicious_archive_leaves_nothing(tmp_path):
+    archive = market_zip(tmp_path / "x.zip", TOP)
+    with zipfile.ZipFile(archive, "a") as file:
+        file.writestr("../../evil.jpg", b"evil")
+
+    with pytest.raises(UserError, match="outside"):
+        prepare("market1501", archive, tmp_path / "data")
+
+    assert list((tmp_path / "data").iterdir()) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "x.zip"]
+
+
+def test_the_synthetic_set_comes_in_no_archive(tmp_path):
+    with pytest.raises(UserError, match="tools data synth"):
+        prepare("synthetic", market_zip(tmp_path / "x.zip", ""), tmp_path)
+
+
+def test_the_list_says_what_is_there_incomplete_and_missing(tmp_path):
+    prepare("market1501", market_zip(tmp_path / "x.zip", TOP), tmp_path / "data")
+    (tmp_path / "data/personx/PersonX/query").mkdir(parents=True)
+
+    rows = {row["name"]: row for row in list_datasets(tmp_path / "data")}
+
+    assert rows["market1501"]["found"] == str(tmp_path / "data/market1501/Market-1501-v15.09.15")
+    assert rows["market1501"]["published"]["train"] == {"images": 12_936, "ids": 751}
+    assert rows["personx"]["found"] is None
+    assert rows["personx"]["incomplete"][str(tmp_path / "data/personx/PersonX")] == [
+        "bounding_box_train/",
+        "bounding_box_test/",
+    ]
+    assert rows["veri"]["incomplete"] == {}
+    assert not rows["dukemtmcreid"]["download"]
+    assert json.loads(json.dumps(list(rows.values()))) == list(rows.values())
+    text = shown(show_datasets, list(rows.values()))
+    assert "12,936 / 3,368 / 15,913" in text
+    assert "withdrawn" in text
+
+
+def test_a_set_with_the_published_counts_is_sound_and_strictly_so(tmp_path):
+    make_market1501(tmp_path, jpeg())
+
+    result = check("market1501", tmp_path, strict=True, read_images=False)
+
+    assert result["sound"]
+    assert json.loads(json.dumps(result)) == result
+    text = shown(show_check, result)
+    assert "12,936" in text
+    assert "sound" in text
+
+
+def test_a_check_returns_what_is_wrong_instead_of_stopping(tmp_path):
+    prepare("market1501", market_zip(tmp_path / "x.zip", TOP), tmp_path / "data")
+    bad = tmp_path / "data/market1501" / TOP / "query/0002_c1s1_000001_00.jpg"
+    bad.write_bytes(b"")
+
+    result = check("market1501", tmp_path / "data")
+
+    assert not result["sound"]
+    assert result["bad_images"] == {str(bad): "empty file (0 bytes)"}
+    assert "published are 12,936" in result["warnings"][0]
+    assert "not sound" in shown(show_check, result)
+
+
+def test_warnings_are_unsound_only_when_strict(tmp_path):
+    prepare("market1501", market_zip(tmp_path / "x.zip", TOP), tmp_path)
+
+    assert check("market1501", tmp_path)["sound"]
+    assert not check("market1501", tmp_path, strict=True)["sound"]
+
+
+def test_a_folder_of_own_images_can_be_checked(tmp_path):
+    (tmp_path / "crops").mkdir()
+    (tmp_path / "crops/a_c3.jpg").write_bytes(jpeg())
+
+    result = check(str(tmp_path / "crops"), tmp_path, cameras="_c([0-9])")
+
+    assert result["found"]["train"] == {"images": 1, "ids": 1, "cams": 1}
+    assert result["published"]["train"] is None
+    assert "sound" in shown(show_check, result)
+    with pytest.raises(UserError, match="unknown data set"):
+        check(str(tmp_path / "nothing"), tmp_path)
