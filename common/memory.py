@@ -26,11 +26,10 @@ def class_means(features: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     Returns:
         (C, D), not normalized.
     """
-    kept = labels >= 0
-    sums = features.new_zeros(num_classes, features.shape[1])
-    sums.index_add_(0, labels[kept], features[kept])
-    counts = torch.bincount(labels[kept], minlength=num_classes).clamp(min=1)
-    return sums / counts[:, None]
+    slot = labels.where(labels >= 0, num_classes)  # one row more takes those of no class
+    sums = features.new_zeros(num_classes + 1, features.shape[1]).index_add_(0, slot, features)
+    counts = torch.bincount(slot, minlength=num_classes + 1)[:num_classes].clamp(min=1)
+    return sums[:num_classes] / counts[:, None]
 
 
 def centroids(features: Tensor, labels: Tensor, num_classes: int) -> Tensor:
@@ -40,11 +39,16 @@ def centroids(features: Tensor, labels: Tensor, num_classes: int) -> Tensor:
 
 def turn_of(rows: Tensor) -> Tensor:
     """Count how often each row id occurred earlier in the batch: [7, 2, 7, 7] -> [0, 0, 1, 2]."""
+    order, turn, _ = _mentions(rows)
+    return torch.empty_like(rows).scatter_(0, order, turn)
+
+
+def _mentions(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The batch sorted by row: positions, how often each row came before, how often in all."""
     ordered, order = torch.sort(rows, stable=True)
     first = torch.searchsorted(ordered, ordered)
-    turn = torch.empty_like(rows)
-    turn[order] = torch.arange(len(rows), device=rows.device) - first
-    return turn
+    count = torch.searchsorted(ordered, ordered, right=True) - first
+    return order, torch.arange(len(rows), device=rows.device) - first, count
 
 
 @torch.no_grad()
@@ -56,8 +60,8 @@ def blend_rows_(bank: Tensor, rows: Tensor, embeddings: Tensor, momentum: float 
     A row named k times is blended and normalized k times, so the last sample weighs
     most; averaging the k samples first would give another memory. Rows do not touch
     each other, hence the n-th mention of every row is handled at once: K small steps
-    for K instances per identity, instead of B. The norm has no epsilon, as in the
-    released code.
+    for K instances per identity, instead of B, bit for bit the same. The norm has no
+    epsilon, as in the released code.
 
     Args:
         bank: (M, D) unit rows, changed in place.
@@ -65,12 +69,20 @@ def blend_rows_(bank: Tensor, rows: Tensor, embeddings: Tensor, momentum: float 
         embeddings: (B, D) unit vectors.
         momentum: share of the old row that is kept, in [0, 1]; (B,) where it differs.
     """
-    turn = turn_of(rows)
-    sizes = torch.bincount(turn).tolist()  # the only wait for the GPU
-    for now in torch.argsort(turn, stable=True).split(sizes):
+    order, turn, count = _mentions(rows)
+    # Rows mentioned most come first in every turn: those still moving are a head of the block.
+    order = order[torch.argsort(turn * len(rows) - count, stable=True)]
+    sizes = torch.bincount(turn, minlength=1).tolist()  # the only wait for the GPU
+    present = rows[order[: sizes[0]]]
+    block = bank.index_select(0, present)
+    for now, fresh in zip(
+        order.split(sizes), embeddings.index_select(0, order).split(sizes), strict=True
+    ):
         kept = momentum[now, None] if isinstance(momentum, Tensor) else momentum
-        blended = kept * bank[rows[now]] + (1 - kept) * embeddings[now]
-        bank[rows[now]] = blended / blended.norm(dim=1, keepdim=True)
+        moving = block[: len(now)]
+        moving.mul_(kept).add_((1 - kept) * fresh)
+        moving.div_(torch.linalg.vector_norm(moving, dim=1, keepdim=True))
+    bank.index_copy_(0, present, block)
 
 
 @torch.no_grad()
@@ -86,7 +98,7 @@ def hardest_members(bank: Tensor, rows: Tensor, embeddings: Tensor) -> tuple[Ten
         present (P,) ascending row ids, position (P,) of the hardest embedding in the batch;
         the first one in batch order on a tie.
     """
-    similarity = (embeddings * bank[rows]).sum(dim=1)
+    similarity = (embeddings * bank.index_select(0, rows)).sum(dim=1)
     by_similarity = torch.argsort(similarity, stable=True)
     by_row = torch.argsort(rows[by_similarity], stable=True)
     order = by_similarity[by_row]  # rows ascending, hardest first within a row
