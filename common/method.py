@@ -5,8 +5,8 @@ are those of plain cluster contrast: cluster freshly extracted features with the
 clustering, see one view of every image, move the memory after the step.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -124,6 +124,9 @@ class Method(nn.Module):
         return {"encoder": self.encoder}
 
 
+Curve = Mapping[str, Sequence[tuple[int, float]]]
+"""(epoch, value) pairs of an authors' log by quantity: map as fraction, clusters, loss terms."""
+
 Build = Callable[[Encoder, Recipe, TrainData, Team, Streams], Method]
 
 
@@ -140,6 +143,7 @@ class MethodSpec:
         recipes: every published run, and ours; found by dataset, source and variant.
         user_recipe: the recipe that `tools train` starts from.
         cases: kinds of stored reference cases, as {file-name prefix: function}.
+        curves: courses of the authors' logs by (dataset, source, variant), where published.
     """
 
     name: str
@@ -150,3 +154,4 @@ class MethodSpec:
     recipes: tuple[Recipe, ...]
     user_recipe: Recipe
     cases: Mapping[str, Runner]
+    curves: Mapping[tuple[str, str, str], Curve] = field(default_factory=dict)

@@ -181,6 +181,9 @@ def result_of(
         "outliers": progress.outliers,
         "paper": to_plain(recipe.paper),
         "references": shown,
+        "reference_curve": spec_of(recipe.method).curves.get(
+            (recipe.dataset, recipe.source, recipe.variant)
+        ),
         "environment": run.read_json("environment.json"),
     }
 

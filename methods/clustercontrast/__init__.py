@@ -2,6 +2,7 @@
 
 from common.method import MethodSpec
 from methods.clustercontrast.cases import CASES
+from methods.clustercontrast.curves import CURVES
 from methods.clustercontrast.method import ClusterContrast
 from methods.clustercontrast.recipes import RECIPES, USER, ClusterContrastSettings
 
@@ -14,4 +15,5 @@ SPEC = MethodSpec(
     recipes=RECIPES,
     user_recipe=USER,
     cases=CASES,
+    curves=CURVES,
 )

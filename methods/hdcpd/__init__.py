@@ -7,6 +7,7 @@ from common.streams import Streams
 from common.team import Team
 from common.types import TrainData
 from methods.hdcpd.cases import CASES
+from methods.hdcpd.curves import CURVES
 from methods.hdcpd.method import HDCPD, HDCPDClusters
 from methods.hdcpd.recipes import RECIPES, USER, HDCPDSettings
 
@@ -28,4 +29,5 @@ SPEC = MethodSpec(
     recipes=RECIPES,
     user_recipe=USER,
     cases=CASES,
+    curves=CURVES,
 )

@@ -2,6 +2,7 @@
 
 from common.method import MethodSpec
 from methods.multiqueue.cases import CASES
+from methods.multiqueue.curves import CURVES
 from methods.multiqueue.method import MultiQueue
 from methods.multiqueue.recipes import RECIPES, USER, MultiQueueSettings
 
@@ -14,4 +15,5 @@ SPEC = MethodSpec(
     recipes=RECIPES,
     user_recipe=USER,
     cases=CASES,
+    curves=CURVES,
 )
