@@ -1,0 +1,90 @@
+"""Arguments and options that several commands share: types, help texts, environment variables."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+TRAINING = "Training"
+MACHINE = "Machine"
+
+Method = Annotated[str, typer.Argument(help="Method, e.g. hhcl; `tools recipes` lists them.")]
+Dataset = Annotated[str, typer.Argument(help="Data set of a recipe, e.g. market1501.")]
+Run = Annotated[Path, typer.Argument(help="Run folder, e.g. runs/hhcl-synthetic-2025-01-31-1.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+DataRoot = Annotated[
+    Path, typer.Option(help="Folder that holds the data sets.", envvar="REID_DATA")
+]
+RunsRoot = Annotated[Path, typer.Option(help="Folder for the run folders.")]
+DATA, RUNS = Path("data"), Path("runs")
+
+Source = Annotated[
+    str,
+    typer.Option(help="Labelled source data set of a two-domain run.", rich_help_panel=TRAINING),
+]
+Variant = Annotated[
+    str,
+    typer.Option(
+        help="Another published form, e.g. infomap; see `tools recipes METHOD`.",
+        rich_help_panel=TRAINING,
+    ),
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Change a setting, e.g. clustering.eps=0.5; may be repeated.",
+        rich_help_panel=TRAINING,
+    ),
+]
+Precision = Annotated[
+    Literal["exact", "fast"] | None,
+    typer.Option(
+        help="exact is float32; short for --set precision=...",
+        rich_help_panel=TRAINING,
+    ),
+]
+WeightsInit = Annotated[
+    Path | None,
+    typer.Option(
+        help="File of initial weights; short for --set encoder.weights=...",
+        rich_help_panel=TRAINING,
+    ),
+]
+Name = Annotated[str, typer.Option(help="Name of the run folder; a standard one by default.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Check data and settings, estimate the cost, and stop.")
+]
+NoReport = Annotated[bool, typer.Option("--no-report", help="Do not write the HTML page.")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Counts that differ from the published ones are errors.")
+]
+SkipBadImages = Annotated[
+    bool, typer.Option("--skip-bad-images", help="Leave unreadable images out, and count them.")
+]
+Gpus = Annotated[
+    int,
+    typer.Option(
+        min=1, help="Processes on this machine, one for each GPU.", rich_help_panel=MACHINE
+    ),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=MACHINE)]
+Images = Annotated[
+    Literal["auto", "device", "host", "disk"],
+    typer.Option(
+        help="Where decoded images are kept. Changes no result.",
+        rich_help_panel=MACHINE,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=0, help="Processes that read images.", rich_help_panel=MACHINE),
+]
+Seeds = Annotated[
+    int, typer.Option(min=1, help="Runs with consecutive seeds.", rich_help_panel=TRAINING)
+]
+Cameras = Annotated[
+    str | None, typer.Option(help="Pattern whose group is the camera in a file's name.")
+]

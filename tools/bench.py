@@ -1,0 +1,76 @@
+"""`tools bench`: runs the benchmarks of `tools/benchmarks`, one file and one question each."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from types import ModuleType
+from typing import Any
+
+from common.errors import UserError
+from common.recipe import parse_changes
+from tools import benchmarks
+
+Rows = list[dict[str, Any]]
+
+
+def found_benchmarks() -> dict[str, ModuleType]:
+    """The modules of the folder that have a `run`, by name; the others help them."""
+    names = sorted(found.name for found in pkgutil.iter_modules(benchmarks.__path__))
+    modules = {name: importlib.import_module(f"{benchmarks.__name__}.{name}") for name in names}
+    return {name: module for name, module in modules.items() if hasattr(module, "run")}
+
+
+def questions() -> list[dict[str, Any]]:
+    """Name, question and settings of every benchmark."""
+    return [
+        {
+            "name": name,
+            "question": (module.__doc__ or "").partition("\n")[0],
+            "settings": {key: p.default for key, p in _parameters(module.run).items()},
+        }
+        for name, module in found_benchmarks().items()
+    ]
+
+
+def run_benchmark(name: str, changes: Sequence[str] = ()) -> Rows:
+    """Run a benchmark; its rows.
+
+    Args:
+        changes: arguments of its `run` as NAME=VALUE; lists are written "threads=1,2".
+
+    Raises:
+        UserError: no such benchmark or setting, or a value of another type.
+    """
+    known = found_benchmarks()
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise UserError(f"unknown benchmark {name!r}. Known: {', '.join(known)}.{hint}")
+    run: Callable[..., Rows] = known[name].run
+    parameters = _parameters(run)
+    arguments = {}
+    for key, text in parse_changes(list(changes)).items():
+        if key not in parameters:
+            raise UserError(f"{name} has no setting {key!r}. Known: {', '.join(parameters)}.")
+        arguments[key] = _like(parameters[key].default, text, f"{key}={text}")
+    return run(**arguments)
+
+
+def _parameters(run: Callable[..., Rows]) -> dict[str, inspect.Parameter]:
+    return dict(inspect.signature(run).parameters)
+
+
+def _like(default: Any, text: str, said: str) -> Any:
+    """`text` as a value of the default's type."""
+    if isinstance(default, tuple | list):
+        return type(default)(_like(default[0], part, said) for part in text.split(","))
+    if isinstance(default, bool):
+        if text.lower() not in ("true", "false"):
+            raise UserError(f"{said}: write true or false.")
+        return text.lower() == "true"
+    try:
+        return text if default is None else type(default)(text)
+    except ValueError:
+        raise UserError(f"{said}: expected a value of type {type(default).__name__}.") from None

@@ -1,0 +1,334 @@
+"""`tools`: reproduce, train, test, verify and compare. Commands parse and print; no logic.
+
+A command imports its modules when it is called, so that `tools --help` need not load PyTorch.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from common.errors import UserError
+from tools import arguments as args
+from tools.cli_data import data
+from tools.launch import launch, launched
+from tools.layout import Format, dict_table, terminal
+from tools.outcome import seeds_table, test_table
+from tools.output import print_json, watched
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+app.add_typer(data, name="data")
+
+
+@app.callback()
+def about() -> None:
+    """Unsupervised re-identification: seven methods, their papers' runs, and own images.
+
+    Start with `tools reproduce hhcl synthetic`: it needs no data, no weights and no GPU.
+    """
+
+
+@app.command(epilog="Example: tools reproduce hhcl market1501 --data-root data --seeds 3")
+def reproduce(
+    method: args.Method,
+    dataset: args.Dataset,
+    source: args.Source = "",
+    variant: args.Variant = "",
+    changes: args.Changes = None,
+    precision: args.Precision = None,
+    weights_init: args.WeightsInit = None,
+    seeds: args.Seeds = 1,
+    data_root: args.DataRoot = args.DATA,
+    runs_root: args.RunsRoot = args.RUNS,
+    name: args.Name = "",
+    strict: args.Strict = False,
+    skip_bad_images: args.SkipBadImages = False,
+    dry_run: args.DryRun = False,
+    no_report: args.NoReport = False,
+    gpus: args.Gpus = 1,
+    device: args.Device = "auto",
+    images: args.Images = "auto",
+    workers: args.Workers = None,
+    json: args.Json = False,
+) -> None:
+    """Train METHOD on DATASET with the paper's settings; our numbers beside the paper's."""
+    _several_processes(gpus)
+    with watched(json) as console:
+        from tools.options import RunOptions
+        from tools.reproduce import reproduce as run
+
+        found = run(
+            method,
+            dataset,
+            source=source,
+            variant=variant,
+            changes=_changes(changes, precision, weights_init),
+            seeds=seeds,
+            dry_run=dry_run,
+            options=RunOptions(
+                data_root=data_root,
+                runs_root=runs_root,
+                name=name,
+                device=device,
+                images=images,
+                workers=workers,
+                strict=strict,
+                skip_bad_images=skip_bad_images,
+                gpus=gpus,
+                report=not no_report,
+            ),
+            observer=console,
+        )
+        if seeds > 1 and not dry_run:
+            console.show(seeds_table(found))
+    if json:
+        print_json(found if seeds > 1 else found[0])
+
+
+@app.command(epilog="Example: tools train hhcl --data crops --cameras 'cam([0-9]+)'")
+def train(
+    method: args.Method,
+    data: Annotated[Path, typer.Option(help="Folder of images, or one with a labels.csv.")],
+    cameras: args.Cameras = None,
+    changes: args.Changes = None,
+    precision: args.Precision = None,
+    weights_init: args.WeightsInit = None,
+    runs_root: args.RunsRoot = args.RUNS,
+    name: args.Name = "",
+    skip_bad_images: args.SkipBadImages = False,
+    dry_run: args.DryRun = False,
+    no_report: args.NoReport = False,
+    gpus: args.Gpus = 1,
+    device: args.Device = "auto",
+    images: args.Images = "auto",
+    workers: args.Workers = None,
+    json: args.Json = False,
+) -> None:
+    """Train METHOD on own images without labels; tested where a labels.csv names a test part."""
+    _several_processes(gpus)
+    with watched(json) as console:
+        from tools.options import RunOptions
+        from tools.reproduce import train as run
+
+        found = run(
+            method,
+            data,
+            cameras=cameras,
+            changes=_changes(changes, precision, weights_init),
+            dry_run=dry_run,
+            options=RunOptions(
+                runs_root=runs_root,
+                name=name,
+                device=device,
+                images=images,
+                workers=workers,
+                skip_bad_images=skip_bad_images,
+                gpus=gpus,
+                report=not no_report,
+            ),
+            observer=console,
+        )
+    if json:
+        print_json(found)
+
+
+@app.command(epilog="Example: tools resume runs/hhcl-market1501-2025-01-31-1")
+def resume(
+    run: args.Run,
+    no_report: args.NoReport = False,
+    gpus: args.Gpus = 1,
+    device: args.Device = "auto",
+    images: args.Images = "auto",
+    workers: args.Workers = None,
+    json: args.Json = False,
+) -> None:
+    """Continue a run exactly where it stopped; its folder holds all settings."""
+    _several_processes(gpus)
+    with watched(json, run) as console:
+        from tools.options import RunOptions
+        from tools.reproduce import resume as go_on
+
+        options = RunOptions(
+            device=device, images=images, workers=workers, gpus=gpus, report=not no_report
+        )
+        found = go_on(run, options=options, observer=console)
+    if json:
+        print_json(found)
+
+
+@app.command(epilog="Example: tools test hhcl market1501 --weights runs/hhcl-market1501 --rerank")
+def test(
+    method: args.Method,
+    datasets: Annotated[list[str], typer.Argument(help="One or several data sets.")],
+    weights: Annotated[Path, typer.Option(help="Run folder, or a published checkpoint.")],
+    rerank: Annotated[bool, typer.Option("--rerank", help="k-reciprocal re-ranking.")] = False,
+    source: args.Source = "",
+    variant: args.Variant = "",
+    changes: args.Changes = None,
+    data_root: args.DataRoot = args.DATA,
+    device: args.Device = "auto",
+    images: args.Images = "auto",
+    workers: args.Workers = None,
+    json: args.Json = False,
+) -> None:
+    """Evaluate trained weights: of a run, or published by the method's authors."""
+    with watched(json) as console:
+        from tools.options import RunOptions
+        from tools.test import test as evaluate
+
+        found = evaluate(
+            method,
+            datasets,
+            weights,
+            rerank=rerank,
+            variant=variant,
+            source=source,
+            changes=changes or [],
+            options=RunOptions(data_root=data_root, device=device, images=images, workers=workers),
+            observer=console,
+        )
+        console.show(test_table(found))
+    if json:
+        print_json(found if len(found) > 1 else found[0])
+
+
+@app.command(epilog="Example: tools verify hhcl")
+def verify(
+    method: Annotated[str | None, typer.Argument(help="A method, or common; else all.")] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Another folder of cases of the same kinds.")
+    ] = None,
+    json: args.Json = False,
+) -> None:
+    """Recompute stored numbers of the authors' code with ours; exit code 1 if one fails."""
+    with watched(json) as console:
+        from tools.verify import cases_table
+        from tools.verify import verify as recompute
+
+        rows = recompute(method, reference, observer=console)
+        console.show(cases_table(rows))
+    if json:
+        print_json(rows)
+    if not all(row["passed"] for row in rows):
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: tools recipes hhcl market1501")
+def recipes(
+    method: Annotated[str | None, typer.Argument(help="Without it: all methods.")] = None,
+    dataset: Annotated[str | None, typer.Argument(help="Only this data set, explained.")] = None,
+    json: args.Json = False,
+) -> None:
+    """Settings of the papers' runs side by side, with their sources."""
+    from tools.recipes import overview, side_by_side
+    from tools.recipes_shown import show_overview, show_recipes
+
+    if json:
+        print_json(side_by_side(method, dataset) if method else overview())
+    elif method:
+        found = side_by_side(method, dataset)
+        show_recipes(terminal(), found, meanings=dataset is not None)
+    else:
+        show_overview(terminal(), overview())
+
+
+@app.command(epilog="Example: tools table --format markdown")
+def table(
+    runs: Annotated[
+        list[Path] | None, typer.Argument(help="Run folders; all of --runs-root by default.")
+    ] = None,
+    runs_root: args.RunsRoot = args.RUNS,
+    style: Annotated[
+        Format, typer.Option("--format", help="For a reader, a document or a program.")
+    ] = "terminal",
+    json: args.Json = False,
+) -> None:
+    """Results of runs beside the papers': best and last epoch, seeds, hours, devices."""
+    from tools.table import results
+    from tools.table_shown import as_terminal, as_text
+
+    rows = results(runs or [], runs_root)
+    if json or style == "json":
+        print_json(rows)
+    elif style == "terminal":
+        terminal().print(as_terminal(rows))
+    else:
+        typer.echo(as_text(rows, style))
+
+
+@app.command(epilog="Example: tools report runs/hhcl-synthetic-2025-01-31-1")
+def report(
+    run: args.Run,
+    device: args.Device = "auto",
+    images: args.Images = "auto",
+    workers: args.Workers = None,
+    json: args.Json = False,
+) -> None:
+    """Write the page of a run, finished or not: curves, ranked lists, clusters, feature map."""
+    with watched(json) as console:
+        from tools.options import RunOptions
+        from tools.write_report import report as write
+
+        options = RunOptions(device=device, images=images, workers=workers)
+        path = write(run, options=options, observer=console)
+    if json:
+        print_json({"report": str(path)})
+    else:
+        typer.echo(path)
+
+
+@app.command(epilog="Example: tools bench evaluation --set queries=500 --set gallery=2000")
+def bench(
+    name: Annotated[str | None, typer.Argument(help="Without it: which there are.")] = None,
+    changes: args.Changes = None,
+    json: args.Json = False,
+) -> None:
+    """Time our code against plain references of ours: repeats, spread, ratios."""
+    with watched(json) as console:
+        from tools.bench import questions, run_benchmark
+
+        rows = run_benchmark(name, changes or []) if name else questions()
+        console.show(dict_table(rows, title=name or "benchmarks"))
+    if json:
+        print_json(rows)
+
+
+@app.command(epilog="Example: tools doctor --data-root data")
+def doctor(
+    data_root: args.DataRoot = args.DATA,
+    runs_root: args.RunsRoot = args.RUNS,
+    json: args.Json = False,
+) -> None:
+    """What this machine has: versions, devices, memory, disk, data sets, weights."""
+    from tools.doctor import examine, show_findings
+
+    found = examine(data_root, runs_root)
+    if json:
+        print_json(found)
+    else:
+        show_findings(terminal(), found)
+
+
+def main() -> None:
+    """The command line: a user's error is one red sentence and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        typer.secho(f"error: {error}", fg="red", err=True)
+        raise SystemExit(2) from None
+
+
+def _several_processes(gpus: int) -> None:
+    """With more than one GPU: start the team, wait for it, and end."""
+    if gpus > 1 and not launched():
+        raise typer.Exit(launch(gpus, sys.argv[1:]))
+
+
+def _changes(
+    changes: list[str] | None, precision: str | None, weights_init: Path | None
+) -> list[str]:
+    """`--set` and the two options that are short for it."""
+    short = [f"precision={precision}"] if precision else []
+    short += [f"encoder.weights={weights_init}"] if weights_init else []
+    return [*(changes or []), *short]

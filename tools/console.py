@@ -1,0 +1,187 @@
+"""The events of a run as a reader sees them: a live line on a terminal, plain lines elsewhere."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import RenderableType
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from tools.layout import duration, percent, say, short, terminal
+from tools.outcome import recipe_lines, result_table
+
+Event = dict[str, Any]
+
+SHOWN_APART = {
+    "event", "epoch", "epochs", "losses", "clusters", "outliers", "lr", "seconds", "remaining"
+}  # fmt: skip
+
+
+class Rate(ProgressColumn):
+    """Items per second of the current work."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:,.1f}/s" if task.speed else "")
+
+
+class RunConsole:
+    """An observer that shows what happens; a context that ends the live line.
+
+    Args:
+        quiet: show warnings only, on standard error.
+        run: the run folder, where it is known before the first event.
+    """
+
+    def __init__(self, *, quiet: bool = False, run: Path | None = None) -> None:
+        self.quiet = quiet
+        self.run = run
+        self.out = terminal(errors=quiet)
+        self._tests: dict[str, dict[str, Any]] = {}  # since the last epoch line
+        self._epochs = 0
+        self._left = ""
+        self._live: Progress | None = None
+        if self.out.is_terminal and not quiet:
+            self._live = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                Rate(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[left]}", style="dim"),
+                console=self.out,
+                transient=True,
+            )
+            self._task = self._live.add_task("", total=None, left="", visible=False)
+
+    def __enter__(self) -> "RunConsole":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def __call__(self, event: Event) -> None:
+        show = {
+            "stage": self._stage,
+            "progress": self._progress,
+            "recipe": self._recipe,
+            "run": self._run,
+            "test": self._test,
+            "epoch": self._epoch,
+            "warning": self._warning,
+            "result": self._result,
+        }.get(event["event"])
+        if show:
+            show(event)
+
+    def show(self, content: RenderableType) -> None:
+        """Print a table or a text, for readers only."""
+        if not self.quiet:
+            self.out.print(content)
+
+    def ticks(self, what: str) -> Callable[[int, int], None]:
+        """A progress callback of (done, total)."""
+        return lambda done, total: self._progress({"what": what, "done": done, "total": total})
+
+    def how_to_go_on(self) -> str:
+        """What an interrupted user should know."""
+        if self.run is None:
+            return "stopped."
+        return f"stopped. `tools resume {self.run}` continues after the last completed epoch."
+
+    def _say(self, text: str, style: str = "") -> None:
+        if not self.quiet:
+            say(self.out, text, style)
+
+    def _stage(self, event: Event) -> None:
+        text = str(event["text"])
+        if self._live:
+            self._live.reset(
+                self._task, description=text, total=None, left=self._left, visible=True
+            )
+            if text.startswith("estimate"):
+                self._say(text)
+        elif not text.startswith("epoch "):
+            self._say(text)
+
+    def _progress(self, event: Event) -> None:
+        if self._live is None:
+            return
+        what = str(event["what"])
+        if "epoch" in event:
+            what = f"epoch {event['epoch'] + 1}: {what}"
+        task = self._live.tasks[0]
+        if task.description != what:
+            self._live.reset(self._task, description=what, total=event["total"], visible=True)
+        self._live.update(
+            self._task, completed=event["done"], total=event["total"], left=self._left
+        )
+
+    def _recipe(self, event: Event) -> None:
+        self._say(event["title"], "bold")
+        for group, values in recipe_lines(event):
+            self._say(f"  {group:<12}{values}")
+        images = ", ".join(f"{count:,} {part}" for part, count in event["counts"].items() if count)
+        self._say(f"  {'images':<12}{images}")
+        for text in event["deviations"]:
+            self._say(f"  differs: {text}", "yellow")
+
+    def _run(self, event: Event) -> None:
+        self.run = Path(event["path"])
+        self._say(f"run folder {self.run}")
+
+    def _test(self, event: Event) -> None:
+        if event["epoch"] < 0:
+            self._say(f"before training: {_scores(event)}")
+        else:
+            self._tests[str(event["network"])] = event
+
+    def _epoch(self, event: Event) -> None:
+        parts = [f"epoch {event['epoch'] + 1}/{event['epochs']}"]
+        parts += [f"{name} {value:.3f}" for name, value in event["losses"].items()]
+        parts.append(f"{event['clusters']} clusters, {event['outliers']} outliers")
+        parts += [f"{k} {short(v)}" for k, v in event.items() if k not in SHOWN_APART]
+        for network, test in self._tests.items():
+            name = f"{network} " if len(self._tests) > 1 else ""
+            parts.append(f"{name}{_scores(test)}")
+        parts.append(duration(sum(event["seconds"].values())))
+        self._left = f"{duration(event['remaining'])} left" if event["remaining"] else ""
+        self._say("  ".join([*parts, self._left]).rstrip())
+        self._tests = {}
+
+    def _warning(self, event: Event) -> None:
+        say(self.out, f"warning: {event['text']}", "yellow")
+
+    def _result(self, event: Event) -> None:
+        result = event["result"]
+        if table := result_table(result):
+            self.show(table)
+        elif result["clusters"]:
+            self._say(
+                f"last epoch: {result['clusters'][-1]} clusters, {result['outliers'][-1]} outliers "
+                "(no test part, so no scores)"
+            )
+        self._say(f"run folder  {result['run']}")
+        if "report" in result:
+            self._say(f"report      {result['report']}")
+
+
+def _scores(event: Event) -> str:
+    return f"mAP {percent(event['map'])} %, rank-1 {percent(event['rank1'])} %"

@@ -1,0 +1,129 @@
+"""`tools doctor`: what this machine has, and what it lacks for the recipes."""
+
+import importlib.util
+import platform
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numba
+import torch
+from rich.console import Console
+
+from common.backbones.weights import IBN_FILES, weights_folder
+from common.clustering.candidates import has_fast_bfloat16
+from common.data.room import cores, device_room, host_room
+from methods import METHODS
+from tools.data import list_datasets
+from tools.environment import commit, package_versions
+from tools.layout import rich_table, say
+
+CPU = torch.device("cpu")
+
+
+def examine(data_root: Path, runs_root: Path) -> dict[str, Any]:
+    """Versions, devices, threads, memory, disk, data sets and initial weights, and hints.
+
+    Sizes are in bytes. Nothing is downloaded or changed.
+    """
+    found: dict[str, Any] = {
+        "versions": {"python": platform.python_version(), **package_versions(), "code": commit()},
+        "system": f"{platform.system()} {platform.release()} ({platform.machine()})",
+        "cpu": {
+            "cores": cores(),
+            "torch_threads": torch.get_num_threads(),
+            "numba_threads": numba.config.NUMBA_NUM_THREADS,
+            "vectors": torch.backends.cpu.get_cpu_capability(),
+            "fast_bfloat16": has_fast_bfloat16(CPU),
+        },
+        "gpus": [_gpu(number) for number in range(torch.cuda.device_count())],
+        "memory": {"free": host_room()},
+        "disk": {"free": _free(runs_root), "folder": str(runs_root.resolve())},
+        "optional": {name: _importable(name) for name in ("faiss", "infomap", "onnx")},
+        "data_root": str(data_root.resolve()),
+        "datasets": {row["name"]: row["found"] for row in list_datasets(data_root)},
+        "weights_folder": str(weights_folder()),
+        "weights": {arch: _weights(arch) for arch in _needed()},
+    }
+    return {**found, "hints": hints(found)}
+
+
+def hints(found: dict[str, Any]) -> list[str]:
+    """What could be missed, and how to get it."""
+    said = []
+    if not found["gpus"]:
+        said.append("no CUDA device: the papers' recipes would take weeks; try dataset synthetic.")
+    if not found["optional"]["infomap"]:
+        said.append("variants infomap need a package: pip install -e '.[infomap]'.")
+    if not found["optional"]["faiss"]:
+        said.append("faiss cannot be imported: torch's exact search is used instead.")
+    if missing := [arch for arch, path in found["weights"].items() if path is None]:
+        said.append(
+            f"no initial weights of {', '.join(missing)} in {found['weights_folder']}: "
+            "torchvision's are downloaded when a run needs them, IBN-a files must be put there."
+        )
+    if not any(found["datasets"].values()):
+        said.append(f"no data set in {found['data_root']}: `tools data list` says where they go.")
+    return said
+
+
+def show_findings(out: Console, found: dict[str, Any]) -> None:
+    """One line for each fact."""
+    cpu, disk = found["cpu"], found["disk"]
+    lines = [
+        ["versions", ", ".join(f"{k} {v}" for k, v in found["versions"].items() if v)],
+        ["system", found["system"]],
+        ["cpu", f"{cpu['cores']} cores, {cpu['vectors']}, {_yes(cpu['fast_bfloat16'])} fast bf16"],
+        ["threads", f"torch {cpu['torch_threads']}, numba {cpu['numba_threads']}"],
+        *(["gpu", f"{g['name']}, {_gb(g['free'])} of {_gb(g['total'])}"] for g in found["gpus"]),
+        ["memory", f"{_gb(found['memory']['free'])} free"],
+        ["disk", f"{_gb(disk['free'])} free at {disk['folder']}"],
+        ["optional", ", ".join(f"{_yes(has)} {n}" for n, has in found["optional"].items())],
+        ["data root", found["data_root"]],
+        *([name, place] for name, place in found["datasets"].items() if place),
+        ["weights", found["weights_folder"]],
+        *([arch, Path(place).name] for arch, place in found["weights"].items() if place),
+    ]
+    out.print(rich_table(["", ""], lines, left=2))
+    for hint in found["hints"]:
+        say(out, f"hint: {hint}", "yellow")
+
+
+def _needed() -> list[str]:
+    """Architectures whose ImageNet weights some recipe starts from."""
+    recipes = [r for spec in METHODS.values() for r in (*spec.recipes, spec.user_recipe)]
+    return sorted({r.encoder.arch for r in recipes if r.encoder.weights == "imagenet"})
+
+
+def _weights(arch: str) -> str | None:
+    stem = IBN_FILES.get(arch, f"{arch}-")
+    return next((str(path) for path in sorted(weights_folder().glob(f"{stem}*"))), None)
+
+
+def _gpu(number: int) -> dict[str, Any]:
+    device = torch.device("cuda", number)
+    properties = torch.cuda.get_device_properties(device)
+    return {
+        "name": properties.name,
+        "total": properties.total_memory,
+        "free": device_room(device),
+        "capability": f"{properties.major}.{properties.minor}",
+    }
+
+
+def _free(folder: Path) -> int:
+    """Free bytes where a folder is or would be."""
+    existing = next(p for p in (folder.resolve(), *folder.resolve().parents) if p.exists())
+    return shutil.disk_usage(existing).free
+
+
+def _importable(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
+
+
+def _gb(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"
+
+
+def _yes(has: bool) -> str:
+    return "with" if has else "without"

@@ -1,0 +1,89 @@
+"""What a run has come to, as lines and tables for a reader."""
+
+from collections.abc import Sequence
+from statistics import mean, stdev
+from typing import Any
+
+from rich.table import Table
+
+from tools.layout import MISSING, percent, rich_table
+
+SCORES = ("map", "rank1", "rank5", "rank10")
+HEADERS = ("", "mAP", "rank-1", "rank-5", "rank-10")
+
+
+def result_table(result: dict[str, Any]) -> Table | None:
+    """Our scores beside the paper's, in percent; None where nothing was tested."""
+    if not result["last"]:
+        return None
+    rows = [_line(row["name"], row) for row in result["references"]]
+    rows.append(_line("before training", result["start"]))
+    rows.append(_line(f"last epoch ({result['last']['epoch'] + 1})", result["last"]))
+    if result["best"]:
+        rows.append(_line(f"best epoch ({result['best']['epoch'] + 1})", result["best"]))
+    paper = result["paper"]
+    if paper["map"] is not None:
+        rows.append([f"paper ({paper['compares']})", *(_points(paper[k]) for k in SCORES)])
+        ours = result[paper["compares"]] or result["last"]
+        rows.append(["ours - paper", *(_gap(ours[key], paper[key]) for key in SCORES)])
+    return rich_table(HEADERS, rows, title=run_title(result))
+
+
+def seeds_table(results: Sequence[dict[str, Any]]) -> Table:
+    """Mean and standard deviation over the seeds, in percent."""
+    rows = []
+    for which in ("last", "best"):
+        scores = [result[which] for result in results if result[which]]
+        if scores:
+            rows.append([f"{which} epoch", *(_spread([s[key] for s in scores]) for key in SCORES)])
+    return rich_table(HEADERS, rows, title=f"{len(results)} seeds: mean ± standard deviation")
+
+
+def test_table(results: Sequence[dict[str, Any]]) -> Table:
+    """Scores of given weights, a row per data set."""
+    rows = [
+        _line(f"{result['dataset']}{' (re-ranked)' if result['rerank'] else ''}", result)
+        for result in results
+    ]
+    return rich_table(HEADERS, rows, title=f"{results[0]['method']}: {results[0]['weights']}")
+
+
+def run_title(result: dict[str, Any]) -> str:
+    """E.g. "hhcl on market1501 (ibn), seed 1"."""
+    source = f" from {result['source']}" if result["source"] else ""
+    variant = f" ({result['variant']})" if result["variant"] else ""
+    return f"{result['method']} on {result['dataset']}{source}{variant}, seed {result['seed']}"
+
+
+def recipe_lines(event: dict[str, Any]) -> list[tuple[str, str]]:
+    """An announced recipe as (group, values): one line for each group of settings."""
+    groups: dict[str, list[str]] = {}
+    for name, value in event["settings"].items():
+        group, _, rest = name.rpartition(".")
+        if name.startswith("paper."):
+            continue
+        groups.setdefault(group.split(".")[0] or "run", []).append(_setting(name, rest, value))
+    return [(group, ", ".join(values)) for group, values in groups.items()]
+
+
+def _setting(name: str, rest: str, value: str) -> str:
+    inner = name.split(".", 1)[1] if "." in name else rest
+    return f"{inner.removesuffix('.value')} {value or '-'}"
+
+
+def _line(name: str, scores: dict[str, Any] | None) -> list[str]:
+    return [name, *(percent((scores or {}).get(key)) for key in SCORES)]
+
+
+def _points(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.1f}"
+
+
+def _gap(ours: float | None, paper: float | None) -> str:
+    return MISSING if ours is None or paper is None else f"{100 * ours - paper:+.1f}"
+
+
+def _spread(fractions: list[float]) -> str:
+    if len(fractions) == 1:
+        return percent(fractions[0])
+    return f"{100 * mean(fractions):.1f} ± {100 * stdev(fractions):.1f}"

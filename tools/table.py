@@ -1,0 +1,204 @@
+"""`tools table`: what the runs have reached, beside what the papers report."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from common.errors import UserError
+from common.recipe import Recipe, to_plain
+from common.run import RunDir
+from methods import METHODS
+
+SCORES = ("map", "rank1", "rank5", "rank10")
+
+
+@dataclass(frozen=True)
+class Key:
+    """What runs must share to count as repetitions of one experiment.
+
+    Args:
+        version: of the data set, e.g. "V1".
+        changes: settings that differ from the recipe, as "name=value", the seed left out.
+    """
+
+    method: str
+    dataset: str
+    source: str
+    variant: str
+    version: str = ""
+    changes: tuple[str, ...] = ()
+    precision: str = "exact"
+    bn_chunks: int = 0
+
+    @property
+    def recipe(self) -> tuple[str, str, str, str]:
+        return self.method, self.dataset, self.source, self.variant
+
+
+def results(runs: Sequence[Path] = (), runs_root: Path = Path("runs")) -> list[dict[str, Any]]:
+    """The rows of the results table.
+
+    A row is one experiment: runs that differ in the seed alone. It holds the names, `paper`
+    (percent, with `source` and `compares`), `best` and `last` as {score: {"mean", "spread"}} in
+    percent (spread: standard deviation over the seeds, None for one), `difference` (ours minus
+    the paper's, in points, of the epoch that `paper.compares` names), `curve` (mean deviation
+    of the clusters per epoch from the authors' log, None where there is none), `hours`,
+    `devices`, `cameras`, `bn_chunks`, `code`, `changes`, `precision`, `status` and `runs`.
+
+    Args:
+        runs: run folders, or folders of run folders; without any, all below `runs_root`, and a
+            row for every recipe that was not run.
+
+    Raises:
+        UserError: a folder without runs, or a file that cannot be read.
+    """
+    folders = run_folders(runs or [runs_root], required=bool(runs))
+    finished: dict[Key, list[dict[str, Any]]] = {}
+    begun: dict[Key, list[str]] = {}
+    for folder in folders:
+        run = RunDir(folder)
+        if (folder / "result.json").is_file():
+            result = {**run.read_json("result.json"), "run": str(folder)}
+            finished.setdefault(_key(result, result["environment"]), []).append(result)
+        else:
+            record = run.read_json("environment.json")
+            begun.setdefault(_key(run.read_json("recipe.json"), record), []).append(str(folder))
+    rows = [_row(key, found) for key, found in finished.items()]
+    rows += [_open_row(key, "unfinished", paths) for key, paths in begun.items()]
+    if not runs:
+        seen = {key.recipe for key in (*finished, *begun)}
+        rows += [_open_row(key, "not run", []) for key in _known() if key.recipe not in seen]
+    return sorted(rows, key=_order)
+
+
+def run_folders(places: Iterable[Path], *, required: bool) -> list[Path]:
+    """The run folders among and directly below the places, by name.
+
+    Raises:
+        UserError: `required`, and one of the places holds no run.
+    """
+    found: list[Path] = []
+    for place in places:
+        here = [place] if (place / "recipe.json").is_file() else []
+        here = here or [path.parent for path in place.glob("*/recipe.json")]
+        if required and not here:
+            raise UserError(f"{place} is no run folder and holds none. Runs lie in runs/.")
+        found += sorted(here)
+    return list(dict.fromkeys(found))
+
+
+def _key(names: dict[str, Any], record: dict[str, Any]) -> Key:
+    """The experiment of a run, from its result or its recipe, and its environment."""
+    return Key(
+        method=names["method"],
+        dataset=names["dataset"],
+        source=names["source"],
+        variant=names["variant"],
+        version=record["dataset"]["version"],
+        changes=tuple(c for c in record["changes"] if not c.startswith("seed=")),
+        precision=record["precision"],
+        bn_chunks=record["bn_chunks"],
+    )
+
+
+def _known() -> list[Key]:
+    recipes = [recipe for spec in METHODS.values() for recipe in spec.recipes]
+    return [Key(r.method, r.dataset, r.source, r.variant, bn_chunks=r.bn_chunks) for r in recipes]
+
+
+def _row(key: Key, found: list[dict[str, Any]]) -> dict[str, Any]:
+    paper = found[0]["paper"]
+    best, last = _scores(found, "best"), _scores(found, "last")
+    ours = best if paper["compares"] == "best" else last
+    worlds = [result["environment"] for result in found]
+    return {
+        **_names(key),
+        "paper": _published(paper),
+        "seeds": sorted(result["seed"] for result in found),
+        "best": best,
+        "last": last,
+        "difference": {
+            score: ours[score]["mean"] - paper[score] if ours and paper[score] is not None else None
+            for score in SCORES
+        },
+        "curve": _curve(found),
+        "hours": mean(result["seconds"] for result in found) / 3600,
+        "devices": _all(f"{w['devices']} x {w['device']}" for w in worlds),
+        "cameras": _all(map(_cameras, worlds)),
+        "code": _all(f"{w['versions'].get('unreid', '')} {w['commit']}".strip() for w in worlds),
+        "status": "finished",
+        "runs": [result["run"] for result in found],
+    }
+
+
+def _open_row(key: Key, status: str, runs: list[str]) -> dict[str, Any]:
+    """A row without results."""
+    recipe = _recipe(key)
+    return {
+        **_names(key),
+        "paper": _published(to_plain(recipe.paper)) if recipe else None,
+        "seeds": [],
+        **dict.fromkeys(("best", "last", "difference", "curve", "hours")),
+        **dict.fromkeys(("devices", "cameras", "code"), ""),
+        "status": status,
+        "runs": runs,
+    }
+
+
+def _recipe(key: Key) -> Recipe | None:
+    recipes = METHODS[key.method].recipes if key.method in METHODS else ()
+    return next(
+        (r for r in recipes if (r.method, r.dataset, r.source, r.variant) == key.recipe), None
+    )
+
+
+def _names(key: Key) -> dict[str, Any]:
+    return {**vars(key), "changes": list(key.changes)}
+
+
+def _published(paper: dict[str, Any]) -> dict[str, Any]:
+    return {name: paper[name] for name in (*SCORES, "source", "compares")}
+
+
+def _scores(found: list[dict[str, Any]], which: str) -> dict[str, dict[str, Any]] | None:
+    """Mean and spread over the seeds in percent; None where nothing was tested."""
+    tested = [result[which] for result in found if result[which]]
+    if not tested:
+        return None
+    columns = {score: [100 * scores[score] for scores in tested] for score in SCORES}
+    return {
+        score: {"mean": mean(values), "spread": stdev(values) if len(values) > 1 else None}
+        for score, values in columns.items()
+    }
+
+
+def _curve(found: list[dict[str, Any]]) -> float | None:
+    """Mean relative deviation of the clusters per epoch from the authors' log."""
+    deviations = [
+        abs(result["clusters"][epoch] - theirs) / theirs
+        for result in found
+        for epoch, theirs in (result.get("reference_curve") or {}).get("clusters", [])
+        if epoch < len(result["clusters"]) and theirs
+    ]
+    return mean(deviations) if deviations else None
+
+
+def _cameras(world: dict[str, Any]) -> str:
+    """Where camera ids were used."""
+    used = [name for name in ("sampler", "loss") if world["cameras"][name]]
+    return ", ".join(used) or "none"
+
+
+def _all(texts: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(texts))
+
+
+def _order(row: dict[str, Any]) -> tuple[Any, ...]:
+    """By method and recipe as listed in METHODS, what is not listed last."""
+    known = [key.recipe for key in _known()]
+    recipe = (row["method"], row["dataset"], row["source"], row["variant"])
+    place = known.index(recipe) if recipe in known else len(known)
+    return place, recipe, json.dumps(row["changes"]), row["status"] != "finished"

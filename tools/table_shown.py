@@ -1,0 +1,128 @@
+"""The results table as text in several formats."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from rich.table import Table
+
+from tools.layout import MISSING, comma_separated, latex, markdown, rich_table
+from tools.table import SCORES
+
+TITLES = {"map": "mAP", "rank1": "R1", "rank5": "R5", "rank10": "R10"}
+NAMES = ("method", "data set", "variant")
+FACTS = ("seeds", "hours", "devices", "cameras", "BN", "code", "remarks")
+Rows = Sequence[dict[str, Any]]
+
+
+def as_text(rows: Rows, style: Literal["markdown", "latex", "csv"]) -> str:
+    """The table in a format for files."""
+    return {"markdown": as_markdown, "latex": as_latex, "csv": as_csv}[style](rows)
+
+
+def as_terminal(rows: Rows) -> Table:
+    """mAP and rank-1 only; runs in bold, what was not run dimmed."""
+    headers, cells = table_cells(rows, SCORES[:2])
+    styles = ["bold" if row["status"] == "finished" else "dim" for row in rows]
+    return rich_table(headers, cells, left=len(NAMES), styles=styles)
+
+
+def table_cells(rows: Rows, scores: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """Headers and cells; scores stand together as "84.2 / 93.4", in percent."""
+    which = " / ".join(TITLES[score] for score in scores)
+    headers = [*NAMES, f"paper {which}", f"best {which}", f"last {which}", "ours - paper"]
+    cells = [
+        [
+            *_names(row),
+            _paper(row["paper"], scores),
+            _ours(row["best"], scores),
+            _ours(row["last"], scores),
+            _gap(row["difference"], scores),
+            *_facts(row),
+        ]
+        for row in rows
+    ]
+    return [*headers, *FACTS], cells
+
+
+def as_markdown(rows: Rows) -> str:
+    """With a column for the source of the published numbers."""
+    headers, cells = table_cells(rows, SCORES)
+    sources = [row["paper"]["source"] if row["paper"] else MISSING for row in rows]
+    lines = [[*line, source] for line, source in zip(cells, sources, strict=True)]
+    return markdown([*headers, "source of the published numbers"], lines, left=len(NAMES))
+
+
+def as_latex(rows: Rows) -> str:
+    return latex(*table_cells(rows, SCORES), left=len(NAMES))
+
+
+def as_csv(rows: Rows) -> str:
+    """One number per column."""
+    flat = [_flat(row) for row in rows]
+    return comma_separated(list(flat[0]) if flat else [], [list(line.values()) for line in flat])
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    paper, line = row["paper"] or {}, {}
+    for name in ("method", "dataset", "version", "source", "variant", "status"):
+        line[name] = row[name]
+    for score in SCORES:
+        line[f"paper_{score}"] = paper.get(score)
+        for which in ("best", "last"):
+            for part in ("mean", "spread"):
+                line[f"{which}_{score}_{part}"] = row[which][score][part] if row[which] else None
+        line[f"difference_{score}"] = row["difference"][score] if row["difference"] else None
+    line |= {name: row[name] for name in ("curve", "hours", "devices", "cameras", "bn_chunks")}
+    line |= {"seeds": " ".join(map(str, row["seeds"])), "changes": " ".join(row["changes"])}
+    line |= {"precision": row["precision"], "code": row["code"], "runs": " ".join(row["runs"])}
+    line |= {"paper_source": paper.get("source"), "compares": paper.get("compares")}
+    return line
+
+
+def _names(row: dict[str, Any]) -> list[str]:
+    source = f" from {row['source']}" if row["source"] else ""
+    version = f" {row['version']}" if row["version"] else ""
+    return [row["method"], f"{row['dataset']}{version}{source}", row["variant"] or MISSING]
+
+
+def _paper(paper: dict[str, Any] | None, scores: Sequence[str]) -> str:
+    if paper is None or paper["map"] is None:
+        return MISSING
+    return " / ".join(f"{paper[s]:.1f}" if paper[s] is not None else MISSING for s in scores)
+
+
+def _ours(found: dict[str, Any] | None, scores: Sequence[str]) -> str:
+    return " / ".join(_spread(found[score]) for score in scores) if found else MISSING
+
+
+def _spread(value: dict[str, Any]) -> str:
+    spread = f" ± {value['spread']:.1f}" if value["spread"] is not None else ""
+    return f"{value['mean']:.1f}{spread}"
+
+
+def _gap(difference: dict[str, Any] | None, scores: Sequence[str]) -> str:
+    known = difference and any(value is not None for value in difference.values())
+    if not known or difference is None:
+        return MISSING
+    gaps = (difference[score] for score in scores)
+    return " / ".join(f"{gap:+.1f}" if gap is not None else MISSING for gap in gaps)
+
+
+def _facts(row: dict[str, Any]) -> list[str]:
+    finished = row["status"] == "finished"
+    remarks = [] if finished else [row["status"]]
+    if finished and row["paper"] and row["paper"]["map"] is not None:
+        remarks.append(f"paper: {row['paper']['compares']}")
+    if row["curve"] is not None:
+        remarks.append(f"clusters {100 * row['curve']:.0f} % off the authors' log")
+    remarks += row["changes"]
+    remarks += [f"precision {row['precision']}"] if row["precision"] != "exact" else []
+    return [
+        str(len(row["seeds"])) if finished else MISSING,
+        f"{row['hours']:.2f}" if finished else MISSING,
+        row["devices"] or MISSING,
+        row["cameras"] or MISSING,
+        str(row["bn_chunks"]) if row["bn_chunks"] else MISSING,
+        row["code"] or MISSING,
+        "; ".join(remarks) or MISSING,
+    ]

@@ -1,0 +1,179 @@
+"""`tools verify`: every stored case of the authors' code, recomputed with ours."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+import common.backbones.cases
+import common.clustering.cases
+import common.data.cases
+import common.evaluator.cases
+import methods
+from common.errors import UserError
+from common.reference import Check, Runner, load_case
+from common.run import Event
+from methods import METHODS
+from tools.layout import rich_table
+
+COMMON: dict[str, Runner] = {
+    **common.backbones.cases.CASES,
+    **common.clustering.cases.CASES,
+    **common.data.cases.CASES,
+    **common.evaluator.cases.CASES,
+}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of case: the beginning of its file names, whose it is, and how it is run."""
+
+    prefix: str
+    owner: str
+    runner: Runner
+
+
+KINDS = [
+    Kind(prefix, owner, runner)
+    for owner, cases in {"common": COMMON, **{m.name: m.cases for m in METHODS.values()}}.items()
+    for prefix, runner in cases.items()
+]
+
+
+def verify(
+    method: str | None = None,
+    reference: Path | None = None,
+    *,
+    observer: Callable[[Event], None] = lambda event: None,
+) -> list[dict[str, Any]]:
+    """Recompute the cases and compare; one row per case.
+
+    A row holds `method` ("common" for the shared layer), `case`, `file`, `difference` and
+    `tolerance` of the quantity that came closest to failing, `quantity` (its name), `passed`
+    (of all quantities), `checks` (their number), `seconds`, and `error` ("" where the case
+    could be run). `difference` is None where there is no number: other shapes, not finite, or
+    an error.
+
+    Args:
+        method: only the cases of this method, or "common".
+        reference: a folder of cases of the same kinds, searched recursively; without it, the
+            cases that come with the project.
+
+    Raises:
+        UserError: unknown method, no case, or files of an unknown kind.
+    """
+    _require_known(method)
+    files = case_files(reference)
+    if unknown := [path for path in files if kind_of(path) is None]:
+        known = ", ".join(sorted(kind.prefix for kind in KINDS))
+        raise UserError(
+            f"unknown kind of reference case: {', '.join(map(str, unknown))}. A file's name must "
+            f"begin with one of: {known}."
+        )
+    chosen = [(path, kind) for path in files if (kind := kind_of(path)) and _asked(kind, method)]
+    if not chosen:
+        where = reference if reference is not None else "the installed package"
+        raise UserError(f"no reference cases{f' of {method}' if method else ''} in {where}.")
+    rows = []
+    for done, (path, kind) in enumerate(chosen):
+        observer({"event": "progress", "what": "cases", "done": done, "total": len(chosen)})
+        rows.append(verified(path, kind))
+    return rows
+
+
+def cases_table(rows: list[dict[str, Any]]) -> Table:
+    """A line per case; failed ones in red."""
+    failed = [row for row in rows if not row["passed"]]
+    cells = [
+        [
+            row["method"],
+            row["case"],
+            row["error"] or row["quantity"],
+            "-" if row["difference"] is None else f"{row['difference']:.1e}",
+            f"{row['tolerance']:.0e}",
+            "passed" if row["passed"] else "FAILED",
+        ]
+        for row in rows
+    ]
+    table = rich_table(
+        ("method", "case", "closest to failing", "difference", "tolerance", ""),
+        cells,
+        left=3,
+        styles=["" if row["passed"] else "red" for row in rows],
+    )
+    checks = sum(row["checks"] for row in rows)
+    table.caption = f"{len(rows)} cases, {checks} quantities, {len(failed)} cases failed"
+    table.caption_justify = "left"
+    return table
+
+
+def case_files(reference: Path | None) -> list[Path]:
+    """The `.npz` files below a folder, or those that come with the project.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    if reference is None:
+        folders = [folder for package in (common, methods) for folder in package.__path__]
+        found = [p for folder in folders for p in Path(folder).rglob("tests/reference/*.npz")]
+        return sorted(found, key=lambda path: (path.parts[:-1], path.name))
+    if not reference.is_dir():
+        raise UserError(f"{reference} is not a folder. Name one that holds .npz cases.")
+    return sorted(reference.rglob("*.npz"))
+
+
+def kind_of(path: Path) -> Kind | None:
+    """The kind whose name is the longest beginning of the file's name."""
+    fitting = [kind for kind in KINDS if path.stem.startswith(kind.prefix)]
+    return max(fitting, key=lambda kind: len(kind.prefix), default=None)
+
+
+def verified(path: Path, kind: Kind) -> dict[str, Any]:
+    """The row of one case; whatever its runner raises makes it a failed one."""
+    since = time.perf_counter()
+    try:
+        checks, error = kind.runner(load_case(path)), ""
+    except Exception as raised:  # a damaged or foreign file may break a runner in any way
+        checks, error = [], f"{type(raised).__name__}: {raised}"
+    if not checks and not error:
+        error = "nothing was compared"
+    worst = max(checks, key=_strain, default=Check(error, math.inf, 0.0))
+    return {
+        "method": kind.owner,
+        "case": path.stem,
+        "file": str(path),
+        "quantity": worst.name,
+        "difference": worst.difference if math.isfinite(worst.difference) else None,
+        "tolerance": worst.tolerance,
+        "passed": bool(checks) and all(check.passed for check in checks),
+        "checks": len(checks),
+        "seconds": time.perf_counter() - since,
+        "error": error,
+    }
+
+
+def _strain(check: Check) -> float:
+    """Difference in tolerances; above 1 it fails."""
+    if not math.isfinite(check.difference):
+        return math.inf
+    if check.tolerance == 0:
+        return math.inf if check.difference else 0.0
+    return check.difference / check.tolerance
+
+
+def _asked(kind: Kind, method: str | None) -> bool:
+    return method is None or kind.owner == method
+
+
+def _require_known(method: str | None) -> None:
+    owners = ("common", *METHODS)
+    if method is None or method in owners:
+        return
+    near = get_close_matches(method, owners, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise UserError(f"unknown method {method!r}. Known: {', '.join(owners)}.{hint}")
