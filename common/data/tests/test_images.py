@@ -7,12 +7,11 @@ import torchvision.transforms.functional as TF
 from PIL import Image
 from torchvision.transforms import InterpolationMode
 
-from common.data import host_batch
+from common.data import host_batch, room
 from common.data.augment import Draw, draw_batch
 from common.data.cached_images import CachedImages, read_pixels
 from common.data.images import Request, open_images
 from common.data.pixels import normalization_table, transform_batch
-from common.data.room import host_room
 from common.errors import UserError
 from common.recipe import Augment
 from common.streams import Draws
@@ -278,6 +277,17 @@ def test_of_16_bit_images_the_upper_8_bits_count(tmp_path):
     assert torch.equal(pixels[0, 0], torch.from_numpy(values >> 8).to(torch.uint8))
 
 
+def test_a_rotation_tag_is_not_obeyed(tmp_path):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 10, 3), dtype=np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: turned by 90 degrees
+    image.save(tmp_path / "turned.png", exif=exif)
+
+    pixels = read_pixels(samples_of([tmp_path / "turned.png"]), 20, 10, CPU, workers=1)
+
+    assert torch.equal(pixels[0], torch.from_numpy(np.array(image)).permute(2, 0, 1))
+
+
 def broken(folder, how):
     name = folder / f"{how}.jpg"
     whole = folder / "whole.jpg"
@@ -325,7 +335,30 @@ def test_asking_for_a_cache_without_room_says_so_before_reading(samples, monkeyp
 
 
 def test_the_room_on_this_machine_is_known():
-    assert host_room() > 2**20
+    assert room.host_room() > 2**20
+
+
+def test_the_room_of_a_container_is_its_limit_less_what_is_used(tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "CGROUP", tmp_path)
+    (tmp_path / "memory.current").write_text("3000000\n")
+
+    (tmp_path / "memory.max").write_text("max\n")
+    assert room.host_room() > 2**20
+
+    (tmp_path / "memory.max").write_text("5000000\n")
+    assert room.host_room() == 2_000_000
+
+
+def test_processes_on_one_machine_share_its_room_and_cores(tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "CGROUP", tmp_path)
+    (tmp_path / "memory.max").write_text("5000000\n")
+    (tmp_path / "memory.current").write_text("1000000\n")
+    alone = room.cores()
+
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+
+    assert room.host_room() == 1_000_000
+    assert room.cores() == max(alone // 4, 1)
 
 
 def test_progress_ends_with_all_images(samples):
