@@ -1,7 +1,6 @@
 """How the stored cases of the clustering are run."""
 
 import numpy as np
-import torch
 
 from common.clustering import cluster_at
 from common.clustering.infomap import infomap_labels

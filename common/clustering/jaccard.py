@@ -16,15 +16,11 @@ that share no column are at distance 1.
 """
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from common.clustering import compiled, tensors
-from common.clustering.blocks import in_blocks
+from common.clustering import compiled, sparse, tensors
 from common.clustering.neighbors import Neighbors, nearest_neighbors
 from common.clustering.pairs import Pairs
-
-SUM_SLACK = 1e-5  # of the least shared weight, for float32 rounding
 
 
 def jaccard_pairs(features: Tensor, k1: int, k2: int, max_distance: float) -> Pairs:
@@ -56,68 +52,10 @@ def half_length(k1: int) -> int:
 def pairs_of_neighbors(
     features: Tensor, neighbors: Neighbors, half: int, k2: int, max_distance: float
 ) -> Pairs:
-    """Everything after the neighbour search: sets, weights, expansion, sums of minima."""
-    k1 = neighbors.rank.shape[1]
-    half, k2 = min(half, k1), min(k2, k1)
-    if not compiled.usable(features):
-        return tensors.pairs_of_neighbors(features, neighbors, half, k2, max_distance)
-    rank = neighbors.rank.numpy()
-    rows = _weights(features.contiguous(), neighbors, half)
+    """Everything after the neighbour search: sets, weights, query expansion, sums of minima."""
+    form = sparse if compiled.usable(features) else tensors
+    width = neighbors.rank.shape[1]  # less than k1 for fewer points
+    rows = form.weights(features, neighbors, min(half, width))
     if k2 > 1:
-        rows = _averages(rank, k2, *rows)
-    return _close_pairs(*rows, max_distance)
-
-
-SparseRows = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""(N + 1,) int64 starts, int32 columns, float32 values."""
-
-
-def _weights(features: Tensor, neighbors: Neighbors, half: int) -> SparseRows:
-    """V of all points."""
-    rank, ranked = neighbors.rank.numpy(), neighbors.similarity.numpy()
-    mutual = np.empty(rank.shape, np.int16)
-    in_blocks(lambda a, b: compiled.jaccard.mutual_positions(rank, mutual, a, b), len(rank))
-    fixed = (features.numpy(), rank, ranked, mutual, half)
-    return _joined(in_blocks(lambda a, b: compiled.jaccard.weights(*fixed, a, b), len(rank)))
-
-
-def _averages(rank: np.ndarray, k2: int, *rows: np.ndarray) -> SparseRows:
-    """V' of all points."""
-    fixed = (rank, k2, *rows)
-    return _joined(in_blocks(lambda a, b: compiled.jaccard.averages(*fixed, a, b), len(rank)))
-
-
-def _joined(parts: list[SparseRows]) -> SparseRows:
-    """The sparse rows of consecutive blocks as one."""
-    counts, columns, values = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return _starts(counts), columns, values
-
-
-def _starts(counts: np.ndarray) -> np.ndarray:
-    """[2, 0, 3] -> [0, 2, 2, 5]."""
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
-
-
-def _close_pairs(
-    starts: np.ndarray, columns: np.ndarray, values: np.ndarray, max_distance: float
-) -> Pairs:
-    """Pairs of V' rows within the distance, by an inverted index over the columns."""
-    size = len(starts) - 1
-    list_starts = _starts(np.bincount(columns, minlength=size))
-    list_rows, list_values = np.empty_like(columns), np.empty_like(values)
-    compiled.jaccard.transpose(starts, columns, values, list_starts, list_rows, list_values)
-    places = np.empty_like(columns)
-    compiled.jaccard.sort_columns(list_starts, list_rows, starts, columns, places)
-    limit = np.float32(max_distance)
-    index = (starts, columns, places, list_starts, list_rows, list_values)
-    fixed = (*index, np.float32(least_shared(max_distance)), limit)
-    parts = in_blocks(lambda a, b: compiled.jaccard.close_pairs(*fixed, a, b), size)
-    counts, others, distances = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return Pairs(size, np.repeat(np.arange(size, dtype=np.int32), counts), others, distances)
-
-
-def least_shared(max_distance: float) -> float:
-    """Sum of minima t below which a distance exceeds the limit: D <= eps needs
-    t >= 2 (1 - eps) / (2 - eps).
-    """
-    return 2 * (1 - max_distance) / (2 - max_distance) - SUM_SLACK
+        rows = form.averages(neighbors, min(k2, width), rows)
+    return form.close_pairs(rows, max_distance)

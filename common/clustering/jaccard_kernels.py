@@ -9,9 +9,13 @@ from numba import njit
 
 from common.clustering.search_kernels import similarity
 
+Array = np.ndarray
+SparseBlock = tuple[Array, Array, Array]
+"""Entries per row, then for all entries a point and a number."""
+
 
 @njit(cache=True, nogil=True)
-def _grown(array, used, wanted):
+def _grown(array: Array, used: int, wanted: int) -> Array:
     """The array with room for `wanted` more entries after the used ones."""
     if used + wanted <= len(array):
         return array
@@ -21,7 +25,7 @@ def _grown(array, used, wanted):
 
 
 @njit(cache=True, nogil=True)
-def mutual_positions(rank, mutual, start, stop):
+def mutual_positions(rank: Array, mutual: Array, start: int, stop: int) -> None:
     """mutual[i, a]: where i stands in the list of its a-th neighbour; k if nowhere."""
     k = rank.shape[1]
     for i in range(start, stop):
@@ -36,7 +40,9 @@ def mutual_positions(rank, mutual, start, stop):
 
 
 @njit(cache=True, nogil=True)
-def weights(features, rank, ranked, mutual, half, start, stop):
+def weights(
+    features: Array, rank: Array, ranked: Array, mutual: Array, half: int, start: int, stop: int
+) -> SparseBlock:
     """Rows of V: softmax of minus the squared distance over the expanded reciprocal set."""
     k = rank.shape[1]
     counts = np.empty(stop - start, np.int32)
@@ -90,7 +96,9 @@ def weights(features, rank, ranked, mutual, half, start, stop):
 
 
 @njit(cache=True, nogil=True)
-def averages(rank, k2, starts, columns, values, start, stop):
+def averages(
+    rank: Array, k2: int, starts: Array, columns: Array, values: Array, start: int, stop: int
+) -> SparseBlock:
     """Rows of V': mean of the rows of V of the first k2 neighbours, summed in rank order."""
     size = len(rank)
     counts = np.empty(stop - start, np.int32)
@@ -126,7 +134,14 @@ def averages(rank, k2, starts, columns, values, start, stop):
 
 
 @njit(cache=True, nogil=True)
-def transpose(starts, columns, values, list_starts, list_rows, list_values):
+def transpose(
+    starts: Array,
+    columns: Array,
+    values: Array,
+    list_starts: Array,
+    list_rows: Array,
+    list_values: Array,
+) -> None:
     """Fill, for each column, the ascending rows that hold it, with their values."""
     fill = list_starts[:-1].copy()
     for i in range(len(starts) - 1):
@@ -138,7 +153,9 @@ def transpose(starts, columns, values, list_starts, list_rows, list_values):
 
 
 @njit(cache=True, nogil=True)
-def sort_columns(list_starts, list_rows, starts, columns, places):
+def sort_columns(
+    list_starts: Array, list_rows: Array, starts: Array, columns: Array, places: Array
+) -> None:
     """Fill, for each row, its ascending columns and its place in the list of each column."""
     fill = starts[:-1].copy()
     for c in range(len(list_starts) - 1):
@@ -150,37 +167,94 @@ def sort_columns(list_starts, list_rows, starts, columns, places):
 
 
 @njit(cache=True, nogil=True)
+def _add_minima(
+    i: int,
+    starts: Array,
+    columns: Array,
+    places: Array,
+    list_starts: Array,
+    list_rows: Array,
+    list_values: Array,
+    shared: Array,
+) -> None:
+    """shared[j] = t(i, j) for all j > i that share a column; grows in ascending column order."""
+    for n in range(starts[i], starts[i + 1]):
+        c = columns[n]
+        first = list_starts[c] + places[n]
+        value = list_values[first]
+        for m in range(first + 1, list_starts[c + 1]):
+            other = list_values[m]
+            shared[list_rows[m]] += other if other < value else value
+
+
+@njit(cache=True, nogil=True)
+def _take_largest(
+    i: int,
+    starts: Array,
+    columns: Array,
+    places: Array,
+    list_starts: Array,
+    list_rows: Array,
+    shared: Array,
+    least: float,
+    near: Array,
+    sums: Array,
+) -> int:
+    """Reset `shared`; keep those j with a sum of at least `least`. Returns how many."""
+    count = 0
+    for n in range(starts[i], starts[i + 1]):
+        c = columns[n]
+        for m in range(list_starts[c] + places[n] + 1, list_starts[c + 1]):
+            j = list_rows[m]
+            t = shared[j]
+            shared[j] = 0
+            if t >= least:
+                near[count] = j
+                sums[count] = t
+                count += 1
+    return count
+
+
+@njit(cache=True, nogil=True)
 def close_pairs(
-    starts, columns, places, list_starts, list_rows, list_values, least, limit, start, stop
-):
+    starts: Array,
+    columns: Array,
+    places: Array,
+    list_starts: Array,
+    list_rows: Array,
+    list_values: Array,
+    least: float,
+    limit: float,
+    start: int,
+    stop: int,
+) -> SparseBlock:
     """Pairs (i, j > i) with distance <= limit: (counts, j, distance), in no order within i.
 
-    t(i, j) grows in ascending column order, in float32. A sum below `least` cannot give a
-    distance within the limit.
+    Args:
+        least: positive; a sum of minima below it cannot give a distance within the limit.
     """
-    counts = np.zeros(stop - start, np.int32)
+    size = len(starts) - 1
+    counts = np.empty(stop - start, np.int32)
     others = np.empty(8 * (stop - start), np.int32)
     distances = np.empty(8 * (stop - start), np.float32)
-    shared = np.zeros(len(starts) - 1, np.float32)
+    shared = np.zeros(size, np.float32)
+    near = np.empty(size, np.int32)
+    sums = np.empty(size, np.float32)
     used = 0
     for i in range(start, stop):
-        for n in range(starts[i], starts[i + 1]):
-            first = list_starts[columns[n]] + places[n]
-            value = list_values[first]
-            for m in range(first + 1, list_starts[columns[n] + 1]):
-                shared[list_rows[m]] += min(value, list_values[m])
-        for n in range(starts[i], starts[i + 1]):
-            for m in range(list_starts[columns[n]] + places[n] + 1, list_starts[columns[n] + 1]):
-                j = list_rows[m]
-                t = shared[j]
-                shared[j] = 0
-                if t >= least:
-                    distance = max(np.float32(1) - t / (np.float32(2) - t), np.float32(0))
-                    if t > 0 and distance <= limit:
-                        others = _grown(others, used, 1)
-                        distances = _grown(distances, used, 1)
-                        others[used] = j
-                        distances[used] = distance
-                        used += 1
-                        counts[i - start] += 1
+        _add_minima(i, starts, columns, places, list_starts, list_rows, list_values, shared)
+        count = _take_largest(
+            i, starts, columns, places, list_starts, list_rows, shared, least, near, sums
+        )
+        others = _grown(others, used, count)
+        distances = _grown(distances, used, count)
+        end = used
+        for n in range(count):
+            distance = max(np.float32(1) - sums[n] / (np.float32(2) - sums[n]), np.float32(0))
+            if distance <= limit:
+                others[end] = near[n]
+                distances[end] = distance
+                end += 1
+        counts[i - start] = end - used
+        used = end
     return counts, others[:used].copy(), distances[:used].copy()

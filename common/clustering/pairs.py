@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+SUM_SLACK = 1e-5  # of the least shared weight, for float32 rounding
+LEAST_SUM = 1e-30  # below any sum of weights
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -32,3 +35,8 @@ class Pairs:
         matrix[self.first, self.second] = self.distance
         matrix[self.second, self.first] = self.distance
         return matrix
+
+
+def least_shared(max_distance: float) -> float:
+    """The t of a pair within the distance is at least 2 (1 - D) / (2 - D), less a slack."""
+    return max(2 * (1 - max_distance) / (2 - max_distance) - SUM_SLACK, LEAST_SUM)

@@ -8,30 +8,32 @@ the rows' bounds without converting it; only the few hits are converted.
 import numpy as np
 from numba import njit
 
-STRIDE = 128  # similarities compared at once before looking for single hits
+Array = np.ndarray
+
+STRIDE = 64  # similarities compared at once before looking for single hits
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _ordered(bits, magnitude):
+def _ordered(bits: int, magnitude: int) -> int:
     """Integer that orders like the floating-point number with these bits."""
     return bits if bits >= 0 else bits ^ magnitude
 
 
 @njit(cache=True, nogil=True)
-def _keep_largest(keys, ids, count, keep):
-    """Move the `keep` largest of the first `count` keys to the front; return the smallest kept."""
+def _keep_largest(keys: Array, ids: Array, row: int, count: int, keep: int) -> int:
+    """Move the `keep` largest of a row's `count` keys to the front; return the smallest kept."""
     low, high, last = 0, count - 1, keep - 1
     while low < high:
-        pivot = keys[(low + high) >> 1]
+        pivot = keys[row, (low + high) >> 1]
         i, j = low, high
         while i <= j:
-            while keys[i] > pivot:
+            while keys[row, i] > pivot:
                 i += 1
-            while keys[j] < pivot:
+            while keys[row, j] < pivot:
                 j -= 1
             if i <= j:
-                keys[i], keys[j] = keys[j], keys[i]
-                ids[i], ids[j] = ids[j], ids[i]
+                keys[row, i], keys[row, j] = keys[row, j], keys[row, i]
+                ids[row, i], ids[row, j] = ids[row, j], ids[row, i]
                 i += 1
                 j -= 1
         if last <= j:
@@ -40,24 +42,106 @@ def _keep_largest(keys, ids, count, keep):
             low = i
         else:
             break
-    return keys[last]
+    return keys[row, last]
 
 
 @njit(cache=True, nogil=True)
-def _push(keys, ids, counts, bounds, keep, row, column, key):
-    """Add a candidate to a row's list; a full list is cut to its `keep` best."""
-    count = counts[row]
-    keys[row, count] = key
-    ids[row, count] = column
-    count += 1
-    if count == keys.shape[1]:
-        bounds[row] = _keep_largest(keys[row], ids[row], count, keep)
-        count = keep
+def _fill_row(
+    block: Array,
+    r: int,
+    c: int,
+    top: int,
+    left: int,
+    keys: Array,
+    ids: Array,
+    counts: Array,
+    bounds: Array,
+    magnitude: int,
+) -> int:
+    """Offer block[r, c:] to the list of the block's row until it is full; return the next c.
+
+    The loop over `some` compiles to vector instructions: it neither branches nor calls.
+    """
+    row = top + r
+    bound, count = bounds[row], counts[row]
+    while c < block.shape[1]:
+        end = min(c + STRIDE, block.shape[1])
+        some = block[r, c:end]
+        hit = np.uint8(bound < 0)
+        for n in range(len(some)):
+            hit |= np.uint8(some[n] > bound)
+        if hit:
+            for n in range(len(some)):
+                key = _ordered(some[n], magnitude)
+                if key > bound and left + c + n != row:
+                    keys[row, count] = key
+                    ids[row, count] = left + c + n
+                    count += 1
+                    if count == keys.shape[1]:
+                        counts[row] = count
+                        return c + n + 1
+        c = end
     counts[row] = count
+    return c
 
 
 @njit(cache=True, nogil=True)
-def merge_rows(block, top, left, keys, ids, counts, bounds, keep, start, stop):
+def _fill_columns(
+    block: Array,
+    r: int,
+    c: int,
+    stop: int,
+    top: int,
+    left: int,
+    keys: Array,
+    ids: Array,
+    counts: Array,
+    bounds: Array,
+    magnitude: int,
+) -> int:
+    """Offer block[r, c:stop] to the lists of its columns until one is full; return the next c."""
+    while c < stop:
+        end = min(c + STRIDE, stop)
+        some = block[r, c:end]
+        own = bounds[left + c : left + end]
+        hit = np.uint8(0)
+        for n in range(len(some)):
+            hit |= np.uint8(some[n] > own[n]) | np.uint8(own[n] < 0)
+        if hit:
+            for n in range(len(some)):
+                key = _ordered(some[n], magnitude)
+                if key > own[n]:
+                    column = left + c + n
+                    count = counts[column]
+                    keys[column, count] = key
+                    ids[column, count] = top + r
+                    counts[column] = count + 1
+                    if count + 1 == keys.shape[1]:
+                        return c + n + 1
+        c = end
+    return c
+
+
+@njit(cache=True, nogil=True)
+def _cut(keys: Array, ids: Array, counts: Array, bounds: Array, keep: int, row: int) -> None:
+    """Reduce a list to its `keep` best; whatever follows must be better than all that is lost."""
+    bounds[row] = _keep_largest(keys, ids, row, counts[row], keep)
+    counts[row] = keep
+
+
+@njit(cache=True, nogil=True)
+def merge_rows(
+    block: Array,
+    top: int,
+    left: int,
+    keys: Array,
+    ids: Array,
+    counts: Array,
+    bounds: Array,
+    keep: int,
+    start: int,
+    stop: int,
+) -> None:
     """Offer similarities [start:stop] x all of `block` to the lists of the block's rows.
 
     Args:
@@ -66,56 +150,49 @@ def merge_rows(block, top, left, keys, ids, counts, bounds, keep, start, stop):
             candidate must exceed. All four change in place, in the named rows only.
     """
     magnitude = (1 << (8 * block.itemsize - 1)) - 1  # all bits but the sign
-    width = block.shape[1]
     for r in range(start, stop):
-        row = top + r
-        for begin in range(0, width, STRIDE):
-            end = min(begin + STRIDE, width)
-            bound = bounds[row]
-            hit = bound < 0
-            for c in range(begin, end):
-                hit |= block[r, c] > bound
-            if hit:
-                for c in range(begin, end):
-                    key = _ordered(block[r, c], magnitude)
-                    if key > bounds[row] and left + c != row:
-                        _push(keys, ids, counts, bounds, keep, row, left + c, key)
+        c = 0
+        while c < block.shape[1]:
+            c = _fill_row(block, r, c, top, left, keys, ids, counts, bounds, magnitude)
+            if counts[top + r] == keys.shape[1]:
+                _cut(keys, ids, counts, bounds, keep, top + r)
 
 
 @njit(cache=True, nogil=True)
-def merge_columns(block, top, left, keys, ids, counts, bounds, keep, start, stop):
+def merge_columns(
+    block: Array,
+    top: int,
+    left: int,
+    keys: Array,
+    ids: Array,
+    counts: Array,
+    bounds: Array,
+    keep: int,
+    start: int,
+    stop: int,
+) -> None:
     """The same for the columns [start:stop] of a block off the diagonal."""
     magnitude = (1 << (8 * block.itemsize - 1)) - 1
-    for begin in range(start, stop, STRIDE):
-        end = min(begin + STRIDE, stop)
-        limit = bounds[left + begin : left + end]
-        signed = True
-        for r in range(block.shape[0]):
-            if signed:
-                signed = False
-                for c in range(end - begin):
-                    signed |= limit[c] < 0
-            hit = signed
-            for c in range(end - begin):
-                hit |= block[r, begin + c] > limit[c]
-            if hit:
-                for c in range(end - begin):
-                    key = _ordered(block[r, begin + c], magnitude)
-                    if key > limit[c]:
-                        _push(keys, ids, counts, bounds, keep, left + begin + c, top + r, key)
+    for r in range(block.shape[0]):
+        c = start
+        while c < stop:
+            c = _fill_columns(block, r, c, stop, top, left, keys, ids, counts, bounds, magnitude)
+            if counts[left + c - 1] == keys.shape[1]:
+                _cut(keys, ids, counts, bounds, keep, left + c - 1)
 
 
 @njit(cache=True, nogil=True)
-def finish(keys, ids, counts, bounds, keep, start, stop):
+def finish(
+    keys: Array, ids: Array, counts: Array, bounds: Array, keep: int, start: int, stop: int
+) -> None:
     """Cut every list to its `keep` best."""
     for row in range(start, stop):
         if counts[row] > keep:
-            bounds[row] = _keep_largest(keys[row], ids[row], counts[row], keep)
-            counts[row] = keep
+            _cut(keys, ids, counts, bounds, keep, row)
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def similarity(features, i, j):
+def similarity(features: Array, i: int, j: int) -> np.float32:
     """Inner product of two rows: summed in float64, rounded to float32, equal for (j, i)."""
     total = 0.0
     for d in range(features.shape[1]):
@@ -124,7 +201,9 @@ def similarity(features, i, j):
 
 
 @njit(cache=True, nogil=True)
-def rerank(features, ids, counts, rank, ranked, start, stop):
+def rerank(
+    features: Array, ids: Array, counts: Array, rank: Array, ranked: Array, start: int, stop: int
+) -> None:
     """Fill rank and ranked (N, k): the point itself, then by (similarity falling, index)."""
     last = rank.shape[1] - 1
     for i in range(start, stop):
@@ -151,7 +230,9 @@ def rerank(features, ids, counts, rank, ranked, start, stop):
 
 
 @njit(cache=True, nogil=True)
-def pair_similarities(features, first, second, out, start, stop):
+def pair_similarities(
+    features: Array, first: Array, second: Array, out: Array, start: int, stop: int
+) -> None:
     """Similarity of the pairs (first[n], second[n])."""
     for n in range(start, stop):
         out[n] = similarity(features, first[n], second[n])

@@ -4,33 +4,25 @@ The same steps as the compiled form, on any device. Sums are formed in the same 
 `index_add_` adds at distinct places, so that no order of atomic additions can show.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from common.clustering.neighbors import Neighbors
-from common.clustering.pairs import Pairs
+from common.clustering.pairs import Pairs, least_shared
+from common.clustering.rows import SparseRows
 from common.clustering.similarity import pair_similarities
 
 CPU_BLOCK = 1 << 22  # entries of a dense block of rows, 16 MB
+SUM_BLOCK_CPU = 1 << 18  # 1 MB: stays in the cache while sums grow in it
 DEVICE_BLOCK = 1 << 28  # 1 GB
 
 
-def pairs_of_neighbors(
-    features: Tensor, neighbors: Neighbors, half: int, k2: int, max_distance: float
-) -> Pairs:
-    """Everything after the neighbour search; `half` and `k2` are at most k1."""
+def weights(features: Tensor, neighbors: Neighbors, half: int) -> SparseRows:
+    """V: softmax of minus the squared distances over the expanded reciprocal sets."""
     rank = neighbors.rank.long()
-    rows = weights(features, rank, neighbors.similarity, half)
-    if k2 > 1:
-        rows = averages(rank[:, :k2], *rows)
-    return close_pairs(*rows, max_distance)
-
-
-def weights(
-    features: Tensor, rank: Tensor, similarity: Tensor, half: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """V as sparse rows: starts (N + 1,), ascending columns, values."""
     size, k = rank.shape
     block = max(1, _block_entries(rank.device) // (8 * k * (1 + half)))
     chunks = torch.arange(size, device=rank.device).split(block)
@@ -41,7 +33,7 @@ def weights(
         sets = _expanded(rank, mutual, mutual_half, rows, half)
         local, place = torch.nonzero(sets < size, as_tuple=True)
         members = sets[local, place]
-        s = _similarities(features, rank, similarity, rows, local, members)
+        s = _similarities(features, rank, neighbors.similarity, rows, local, members)
         logits = torch.full(sets.shape, -torch.inf, device=rank.device)
         logits[local, place] = 2 * s - 2
         shares = torch.exp(logits - logits.amax(dim=1, keepdim=True))
@@ -49,7 +41,7 @@ def weights(
         counts.append(torch.bincount(local, minlength=len(rows)))
         columns.append(members)
         values.append(shares[local, place])
-    return _starts(torch.cat(counts)), torch.cat(columns), torch.cat(values)
+    return SparseRows(_starts(torch.cat(counts)), torch.cat(columns), torch.cat(values))
 
 
 def _mutual(rank: Tensor, rows: Tensor) -> Tensor:
@@ -92,65 +84,84 @@ def _similarities(
     return s
 
 
-def averages(
-    first: Tensor, starts: Tensor, columns: Tensor, values: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """V' as sparse rows: means of V over the neighbours `first` (N, k2), summed in rank order."""
-    size, k2 = first.shape
+def averages(neighbors: Neighbors, k2: int, rows_of_v: SparseRows) -> SparseRows:
+    """V': mean of V over the first k2 neighbours, summed in rank order."""
+    starts, columns, values = rows_of_v.starts, rows_of_v.columns.long(), rows_of_v.values
+    first = neighbors.rank[:, :k2].long()
+    size = len(first)
     counts, out_columns, out_values = [], [], []
     for rows in _row_blocks(size, first.device):
         dense = torch.zeros(len(rows) * size, device=first.device)
         for r in range(k2):
             origin = first[rows, r]
             local, entry = _entries(starts[origin], starts[origin + 1])
-            dense.index_add_(0, local * size + columns[entry], values[entry])
+            places = (local * size).add_(columns.index_select(0, entry))
+            dense.index_add_(0, places, values.index_select(0, entry))
         filled = torch.nonzero(dense).ravel()
         counts.append(torch.bincount(filled // size, minlength=len(rows)))
         out_columns.append(filled % size)
         out_values.append(dense[filled] / k2)
-    return _starts(torch.cat(counts)), torch.cat(out_columns), torch.cat(out_values)
+    return SparseRows(_starts(torch.cat(counts)), torch.cat(out_columns), torch.cat(out_values))
 
 
-def close_pairs(starts: Tensor, columns: Tensor, values: Tensor, max_distance: float) -> Pairs:
+def close_pairs(rows_of_v: SparseRows, max_distance: float) -> Pairs:
     """Pairs of rows within the distance, by an inverted index over the columns.
 
-    Slot p of a block adds, for all its rows at once, the minima with the list of the row's
-    p-th column. A list names a row once, so the places are distinct, and sums grow in
+    A dense block of rows grows by the minima with the list of one column after the other, in
     ascending column order as in the compiled form.
     """
-    size = len(starts) - 1
-    points = torch.arange(size, device=starts.device)
-    row_of = points.repeat_interleave(starts.diff())
+    starts, columns, values = rows_of_v.starts, rows_of_v.columns.long(), rows_of_v.values
+    size, device = len(starts) - 1, starts.device
+    row_of = torch.arange(size, device=device).repeat_interleave(starts.diff())
     by_column = columns.argsort(stable=True)
     list_rows, list_values = row_of[by_column], values[by_column]
-    list_starts = _starts(torch.bincount(columns, minlength=size))
-    after = torch.empty_like(by_column)  # where the rows below this one begin in the list
-    after[by_column] = torch.arange(1, len(columns) + 1, device=starts.device)
-    limit = torch.tensor(max_distance, dtype=torch.float32, device=starts.device)
+    ends = _starts(torch.bincount(columns, minlength=size))[columns + 1]
+    below = torch.empty_like(by_column)  # where the rows below this one begin in the list
+    below[by_column] = torch.arange(1, len(columns) + 1, device=device)
+    least = least_shared(max_distance)
+    limit = torch.tensor(max_distance, dtype=torch.float32, device=device)
     found = []
-    for rows in _row_blocks(size, starts.device):
-        shared = torch.zeros(len(rows) * size, device=starts.device)
-        lengths = starts[rows + 1] - starts[rows]
-        for p in range(int(lengths.max())):
-            local = torch.nonzero(lengths > p).ravel()
-            entry = starts[rows[local]] + p
-            which, at = _entries(after[entry], list_starts[columns[entry] + 1])
-            minima = torch.minimum(values[entry][which], list_values[at])
-            shared.index_add_(0, local[which] * size + list_rows[at], minima)
-        touched = torch.nonzero(shared).ravel()
-        distance = (1 - shared[touched] / (2 - shared[touched])).clamp_(min=0)
+    for rows in _row_blocks(size, device, SUM_BLOCK_CPU):
+        shared = torch.zeros(len(rows) * size, device=device)
+        for entries in _rounds(starts, rows):
+            which, at = _entries(below[entries], ends[entries])
+            places = (row_of[entries] - rows[0]).mul_(size).index_select(0, which)
+            places += list_rows.index_select(0, at)
+            own = values[entries].index_select(0, which)
+            shared.index_add_(0, places, torch.minimum(own, list_values.index_select(0, at)))
+        large = torch.nonzero(shared >= least).ravel()
+        distance = (1 - shared[large] / (2 - shared[large])).clamp_(min=0)
         near = distance <= limit
-        found.append((rows[0] + touched[near] // size, touched[near] % size, distance[near]))
-    first, second, distance = (torch.cat(parts).cpu().numpy() for parts in zip(*found, strict=True))
-    return Pairs(size, first.astype(np.int32), second.astype(np.int32), distance)
+        found.append((rows[0] + large[near] // size, large[near] % size, distance[near]))
+    first, second, distances = (torch.cat(p).cpu().numpy() for p in zip(*found, strict=True))
+    return Pairs(size, first.astype(np.int32), second.astype(np.int32), distances)
+
+
+def _rounds(starts: Tensor, rows: Tensor) -> Iterator[Tensor]:
+    """Entries of the rows, in groups whose lists can be added at once.
+
+    The CPU adds in the given order. Elsewhere additions at one place may come in any order, so
+    each group holds one entry of each row: a list names a row once, hence the places differ.
+    """
+    begin, end = starts[rows], starts[rows + 1]
+    if adds_in_order(starts.device):
+        yield torch.arange(int(begin[0]), int(end[-1]), device=starts.device)
+        return
+    for p in range(int((end - begin).max())):
+        yield (begin + p)[begin + p < end]
+
+
+def adds_in_order(device: torch.device) -> bool:
+    """Whether `index_add_` adds in the order of the indices."""
+    return device.type == "cpu"
 
 
 def _entries(begin: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
     """Numbers begin[n]..end[n]-1 for all n in turn, each with its n."""
     lengths = end - begin
     which = torch.arange(len(lengths), device=begin.device).repeat_interleave(lengths)
-    before = lengths.cumsum(0) - lengths
-    return which, torch.arange(len(which), device=begin.device) + (begin - before)[which]
+    shift = begin - lengths.cumsum(0) + lengths
+    return which, shift.index_select(0, which) + torch.arange(len(which), device=begin.device)
 
 
 def _starts(counts: Tensor) -> Tensor:
@@ -158,11 +169,11 @@ def _starts(counts: Tensor) -> Tensor:
     return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
 
 
-def _block_entries(device: torch.device) -> int:
-    return CPU_BLOCK if device.type == "cpu" else DEVICE_BLOCK
+def _block_entries(device: torch.device, on_cpu: int = CPU_BLOCK) -> int:
+    return on_cpu if device.type == "cpu" else DEVICE_BLOCK
 
 
-def _row_blocks(size: int, device: torch.device) -> tuple[Tensor, ...]:
+def _row_blocks(size: int, device: torch.device, on_cpu: int = CPU_BLOCK) -> tuple[Tensor, ...]:
     """Rows in blocks whose dense form has a bounded number of entries."""
     rows = torch.arange(size, device=device)
-    return rows.split(max(1, _block_entries(device) // size))
+    return rows.split(max(1, _block_entries(device, on_cpu) // size))
