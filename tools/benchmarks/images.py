@@ -34,8 +34,9 @@ def run(
 ) -> list[dict[str, Any]]:
     """Training batches from files and from memory on the CPU, with the same number of threads.
 
-    Files are read in this process for one thread, by as many worker processes for more. Both
-    ways get the same draws, and their batches are compared bit by bit.
+    Files are read in this process for one thread, by as many worker processes for more; memory
+    is filled by that many threads, and batches from it are made by one in any case. Both ways
+    get the same draws, and their batches are compared bit by bit.
 
     Args:
         count: JPEGs of 128 x 64 pixels, made in a temporary folder.
