@@ -75,12 +75,10 @@ def blend_rows_(bank: Tensor, rows: Tensor, embeddings: Tensor, momentum: float 
     sizes = torch.bincount(turn, minlength=1).tolist()  # the only wait for the GPU
     present = rows[order[: sizes[0]]]
     block = bank.index_select(0, present)
-    for now, fresh in zip(
-        order.split(sizes), embeddings.index_select(0, order).split(sizes), strict=True
-    ):
+    for now in order.split(sizes):
         kept = momentum[now, None] if isinstance(momentum, Tensor) else momentum
         moving = block[: len(now)]
-        moving.mul_(kept).add_((1 - kept) * fresh)
+        moving.mul_(kept).add_(embeddings.index_select(0, now).mul_(1 - kept))
         moving.div_(torch.linalg.vector_norm(moving, dim=1, keepdim=True))
     bank.index_copy_(0, present, block)
 
@@ -98,7 +96,7 @@ def hardest_members(bank: Tensor, rows: Tensor, embeddings: Tensor) -> tuple[Ten
         present (P,) ascending row ids, position (P,) of the hardest embedding in the batch;
         the first one in batch order on a tie.
     """
-    similarity = (embeddings * bank.index_select(0, rows)).sum(dim=1)
+    similarity = bank.index_select(0, rows).mul_(embeddings).sum(dim=1)
     by_similarity = torch.argsort(similarity, stable=True)
     by_row = torch.argsort(rows[by_similarity], stable=True)
     order = by_similarity[by_row]  # rows ascending, hardest first within a row
