@@ -1,0 +1,26 @@
+"""The benchmarks of the evaluation and of the memory rules, at small sizes."""
+
+import pytest
+import torch
+
+from tools.benchmarks import evaluation, memory
+
+
+def test_every_memory_rule_equals_its_plain_loop():
+    threads = torch.get_num_threads()
+
+    rows = memory.run(clusters=9, dim=12, batch=40, repeats=2)
+
+    assert [row["rule"] for row in rows] == ["blend_rows_", "blend_hardest_", "blend_mean_"]
+    assert all(row["equal"] for row in rows)
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.slow
+def test_the_evaluation_is_measured_in_fresh_processes():
+    ours, plain = evaluation.run(queries=60, gallery=900, dim=16, repeats=2)
+
+    assert (ours["implementation"], plain["implementation"]) == ("ours", "plain")
+    assert ours["equal"]
+    assert plain["ratio"] == 1.0
+    assert 0 < ours["least"] <= ours["seconds"] <= ours["most"]
