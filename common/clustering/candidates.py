@@ -81,9 +81,17 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 def float32_error(features: Tensor) -> float:
     """Largest error of a float32 product of unit rows, under torch's precision settings."""
     error = 1.01 * (features.shape[1] + 4) * FLOAT32_ROUNDING
-    if torch.get_float32_matmul_precision() != "highest":
+    backends = (torch.backends, torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)
+    if any(backend.fp32_precision not in ("none", "ieee") for backend in backends):
         error += 2.02 * BFLOAT16_ROUNDING  # inputs may be rounded, to bfloat16 at the coarsest
     return error
+
+
+def _product(rows: Tensor, columns: Tensor) -> Tensor:
+    """rows @ columns.T; a GPU would add partial sums of bfloat16 products in bfloat16."""
+    if rows.device.type == "cuda" and rows.dtype == torch.bfloat16:
+        return torch.mm(rows, columns.T, out_dtype=torch.float32)
+    return rows @ columns.T
 
 
 def _rounded(features: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -159,7 +167,7 @@ def _from_rows(features: Tensor, keep: int, dtype: torch.dtype) -> Candidates:
     missed = torch.full((size,), -torch.inf, device=features.device)
     limit = ROW_BLOCK_BYTES if features.device.type == "cpu" else DEVICE_ROW_BLOCK_BYTES
     for rows in torch.arange(size, device=features.device).split(max(1, limit // (4 * size))):
-        block = rounded[rows] @ rounded.T
+        block = _product(rounded[rows], rounded)
         block[torch.arange(len(rows), device=rows.device), rows] = -torch.inf
         largest, columns = block.topk(keep, dim=1)
         ids[rows] = columns.int()

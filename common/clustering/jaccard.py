@@ -35,6 +35,7 @@ def jaccard_pairs(features: Tensor, k1: int, k2: int, max_distance: float) -> Pa
         k2: neighbours of the query expansion; 1 leaves it out.
         max_distance: in (0, 1]; compared in float32. 1 gives all pairs below 1.
     """
+    features = features.detach().contiguous()
     neighbors = nearest_neighbors(features, k1)
     return pairs_of_neighbors(features, neighbors, half_length(k1), k2, max_distance)
 

@@ -33,7 +33,6 @@ class Neighbors:
     similarity: Tensor
 
 
-@torch.no_grad()
 def nearest_neighbors(features: Tensor, k: int) -> Neighbors:
     """The k nearest rows of each row by Euclidean distance, itself included and always first.
 
@@ -44,8 +43,8 @@ def nearest_neighbors(features: Tensor, k: int) -> Neighbors:
     Raises:
         ValueError: the features are not finite unit rows.
     """
+    features = features.detach().contiguous()
     check_unit_rows(features)
-    features = features.contiguous()
     k = min(k, len(features))
     proposed = candidates.propose(features, k)
     found = _ranked(features, proposed, k)

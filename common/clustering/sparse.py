@@ -18,7 +18,7 @@ def weights(features: Tensor, neighbors: Neighbors, half: int) -> SparseRows:
     rank, ranked = neighbors.rank.numpy(), neighbors.similarity.numpy()
     mutual = np.empty(rank.shape, np.int16)
     in_blocks(lambda a, b: compiled.jaccard.mutual_positions(rank, mutual, a, b), len(rank))
-    fixed = (features.contiguous().numpy(), rank, ranked, mutual, half)
+    fixed = (features.numpy(), rank, ranked, mutual, half)
     return _joined(in_blocks(lambda a, b: compiled.jaccard.weights(*fixed, a, b), len(rank)))
 
 

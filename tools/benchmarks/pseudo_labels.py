@@ -31,12 +31,11 @@ CAMERAS = 6
 
 
 class Measured(NamedTuple):
-    """One clustering: CPU and wall seconds of each part, memory before it and its peak."""
+    """One clustering: CPU and wall seconds of each part, memory beyond that before it."""
 
     cpu: dict[str, float]
     wall: dict[str, float]
-    before_mb: float | None
-    peak_mb: float | None
+    extra_mb: float | None
     labels: np.ndarray
 
 
@@ -89,9 +88,9 @@ def reid_like_features(size: int, dim: int, seed: int = 0) -> Tensor:
     near many points (hubs); a falling spectrum.
     """
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-    identity = np.repeat(np.arange(size), rng.integers(5, 41, size))[:size]
-    count = int(identity[-1]) + 1
-    identity = torch.from_numpy(rng.permutation(identity))
+    sorted_ids = np.repeat(np.arange(size), rng.integers(5, 41, size))[:size]
+    count = int(sorted_ids[-1]) + 1
+    identity = torch.from_numpy(rng.permutation(sorted_ids))
     camera = torch.from_numpy(rng.integers(0, CAMERAS, size))
     look = torch.from_numpy(rng.integers(0, 2 + count // 20, count))
     spectrum = (1 + torch.arange(dim) / 16) ** -0.6
@@ -167,8 +166,16 @@ def _measure(
         before = _memory_mb("VmRSS")
         _forget_peak()
         cpu, wall, labels = parts(features)
-        times = (dict(zip(PARTS, seconds, strict=True)) for seconds in (cpu, wall))
-        measured.append(Measured(*times, before, _memory_mb("VmHWM"), labels))
+        peak = _memory_mb("VmHWM")
+        extra = None if before is None or peak is None else peak - before
+        measured.append(
+            Measured(
+                cpu=dict(zip(PARTS, cpu, strict=True)),
+                wall=dict(zip(PARTS, wall, strict=True)),
+                extra_mb=extra,
+                labels=labels,
+            )
+        )
     return measured
 
 
@@ -181,8 +188,7 @@ def _row(form: str, size: int, dim: int, threads: int, measured: list[Measured])
     row["whole"] = median(sum(one.cpu.values()) for one in measured)
     row["wall_after_search"] = median(sum(one.wall[part] for part in after) for one in measured)
     row["wall_whole"] = median(sum(one.wall.values()) for one in measured)
-    known = first.before_mb is not None and first.peak_mb is not None
-    row["extra_mb"] = first.peak_mb - first.before_mb if known else None
+    row["extra_mb"] = first.extra_mb
     row["clusters"] = int(first.labels.max()) + 1
     row["outliers"] = int((first.labels < 0).sum())
     return row

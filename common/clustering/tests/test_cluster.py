@@ -1,0 +1,80 @@
+"""From features and settings to pseudo-labels."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from common.clustering import cluster, cluster_at, warm_up
+from common.errors import UserError
+from common.recipe import Dbscan, InfoMap
+from common.schedules import Constant, ExponentialEps
+
+
+def clustered(size=300, dim=32, seed=0, spread=1.0):
+    g = torch.Generator().manual_seed(seed)
+    centers = torch.randn(size // 15, dim, generator=g)
+    identity = torch.arange(size) % len(centers)
+    return F.normalize(centers[identity] + spread * torch.randn(size, dim, generator=g), dim=1)
+
+
+def test_eps_follows_its_schedule():
+    settings = Dbscan(eps=ExponentialEps(0.7))
+    found = cluster(clustered(spread=1.3), settings, epoch=20)
+    assert found.details == {"eps": settings.eps(20)}
+    assert np.array_equal(
+        found.labels, cluster_at(clustered(spread=1.3), settings, [settings.eps(20)])[0]
+    )
+
+
+def test_infomap_settings_give_infomap_labels():
+    found = cluster(clustered(spread=0.4), InfoMap(), epoch=0)
+    assert found.num_clusters == 20
+    assert found.details["codelength"] > 0
+
+
+def test_centering_removes_what_a_camera_adds():
+    cams = np.arange(300) // 20 % 3  # every identity is seen by every camera
+    shift = 3 * torch.randn(3, 32, generator=torch.Generator().manual_seed(1))
+    plain = clustered(spread=0.5)
+    shifted = F.normalize(plain + shift[cams], dim=1)
+    clean = cluster(plain, Dbscan(k1=15), 0).num_clusters
+    assert cluster(shifted, Dbscan(k1=15), 0, cams).num_clusters != clean
+    assert cluster(shifted, Dbscan(k1=15, center_cameras=True), 0, cams).num_clusters == clean
+
+
+def test_an_image_alone_in_its_camera_keeps_its_feature():
+    cams = np.arange(300)
+    plain = cluster(clustered(), Dbscan(), 0).labels
+    centered = cluster(clustered(), Dbscan(center_cameras=True), 0, cams).labels
+    assert np.array_equal(plain, centered)
+
+
+def test_centering_without_cameras_is_refused():
+    with pytest.raises(ValueError, match="camera of every image"):
+        cluster(clustered(), Dbscan(center_cameras=True), 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (Dbscan(eps=Constant(1.2)), "eps is 1.2"),
+        (Dbscan(eps=Constant(0.0)), "eps is 0"),
+        (Dbscan(min_samples=0), "min_samples is 0"),
+        (Dbscan(k1=1, k2=1), "k1 is 1"),
+        (Dbscan(k2=0), "k2 is 0"),
+        (Dbscan(k1=5, k2=6), "k2 is 6, more than k1 = 5"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, message):
+    with pytest.raises(UserError, match=message):
+        cluster(clustered(), settings, 0)
+
+
+def test_features_that_require_gradient_are_clustered():
+    features = clustered().requires_grad_()
+    assert cluster(features, Dbscan(), 0).num_clusters > 0
+
+
+def test_warming_up_needs_no_data():
+    warm_up()

@@ -1,0 +1,158 @@
+"""The neighbour search against a full sort of the exact similarities."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from common.clustering import candidates, compiled, neighbors
+from common.clustering.neighbors import nearest_neighbors
+
+
+def clustered(size, dim, seed=0, spread=1.5):
+    g = torch.Generator().manual_seed(seed)
+    centers = torch.randn(1 + size // 12, dim, generator=g)
+    identity = torch.randint(len(centers), (size,), generator=g)
+    return F.normalize(centers[identity] + spread * torch.randn(size, dim, generator=g), dim=1)
+
+
+def full_sort(features, k):
+    """Itself, then by (similarity falling, index); similarities in float64, rounded once."""
+    exact = features.double().numpy()
+    similarity = (exact @ exact.T).astype(np.float32)
+    index = np.arange(len(exact))
+    raised = similarity.copy()
+    np.fill_diagonal(raised, np.inf)
+    rank = np.stack([np.lexsort((index, -row)) for row in raised])[:, :k]
+    return rank, np.take_along_axis(similarity, rank, axis=1)
+
+
+@pytest.fixture(
+    params=["compiled bfloat16", "compiled float32", "tensor bfloat16", "tensor float32"]
+)
+def form(request, monkeypatch):
+    monkeypatch.setattr(compiled, "AVAILABLE", compiled.AVAILABLE and "compiled" in request.param)
+    rounds = "bfloat16" in request.param
+    monkeypatch.setattr(candidates, "bfloat16_pays", lambda features, k, keep: rounds)
+    return request.param
+
+
+@pytest.mark.parametrize(("size", "dim", "k"), [(700, 48, 30), (300, 256, 20), (150, 16, 1)])
+def test_neighbors_equal_a_full_sort(form, size, dim, k):
+    features = clustered(size, dim)
+    rank, similarity = full_sort(features, k)
+
+    found = nearest_neighbors(features, k)
+
+    assert np.array_equal(found.rank.numpy(), rank)
+    assert np.abs(found.similarity.numpy() - similarity).max() <= 6e-8
+
+
+@pytest.mark.parametrize("copies", [2, 10, 40])
+def test_duplicates_come_in_index_order_after_the_point_itself(form, copies):
+    originals = clustered(400 // copies, 32, seed=copies)
+    shuffled = torch.randperm(len(originals) * copies, generator=torch.Generator().manual_seed(1))
+    features = originals.repeat(copies, 1)[shuffled]
+
+    found = nearest_neighbors(features, 30)
+
+    assert np.array_equal(found.rank.numpy(), full_sort(features, 30)[0])
+
+
+def test_orthogonal_points_come_in_index_order(form):
+    features = torch.eye(60)[torch.arange(180) % 60]
+    found = nearest_neighbors(features, 10)
+    assert np.array_equal(found.rank.numpy(), full_sort(features, 10)[0])
+
+
+def test_fewer_points_than_neighbors_give_all_points(form):
+    features = clustered(12, 8)
+    found = nearest_neighbors(features, 30)
+    assert np.array_equal(found.rank.numpy(), full_sort(features, 12)[0])
+
+
+def test_one_point_is_its_only_neighbor(form):
+    assert nearest_neighbors(torch.ones(1, 1), 30).rank.tolist() == [[0]]
+
+
+def test_negative_similarities_are_ranked_too(form):
+    features = torch.cat([torch.eye(40) - 0.2, 0.2 - torch.eye(40)]).repeat(2, 1)
+    features = F.normalize(features + 0.01 * torch.arange(160)[:, None].sin(), dim=1)
+    found = nearest_neighbors(features, 100)
+    assert np.array_equal(found.rank.numpy(), full_sort(features, 100)[0])
+
+
+def test_rows_without_a_proof_are_searched_in_full(form, monkeypatch):
+    g = torch.Generator().manual_seed(0)
+    features = F.normalize(torch.ones(300, 64) + 3e-3 * torch.randn(300, 64, generator=g), dim=1)
+    searched = []
+    full = neighbors._search_in_full
+
+    def recorded(features, found, rows):
+        searched.append(len(rows))
+        full(features, found, rows)
+
+    monkeypatch.setattr(neighbors, "_search_in_full", recorded)
+    found = nearest_neighbors(features, 20)
+
+    assert sum(searched) > 200
+    assert np.array_equal(found.rank.numpy(), full_sort(features, 20)[0])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_was_not_proposed_lies_below_the_limit(form, seed):
+    features = clustered(500, 24, seed)
+    proposed = candidates.propose(features, 15)
+
+    exact = features.double() @ features.double().T
+    listed = torch.eye(len(features), dtype=bool)
+    for row, (ids, count) in enumerate(zip(proposed.ids, proposed.counts, strict=True)):
+        listed[row, ids[:count].long()] = True
+    missed = exact.masked_fill(listed, -torch.inf).amax(dim=1)
+
+    assert (missed <= proposed.limit).all()
+    assert (proposed.limit - missed).mean() < 0.02  # a loose bound would prove nothing
+
+
+def test_float32_products_of_reduced_precision_widen_the_limit():
+    features = clustered(50, 8)
+    exact = candidates.float32_error(features)
+    matmul = torch.backends.cuda.matmul
+    before = matmul.fp32_precision
+    matmul.fp32_precision = "tf32"
+    try:
+        assert candidates.float32_error(features) > exact + 2**-9
+    finally:
+        matmul.fp32_precision = before
+
+
+@pytest.mark.parametrize("block", [101, 4096])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_blocks_and_threads_do_not_change_the_result(form, block, threads, monkeypatch):
+    features = clustered(450, 32, spread=2.0)
+    expected = full_sort(features, 15)[0]
+    monkeypatch.setattr(candidates, "BLOCK", block)
+    monkeypatch.setattr(candidates, "ROW_BLOCK_BYTES", 4 * 450 * block)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found = nearest_neighbors(features, 15)
+    finally:
+        torch.set_num_threads(before)
+    assert np.array_equal(found.rank.numpy(), expected)
+
+
+def test_bfloat16_is_left_alone_where_similarities_lie_too_close(monkeypatch):
+    monkeypatch.setattr(candidates, "has_fast_bfloat16", lambda device: True)
+    g = torch.Generator().manual_seed(0)
+    crowd = F.normalize(torch.ones(300, 64) + 1e-2 * torch.randn(300, 64, generator=g), dim=1)
+    assert not candidates.bfloat16_pays(crowd, 20, 37)
+    assert candidates.bfloat16_pays(clustered(300, 16, spread=0.5), 20, 37)
+
+
+@pytest.mark.parametrize("flaw", [float("nan"), float("inf"), 3.0])
+def test_rows_that_are_not_unit_vectors_are_refused(flaw):
+    features = clustered(40, 8)
+    features[7, 2] = flaw
+    with pytest.raises(ValueError, match=r"1 of 40 features .* row 7"):
+        nearest_neighbors(features, 5)
