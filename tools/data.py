@@ -128,11 +128,14 @@ def show_datasets(rows: list[Result], console: Console) -> None:
         there = row["found"] or ("incomplete" if row["incomplete"] else "no")
         table.add_row(row["name"], row["title"], there, _published(row), row["terms"])
     console.print(table)
+    origins: dict[str, list[str]] = {}
     for row in rows:
         for folder, missing in row["incomplete"].items():
             console.print(f"{row['name']}: {folder} lacks {', '.join(missing)}", markup=False)
         if not row["found"]:
-            console.print(f"{row['name']}: {row['origin']}.", markup=False)
+            origins.setdefault(row["origin"], []).append(row["name"])
+    for origin, names in origins.items():
+        console.print(f"{', '.join(names)}: {origin}.", markup=False)
 
 
 def show_check(result: Result, console: Console) -> None:

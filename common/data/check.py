@@ -1,7 +1,7 @@
 """What is wrong with a data set, found before training: counts, matches, every single image."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -124,22 +124,32 @@ def require_sound(report: DataReport, strict: bool = False, skip_bad: bool = Fal
 def drop_bad(dataset: Dataset, report: DataReport) -> tuple[Dataset, int]:
     """The data set without its bad images, and how many were dropped.
 
-    Training identities are numbered again where one has disappeared.
+    Raises:
+        UserError: nothing is left of a split.
+    """
+    sound = leave_out(dataset, report.bad_images)
+    dropped = sum(len(getattr(dataset, split)) - len(getattr(sound, split)) for split in SPLITS)
+    return sound, dropped
+
+
+def leave_out(dataset: Dataset, paths: Collection[str]) -> Dataset:
+    """The data set without the images of these names.
+
+    Training identities are numbered again where one has disappeared; cameras are not.
 
     Raises:
         UserError: nothing is left of a split.
     """
+    unwanted = set(paths)
     kept: dict[str, Samples] = {}
-    dropped = 0
     for split in SPLITS:
         samples: Samples = getattr(dataset, split)
-        good = np.array([path not in report.bad_images for path in samples.paths], dtype=bool)
+        good = np.array([path not in unwanted for path in samples.paths], dtype=bool)
         if len(samples) and not good.any():
             raise UserError(f"{dataset.name}: no image of {split} can be used. Restore the data.")
         kept[split] = samples.take(good)
-        dropped += int((~good).sum())
     train = relabelled(kept["train"])
-    return replace(dataset, train=train, query=kept["query"], gallery=kept["gallery"]), dropped
+    return replace(dataset, train=train, query=kept["query"], gallery=kept["gallery"])
 
 
 def unmatched_ids(dataset: Dataset) -> list[int]:

@@ -20,7 +20,6 @@ from common.data.market_layout import NameRule
 from common.errors import UserError
 from common.types import Dataset
 
-_OWN_RULES = (labelled_folder.CAMERA_RULE, unlabelled_folder.SUB_FOLDERS)
 _ANOTHER_ROOT = "name another data root with --data-root or $REID_DATA"
 
 
@@ -121,25 +120,6 @@ def load_folder(folder: Path, cameras: str | None = None) -> Dataset:
         name = folder.resolve().name
         return market_layout.read_market_layout(name, folder, market_layout.OWN)
     return unlabelled_folder.read_unlabelled_folder(folder, cameras)
-
-
-def load_stored(name: str, folder: Path, camera_rule: str) -> Dataset:
-    """Read a data set again from `Dataset.name`, `root` and `camera_rule` of an earlier reading.
-
-    Raises:
-        UserError: the folder is gone or no longer complete.
-    """
-    pattern = camera_rule.removeprefix(unlabelled_folder.PATTERN)
-    if pattern != camera_rule or camera_rule == unlabelled_folder.ONE_CAMERA:
-        return load_folder(folder, pattern)
-    if name not in LAYOUTS or camera_rule in _OWN_RULES:
-        return load_folder(folder)
-    if missing := LAYOUTS[name].missing(folder):
-        raise UserError(
-            f"{name} at {folder} is gone or incomplete: it lacks {', '.join(missing)}. Put the "
-            "data set back there."
-        )
-    return LAYOUTS[name].read(name, folder)
 
 
 def look_for(name: str, root: Path) -> list[Place]:

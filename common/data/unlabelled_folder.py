@@ -9,7 +9,6 @@ from common.types import Dataset
 
 ONE_CAMERA = "none"
 SUB_FOLDERS = "sub-folders"
-PATTERN = "pattern "  # and the expression: a camera rule from which the set can be read again
 
 
 def read_unlabelled_folder(folder: Path, cameras: str | None = None) -> Dataset:
@@ -35,7 +34,7 @@ def read_unlabelled_folder(folder: Path, cameras: str | None = None) -> Dataset:
     elif cameras == ONE_CAMERA:
         found, rule = [""] * len(names), ONE_CAMERA
     else:
-        found, rule = _matched(folder, names, cameras), PATTERN + cameras
+        found, rule = _matched(folder, names, cameras), f"pattern {cameras}"
     integers = all(text.isdecimal() for text in found)
     keys: list[int | str] = [int(text) if integers else text for text in found]
     cams = numbered(keys)

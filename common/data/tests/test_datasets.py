@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from common.data.check import check_dataset
-from common.data.datasets import DATASETS, LAYOUTS, fingerprint, load_dataset, load_stored
+from common.data.datasets import DATASETS, LAYOUTS, fingerprint, load_dataset
 from common.data.made import make_market1501
 from common.errors import UserError
 
@@ -345,22 +345,6 @@ def test_a_relative_root_with_spaces_and_foreign_letters_gives_absolute_names(
 
     assert all(Path(path).is_absolute() and Path(path).is_file() for path in dataset.train.paths)
     assert len(fingerprint(dataset)) == 16
-
-
-@pytest.mark.parametrize("name", [*FORMS, "vehicleid-1600", "msmt17"])
-def test_a_stored_set_is_read_again_as_it_was(tmp_path, name):
-    if name == "msmt17":
-        write_lists(tmp_path / "msmt17" / "MSMT17_V1")
-    elif name in FORMS:
-        write_market_like(tmp_path / name, name)
-    else:
-        write_vehicleid(tmp_path / "vehicleid")
-    dataset = load_dataset(name, tmp_path)
-
-    again = load_stored(dataset.name, Path(dataset.root), dataset.camera_rule)
-
-    assert fingerprint(again) == fingerprint(dataset)
-    assert again.version == dataset.version
 
 
 def test_the_fingerprint_sees_sizes_and_names_but_not_the_place(tmp_path):
