@@ -8,7 +8,7 @@ import numpy as np
 
 from common.backbones.encoder import build_encoder
 from common.batches import DomainImages
-from common.data.check import check_dataset, require_sound
+from common.data.check import check_dataset, leave_out, require_sound
 from common.data.images import ImageSource, open_images
 from common.errors import UserError
 from common.evaluator.testing import tested_samples
@@ -21,7 +21,7 @@ from common.training import Job
 from common.types import Dataset, Samples, TrainData
 from methods import METHODS
 from tools.options import RunOptions
-from tools.origin import Origin, without
+from tools.origin import Origin
 from tools.synth import SYNTHETIC_SETS, ensure_synthetic
 
 
@@ -64,7 +64,7 @@ def checked(found: Found, options: RunOptions, team: Team, observer: Observer) -
         return json.dumps(sorted(report.bad_images))
 
     bad = tuple(json.loads(team.text_from_first(check)))
-    return Found(without(dataset, bad), found.origin, bad) if bad else found
+    return Found(leave_out(dataset, bad), found.origin, bad) if bad else found
 
 
 def assemble(

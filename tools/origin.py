@@ -1,11 +1,10 @@
 """Where a run's data came from, stored with the run so that it can be found again."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from common.data.check import leave_out
 from common.data.datasets import fingerprint, load_dataset, load_folder
 from common.errors import UserError
 from common.types import Dataset
@@ -32,22 +31,13 @@ class Origin:
         return load_folder(Path(self.root), self.cameras)
 
 
-def without(dataset: Dataset, dropped: tuple[str, ...]) -> Dataset:
-    """The data set without some images, named by their paths."""
-    if not dropped:
-        return dataset
-    parts = {name: getattr(dataset, name) for name in ("train", "query", "gallery")}
-    kept = {name: part.take(~np.isin(part.paths, dropped)) for name, part in parts.items()}
-    return replace(dataset, **kept)
-
-
 def load_again(record: dict[str, Any]) -> Dataset:
     """The data set of a run's record.
 
     Raises:
         UserError: it is gone, or holds other images than then.
     """
-    dataset = without(Origin(**record["origin"]).load(), tuple(record["dropped"]))
+    dataset = leave_out(Origin(**record["origin"]).load(), tuple(record["dropped"]))
     now, then = fingerprint(dataset), record["fingerprint"]
     if now != then:
         raise UserError(

@@ -1,0 +1,124 @@
+"""What a run says and keeps when data, labels, losses or the disk go wrong."""
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from common.batches import giant_cluster
+from common.errors import UserError
+from common.run import RunDir
+from common.schedules import LinearEps
+from common.training import train
+from common.types import PseudoLabels
+from methods import METHODS
+from methods.small_runs import IDS, PER_ID, run_small, small_data, small_job, small_recipe
+
+RECIPE = small_recipe(next(r for r in METHODS["hhcl"].recipes if r.dataset == "synthetic"))
+
+
+def with_labels(labels, folder, recipe=RECIPE):
+    method, job = small_job(recipe, folder, small_data())
+    method.assign = lambda features, epoch: PseudoLabels(labels, {"eps": 0.6})
+    heard = []
+    job.observer = heard.append
+    return method, job, heard
+
+
+def test_all_noise_stops_with_epoch_eps_and_counts(tmp_path):
+    method, job, _ = with_labels(np.full(IDS * PER_ID, -1), tmp_path)
+    with pytest.raises(UserError, match=r"epoch 1: .*eps 0.6.* 0 clusters and 96 outliers"):
+        train(method, job)
+
+
+def test_too_few_clusters_for_a_batch_propose_a_larger_eps(tmp_path):
+    labels = np.full(IDS * PER_ID, -1)
+    labels[:8] = np.repeat([0, 1], 4)
+    method, job, _ = with_labels(labels, tmp_path)
+    with pytest.raises(UserError, match=r"2 clusters .* 8 of the 16 images.*larger clustering.eps"):
+        train(method, job)
+
+
+def test_one_giant_cluster_is_warned_of():
+    labels = np.zeros(200, np.int64)
+    labels[:90] = np.arange(90) // 10 + 1
+    assert "one cluster holds 110 of 200 images" in giant_cluster(PseudoLabels(labels))
+    assert giant_cluster(PseudoLabels(np.arange(200) // 10)) is None
+
+
+def test_the_warning_of_a_giant_cluster_is_heard_and_logged(tmp_path, monkeypatch):
+    monkeypatch.setattr("common.training.giant_cluster", lambda pseudo: "too large")
+    method, job, heard = with_labels(np.arange(IDS * PER_ID) // PER_ID, tmp_path)
+    train(method, job)
+    assert {"event": "warning", "epoch": 0, "text": "epoch 1: too large"} in heard
+    assert {"event": "warning", "epoch": 0, "text": "epoch 1: too large"} in RunDir(
+        tmp_path
+    ).events()
+
+
+def test_the_eps_of_the_recipe_is_used_and_logged_in_every_epoch(tmp_path):
+    falling = replace(RECIPE, clustering=replace(RECIPE.clustering, eps=LinearEps(0.6, step=0.1)))
+    run_small(falling, tmp_path, small_data())
+    logged = [e["eps"] for e in RunDir(tmp_path).events() if e["event"] == "epoch"]
+    assert logged == pytest.approx([0.5, 0.4])
+
+
+def test_a_loss_that_is_not_finite_names_iteration_files_and_the_saved_epoch(tmp_path):
+    method, job = small_job(RECIPE, tmp_path, small_data())
+    step, calls = method.training_step, []
+
+    def poisoned(batch, source=None):
+        found = step(batch, source)
+        calls.append(1)
+        if len(calls) == 5:  # second epoch, second iteration
+            found.losses["hard"] = found.losses["hard"] * float("nan")
+        return found
+
+    method.training_step = poisoned
+    with pytest.raises(UserError) as caught:
+        train(method, job)
+    said = str(caught.value)
+    assert "loss hard is nan in epoch 2, iteration 2" in said
+    assert "epoch 1 is saved in last.pt" in said
+    assert ".jpg" in said
+    assert RunDir(tmp_path).load("last.pt")["progress"]["epoch"] == 0
+
+
+def test_a_full_disk_keeps_the_epoch_before(tmp_path, monkeypatch):
+    run_small(replace(RECIPE, epochs=1), tmp_path, small_data())
+    before = (tmp_path / "last.pt").read_bytes()
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match=r"No space left on device.*can be resumed"):
+        run_small(RECIPE, tmp_path, small_data(), resume=True)
+    assert (tmp_path / "last.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("method", "method 'spcl'"), ("arch", "arch 'resnet50'")]
+)
+def test_a_checkpoint_of_another_run_is_refused(tmp_path, name, said):
+    run_small(replace(RECIPE, epochs=1), tmp_path, small_data())
+    state = RunDir(tmp_path).load("last.pt")
+    state[name] = {"method": "spcl", "arch": "resnet50"}[name]
+    state.pop("format")
+    RunDir(tmp_path).save("last.pt", state)
+    with pytest.raises(UserError, match=said):
+        run_small(RECIPE, tmp_path, small_data(), resume=True)
+
+
+def test_one_image_per_identity_ends_with_a_reason(tmp_path):
+    method, job, _ = with_labels(np.arange(IDS * PER_ID), tmp_path)
+    train(method, job)  # singletons fill batches by themselves
+    assert torch.isfinite(next(method.parameters())).all()
+
+
+def test_thousands_of_clusters_work():
+    labels = PseudoLabels(np.repeat(np.arange(5000), 2))
+    assert labels.num_clusters == 5000
+    assert labels.num_outliers == 0

@@ -1,0 +1,153 @@
+"""Runs killed at random instants end bit-equal to a run that was left alone."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from common.run import RunDir
+from tools.synth import synth
+
+SMALL = (
+    "epochs=4",
+    "sampling.iterations=6",
+    "sampling.batch_size=32",
+    "sampling.instances=4",
+    "clustering.k1=10",
+    "clustering.k2=3",
+    "clustering.eps=0.6",
+    "clustering.min_samples=3",
+)
+COMMAND = [sys.executable, "-m", "tools"]
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+
+
+def reproduce(data, runs, name):
+    arguments = ["reproduce", "hhcl", "synthetic", "--data-root", str(data), "--no-report"]
+    arguments += ["--runs-root", str(runs), "--name", name]
+    return [*COMMAND, *arguments, *(part for change in SMALL for part in ("--set", change))]
+
+
+def start(command):
+    return subprocess.Popen(
+        command, env=ONE_THREAD, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def finish(command):
+    process = start(command)
+    said, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, said
+    return said
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    synth(root, "synthetic", strength="easy", ids=16, workers=1)
+    return root
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data, tmp_path_factory):
+    """A run that was left alone, and how long it took."""
+    runs = tmp_path_factory.mktemp("undisturbed")
+    since = time.perf_counter()
+    finish(reproduce(data, runs, "run"))
+    return runs / "run", time.perf_counter() - since
+
+
+def killed_and_resumed(data, runs, kills, seconds, seed):
+    """Kill the run that often at instants from its start to beyond its end, then let it finish."""
+    rng = random.Random(seed)
+    run = runs / "run"
+    for _ in range(kills):
+        known = (run / "recipe.json").is_file()
+        command = [*COMMAND, "resume", str(run), "--no-report"] if known else None
+        process = start(command or reproduce(data, runs, "run"))
+        time.sleep(rng.uniform(0.3, 1.0) * seconds)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    if not (run / "result.json").is_file():
+        known = (run / "recipe.json").is_file()
+        finish(
+            [*COMMAND, "resume", str(run), "--no-report"] if known else reproduce(data, runs, "run")
+        )
+    return run
+
+
+def same(one, other):
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+def assert_equal_runs(one, other):
+    a, b = RunDir(one).load("last.pt"), RunDir(other).load("last.pt")
+    for part in ("model", "optimizer", "labels", "streams"):
+        assert same(a[part], b[part]), part
+    for part in ("start", "last", "best", "clusters", "outliers"):
+        assert a["progress"][part] == b["progress"][part], part
+    losses = [
+        [e["losses"] for e in RunDir(r).events() if e["event"] == "epoch"] for r in (one, other)
+    ]
+    assert losses[0] == losses[1]
+
+
+def test_three_kills_change_nothing(data, undisturbed, tmp_path):
+    alone, seconds = undisturbed
+    run = killed_and_resumed(data, tmp_path, kills=3, seconds=seconds, seed=1)
+    assert_equal_runs(alone, run)
+
+
+@pytest.mark.slow
+def test_twenty_kills_change_nothing(data, undisturbed, tmp_path):
+    alone, seconds = undisturbed
+    run = killed_and_resumed(data, tmp_path, kills=20, seconds=seconds, seed=2)
+    assert_equal_runs(alone, run)
+
+
+def test_a_finished_run_is_not_resumed(undisturbed):
+    done = subprocess.run(
+        [*COMMAND, "resume", str(undisturbed[0])], env=ONE_THREAD, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "is finished" in done.stderr
+
+
+def test_interrupting_leaves_a_run_that_says_how_to_go_on(data, tmp_path):
+    process = start([*reproduce(data, tmp_path, "run"), "--set", "epochs=400"])
+    deadline = time.time() + 120
+    while not (tmp_path / "run" / "last.pt").is_file() and time.time() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "tools resume" in said
+    assert "Traceback" not in said
+    assert RunDir(tmp_path / "run").load("last.pt")["progress"]["epoch"] >= 0
+
+
+def test_images_that_changed_stop_a_resume(data, undisturbed, tmp_path):
+    copy = tmp_path / "run"
+    copy.mkdir()
+    for name in ("recipe.json", "last.pt", "environment.json"):
+        (copy / name).write_bytes((undisturbed[0] / name).read_bytes())
+    record = json.loads((copy / "environment.json").read_text())
+    record["dataset"]["fingerprint"] = "0" * 12
+    (copy / "environment.json").write_text(json.dumps(record))
+    done = subprocess.run(
+        [*COMMAND, "resume", str(copy)], env=ONE_THREAD, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "not what the run was started with" in done.stderr.replace("\n", " ")
