@@ -22,6 +22,7 @@ ROW_BLOCK_BYTES = 32 << 20  # of whole rows of similarities, without compiled ke
 DEVICE_ROW_BLOCK_BYTES = 2 << 30
 SPARE = 18  # candidates beyond the wanted neighbours
 SAMPLE = 32  # rows tried before bfloat16 is chosen
+SAMPLE_PROVED = 0.8  # share of them that must get a proof
 FLOAT32_ROUNDING = 2.0**-24
 BFLOAT16_ROUNDING = 2.0**-9
 
@@ -49,8 +50,8 @@ def propose(features: Tensor, k: int) -> Candidates:
         none = torch.zeros(len(features), 0, dtype=torch.int32, device=features.device)
         return Candidates(none, none.sum(1, dtype=torch.int32), none.sum(1) - torch.inf)
     if compiled.usable(features):
-        return _from_triangle(features, keep, dtype)
-    return _from_rows(features, keep, dtype)
+        return from_triangle(features, keep, dtype)
+    return from_rows(features, keep, dtype)
 
 
 def bfloat16_pays(features: Tensor, k: int, keep: int) -> bool:
@@ -61,11 +62,11 @@ def bfloat16_pays(features: Tensor, k: int, keep: int) -> bool:
     """
     if not has_fast_bfloat16(features.device) or keep < k or k < 2:
         return False
-    step = -(-len(features) // SAMPLE)
-    largest = (features[::step] @ features.T).topk(keep + 1, dim=1).values  # the row itself too
-    error = 2 * BFLOAT16_ROUNDING + 2 * BFLOAT16_ROUNDING
-    proved = largest[:, k - 1] - largest[:, keep] > error
-    return bool(proved.float().mean() > 0.8)
+    some = features[:: -(-len(features) // SAMPLE)]
+    largest = _product(some, features).topk(keep + 1, dim=1).values  # the row itself among them
+    _, change = _rounded(some, torch.bfloat16)
+    proved = largest[:, k - 1] > _limit(features, largest[:, keep], change, torch.bfloat16)
+    return bool(proved.float().mean() > SAMPLE_PROVED)
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:
@@ -81,7 +82,8 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 def float32_error(features: Tensor) -> float:
     """Largest error of a float32 product of unit rows, under torch's precision settings."""
     error = 1.01 * (features.shape[1] + 4) * FLOAT32_ROUNDING
-    backends = (torch.backends, torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)
+    cpu = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
+    backends = (torch.backends, torch.backends.cuda.matmul, cpu)
     if any(backend.fp32_precision not in ("none", "ieee") for backend in backends):
         error += 2.02 * BFLOAT16_ROUNDING  # inputs may be rounded, to bfloat16 at the coarsest
     return error
@@ -110,7 +112,7 @@ def _limit(features: Tensor, largest_missed: Tensor, change: Tensor, dtype: torc
     return largest_missed + error
 
 
-def _from_triangle(features: Tensor, keep: int, dtype: torch.dtype) -> Candidates:
+def from_triangle(features: Tensor, keep: int, dtype: torch.dtype) -> Candidates:
     """Candidates from the blocks on and above the diagonal."""
     size = len(features)
     bits = torch.int16 if dtype == torch.bfloat16 else torch.int32
@@ -159,7 +161,7 @@ class _Lists:
         return bits.view(dtype).float().masked_fill(none, -torch.inf)
 
 
-def _from_rows(features: Tensor, keep: int, dtype: torch.dtype) -> Candidates:
+def from_rows(features: Tensor, keep: int, dtype: torch.dtype) -> Candidates:
     """Candidates from whole rows of the similarity matrix, some rows at a time."""
     size = len(features)
     rounded, change = _rounded(features, dtype)

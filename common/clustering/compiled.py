@@ -8,7 +8,7 @@ from torch import Tensor
 try:
     from common.clustering import jaccard_kernels as jaccard
     from common.clustering import search_kernels as search
-except ImportError:  # numba is missing or does not support this Python or NumPy yet
+except (ImportError, RuntimeError):  # no numba for this Python, or no folder for its cache
     AVAILABLE = False
 else:
     AVAILABLE = True
@@ -29,4 +29,4 @@ def usable(features: Tensor) -> bool:
 
 @functools.cache
 def _report_missing() -> None:
-    _log.warning("numba cannot be imported: clustering uses the slower tensor form, same labels.")
+    _log.warning("numba cannot be used: clustering takes the slower tensor form, same labels.")

@@ -3,13 +3,20 @@
 import torch
 import torch.nn.functional as F
 
+from common.clustering import candidates, compiled
 from common.clustering.jaccard import jaccard_pairs
+from common.clustering.similarity import pair_similarities
 
 
 def warm_up() -> None:
-    """Cluster a few points, so that every kernel is compiled or read from its cache.
+    """Run every kernel on a few points, so that it is compiled or read from its cache.
 
-    Takes some seconds the first time on a machine, milliseconds later.
+    Takes about ten seconds the first time on a machine, a fraction of a second later.
     """
     generator = torch.Generator().manual_seed(0)
-    jaccard_pairs(F.normalize(torch.randn(64, 8, generator=generator), dim=1), 8, 3, 0.9)
+    features = F.normalize(torch.randn(64, 8, generator=generator), dim=1)
+    if compiled.usable(features):
+        for dtype in (torch.bfloat16, torch.float32):
+            candidates.from_triangle(features, 20, dtype)
+    pair_similarities(features, torch.arange(4), torch.arange(4))
+    jaccard_pairs(features, 8, 3, 0.9)

@@ -187,12 +187,23 @@ def test_several_radii_in_one_pass_equal_one_pass_each():
         assert np.array_equal(labels, cluster_at(features, Dbscan(), [eps])[0])
 
 
-def test_a_missing_numba_is_reported_once(monkeypatch, caplog):
+def test_missing_numba_is_reported_once(monkeypatch, caplog):
     monkeypatch.setattr(compiled, "AVAILABLE", False)
     compiled._report_missing.cache_clear()
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
             cluster_at(clustered(50, 8), Dbscan(), [0.5])
     assert [record.message for record in caplog.records if "numba" in record.message] == [
-        "numba cannot be imported: clustering uses the slower tensor form, same labels."
+        "numba cannot be used: clustering takes the slower tensor form, same labels."
     ]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("case", CASES)
+def test_a_gpu_gives_the_labels_of_the_cpu(case):
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    features, k1, k2 = CASES[case]
+    expected = cluster_at(features, Dbscan(k1=k1, k2=k2), EPS)
+    for _ in range(2):
+        assert np.array_equal(expected, cluster_at(features.cuda(), Dbscan(k1=k1, k2=k2), EPS))
