@@ -252,7 +252,8 @@ def table(
     if json or style == "json":
         print_json(rows)
     elif style == "terminal":
-        terminal().print(as_terminal(rows))
+        out = terminal()
+        out.print(as_terminal(rows, out.width))
     else:
         typer.echo(as_text(rows, style))
 

@@ -93,7 +93,7 @@ def data_synth(
 ) -> None:
     """Draw a synthetic data set of pedestrians seen by several cameras."""
     with watched(json) as console:
-        from tools.layout import dict_table
+        from tools.layout import facts_table
         from tools.synth import synth
 
         found = synth(
@@ -107,6 +107,6 @@ def data_synth(
             workers=workers,
             progress=console.ticks("drawing images"),
         )
-        console.show(dict_table([found]))
+        console.show(facts_table(found))
     if json:
         print_json(found)

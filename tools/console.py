@@ -61,7 +61,6 @@ class RunConsole:
                 console=self.out,
                 transient=True,
             )
-            self._task = self._live.add_task("", total=None, left="", visible=False)
 
     def __enter__(self) -> "RunConsole":
         if self._live:
@@ -112,13 +111,9 @@ class RunConsole:
 
     def _stage(self, event: Event) -> None:
         text = str(event["text"])
-        if self._live:
-            self._live.reset(
-                self._task, description=text, total=None, left=self._left, visible=True
-            )
-            if text.startswith("estimate"):
-                self._say(text)
-        elif not text.startswith("epoch "):
+        self._begin(text, None)
+        # On a terminal the live line shows the stages; elsewhere those of every epoch are noise.
+        if text.startswith("estimate") or not (self._live or text.startswith("epoch ")):
             self._say(text)
 
     def _progress(self, event: Event) -> None:
@@ -127,12 +122,22 @@ class RunConsole:
         what = str(event["what"])
         if "epoch" in event:
             what = f"epoch {event['epoch'] + 1}: {what}"
-        task = self._live.tasks[0]
-        if task.description != what:
-            self._live.reset(self._task, description=what, total=event["total"], visible=True)
-        self._live.update(
-            self._task, completed=event["done"], total=event["total"], left=self._left
-        )
+        if not self._live.tasks or self._live.tasks[0].description != what:
+            self._begin(what, event["total"])
+        self._live.update(self._live.task_ids[0], completed=event["done"], total=event["total"])
+
+    def _begin(self, what: str, total: int | None) -> None:
+        """Another work in the live line; `total` is None where its size is unknown."""
+        if self._live:
+            self._end()
+            self._live.add_task(what, total=total, left=self._left)
+
+    def _end(self) -> None:
+        """Nothing in the live line."""
+        if self._live:
+            for task in self._live.task_ids:
+                self._live.remove_task(task)
+            self._live.refresh()
 
     def _recipe(self, event: Event) -> None:
         self._say(event["title"], "bold")
@@ -170,6 +175,7 @@ class RunConsole:
         say(self.out, f"warning: {event['text']}", "yellow")
 
     def _result(self, event: Event) -> None:
+        self._end()
         result = event["result"]
         if table := result_table(result):
             self.show(table)

@@ -84,7 +84,7 @@ def show_findings(out: Console, found: dict[str, Any]) -> None:
         ["weights", found["weights_folder"]],
         *([arch, Path(place).name] for arch, place in found["weights"].items() if place),
     ]
-    out.print(rich_table(["", ""], lines, left=2))
+    out.print(rich_table(["", ""], lines, texts=(0, 1)))
     for hint in found["hints"]:
         say(out, f"hint: {hint}", "yellow")
 

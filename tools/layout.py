@@ -5,7 +5,7 @@ import io
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any, Literal
 
 from rich.box import SIMPLE_HEAD
@@ -33,14 +33,20 @@ def rich_table(
     headers: Sequence[str],
     rows: Sequence[Sequence[str]],
     *,
-    left: int = 1,
+    texts: Container[int] = (0,),
     title: str = "",
     styles: Sequence[str] | None = None,
 ) -> Table:
-    """A table for the terminal; the first `left` columns are texts, the others numbers."""
-    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    """A table for the terminal; columns `texts` are aligned to the left, the others are numbers."""
+    table = Table(
+        title=title or None,
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     for i, header in enumerate(headers):
-        table.add_column(header, justify="left" if i < left else "right", overflow="fold")
+        table.add_column(header, justify="left" if i in texts else "right", overflow="fold")
     for i, row in enumerate(rows):
         table.add_row(*(Text(cell) for cell in row), style=styles[i] if styles else None)
     return table
@@ -50,7 +56,17 @@ def dict_table(rows: Sequence[dict[str, Any]], title: str = "") -> Table:
     """Rows as a table with their keys as headers."""
     headers = list(dict.fromkeys(key for row in rows for key in row))
     cells = [[short(row.get(key)) for key in headers] for row in rows]
-    return rich_table(headers, cells, title=title)
+    words = [i for i, key in enumerate(headers) if any(_wordy(row.get(key)) for row in rows)]
+    return rich_table(headers, cells, texts=words, title=title)
+
+
+def facts_table(facts: dict[str, Any]) -> Table:
+    """One line for each entry."""
+    return rich_table(("", ""), [[key, short(value)] for key, value in facts.items()], texts=(0, 1))
+
+
+def _wordy(value: Any) -> bool:
+    return isinstance(value, str | dict | list | tuple)
 
 
 def markdown(headers: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:

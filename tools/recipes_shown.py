@@ -42,7 +42,7 @@ def show_recipes(out: Console, found: dict[str, Any], *, meanings: bool) -> None
     _sources(out, recipes)
     if meanings:
         notes = [[name, found["meanings"].get(name, "")] for name in setting_names(recipes)]
-        out.print(rich_table(["setting", "meaning"], [n for n in notes if n[1]], left=2))
+        out.print(rich_table(["setting", "meaning"], [n for n in notes if n[1]], texts=(0, 1)))
     elif len(recipes) > 1:
         say(out, f"`tools recipes {found['method']} DATASET` explains each setting.")
 

@@ -11,6 +11,9 @@ from tools.table import SCORES
 TITLES = {"map": "mAP", "rank1": "R1", "rank5": "R5", "rank10": "R10"}
 NAMES = ("method", "data set", "variant")
 FACTS = ("seeds", "hours", "devices", "cameras", "BN", "code", "remarks")
+WORDS = ("devices", "cameras", "code", "remarks")
+LEFT_OUT = {150: ("devices", "cameras", "code"), 100: ("hours", "BN")}  # below these widths
+WORDS_WIDTH = 14  # characters at least
 Rows = Sequence[dict[str, Any]]
 
 
@@ -19,11 +22,33 @@ def as_text(rows: Rows, style: Literal["markdown", "latex", "csv"]) -> str:
     return {"markdown": as_markdown, "latex": as_latex, "csv": as_csv}[style](rows)
 
 
-def as_terminal(rows: Rows) -> Table:
-    """mAP and rank-1 only; runs in bold, what was not run dimmed."""
+def as_terminal(rows: Rows, width: int) -> Table:
+    """Ours with mAP above rank-1; what was not run is dimmed; facts as far as there is room."""
     headers, cells = table_cells(rows, SCORES[:2])
-    styles = ["bold" if row["status"] == "finished" else "dim" for row in rows]
-    return rich_table(headers, cells, left=len(NAMES), styles=styles)
+    left_out = [name for wide, names in LEFT_OUT.items() if width < wide for name in names]
+    shown = [i for i, header in enumerate(headers) if header not in (*NAMES, *left_out)]
+    titles = ["run", *(headers[i].replace(" ", "\n", 1) for i in shown)]
+    lines = [
+        [
+            " ".join(line[: len(NAMES)]).removesuffix(f" {MISSING}"),
+            *(_stacked(line[i]) for i in shown),
+        ]
+        for line in cells
+    ]
+    words = [i for i, title in enumerate(titles) if title in ("run", *WORDS)]
+    styles = ["" if row["status"] == "finished" else "dim" for row in rows]
+    table = rich_table(titles, lines, texts=words, styles=styles)
+    for column in table.columns:
+        if column.justify == "right":
+            column.no_wrap = True
+        else:
+            column.min_width = WORDS_WIDTH
+    return table
+
+
+def _stacked(scores: str) -> str:
+    """Scores one above the other; a paper's, which have no spread, stay in a line."""
+    return scores.replace(" / ", "\n") if "±" in scores else scores
 
 
 def table_cells(rows: Rows, scores: Sequence[str]) -> tuple[list[str], list[list[str]]]:
@@ -118,7 +143,7 @@ def _facts(row: dict[str, Any]) -> list[str]:
     remarks += row["changes"]
     remarks += [f"precision {row['precision']}"] if row["precision"] != "exact" else []
     return [
-        str(len(row["seeds"])) if finished else MISSING,
+        " ".join(map(str, row["seeds"])) or MISSING,
         f"{row['hours']:.2f}" if finished else MISSING,
         row["devices"] or MISSING,
         row["cameras"] or MISSING,

@@ -103,7 +103,7 @@ def cases_table(rows: list[dict[str, Any]]) -> Table:
     table = rich_table(
         ("method", "case", "closest to failing", "difference", "tolerance", ""),
         cells,
-        left=3,
+        texts=range(3),
         styles=["" if row["passed"] else "red" for row in rows],
     )
     checks = sum(row["checks"] for row in rows)
