@@ -1,29 +1,42 @@
-"""Work on blocks of rows in threads; results come back in block order."""
+"""Work in threads, with results in order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """[work(item) for item in items], as many at a time as torch uses threads.
+
+    `work` should release the interpreter lock. Meanwhile torch computes with one thread per
+    item: its own threads would wait for each other's work in busy loops, beside ours.
+    """
+    threads = torch.get_num_threads()
+    if threads == 1:
+        return [work(item) for item in items]
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(work, items))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def in_blocks(
     work: Callable[[int, int], Result], count: int, size: int | None = None
 ) -> list[Result]:
-    """Call `work(start, stop)` for consecutive blocks of `count` rows.
+    """Results of `work(start, stop)` for consecutive blocks of `count` rows, in block order.
 
-    As many threads as torch uses run at a time, so `work` should release the interpreter
-    lock. What a caller does with the ordered list cannot depend on the number of threads.
+    What a caller makes of them cannot depend on the number of threads.
 
     Args:
         size: rows per block; by default small enough to even out unequal blocks.
     """
-    threads = torch.get_num_threads()
-    size = size or max(256, -(-count // (8 * threads)))
+    size = size or max(256, -(-count // (8 * torch.get_num_threads())))
     bounds = [(start, min(start + size, count)) for start in range(0, count, size)]
-    if threads == 1 or len(bounds) == 1:
-        return [work(start, stop) for start, stop in bounds]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(lambda bound: work(*bound), bounds))
+    return in_threads(lambda bound: work(*bound), bounds)

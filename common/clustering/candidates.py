@@ -10,12 +10,13 @@ bfloat16: with b_i the rounded row and e_i = |f_i - b_i|, by Cauchy-Schwarz
 """
 
 from dataclasses import dataclass
+from threading import Lock
 
 import torch
 from torch import Tensor
 
 from common.clustering import compiled
-from common.clustering.blocks import in_blocks
+from common.clustering.blocks import in_blocks, in_threads
 
 BLOCK = 2048  # points per side of a block: 8 MB of bfloat16 similarities
 ROW_BLOCK_BYTES = 32 << 20  # of whole rows of similarities, without compiled kernels
@@ -113,52 +114,62 @@ def _limit(features: Tensor, largest_missed: Tensor, change: Tensor, dtype: torc
 
 
 def from_triangle(features: Tensor, keep: int, dtype: torch.dtype) -> Candidates:
-    """Candidates from the blocks on and above the diagonal."""
+    """Candidates from the blocks on and above the diagonal, with compiled kernels."""
     size = len(features)
-    bits = torch.int16 if dtype == torch.bfloat16 else torch.int32
-    lists = _Lists(size, keep, bits)
     change = torch.empty(size)
-    buffer = torch.empty(min(BLOCK, size) ** 2, dtype=dtype)
-    for top in range(0, size, BLOCK):
-        rows, change[top : top + BLOCK] = _rounded(features[top : top + BLOCK], dtype)
-        for left in range(top, size, BLOCK):
-            columns = rows if left == top else features[left : left + BLOCK].to(dtype)
-            block = buffer[: len(rows) * len(columns)].view(len(rows), len(columns))
-            torch.mm(rows, columns.T, out=block)
-            lists.merge(block.view(bits), top, left)
-    return Candidates(*lists.finish(), _limit(features, lists.missed(dtype), change, dtype))
+    block = max(BLOCK // 4, min(BLOCK, size // (4 * torch.get_num_threads())))
+    starts = range(0, size, block)
+    lists = _Lists(size, keep, dtype, starts)
+
+    def search(corner: tuple[int, int]) -> None:
+        top, left = corner
+        rows, lost = _rounded(features[top : top + block], dtype)
+        if top == left:
+            change[top : top + block] = lost
+        columns = rows if top == left else features[left : left + block].to(dtype)
+        lists.merge(_product(rows, columns), top, left)
+
+    corners = [(top, top + off) for off in starts for top in starts if top + off < size]
+    in_threads(search, corners)  # along the diagonals: threads seldom wait for each other
+    ids, counts, missed = lists.finish()
+    return Candidates(ids, counts, _limit(features, missed, change, dtype))
 
 
 class _Lists:
-    """Running lists of the `keep` best candidates of every point, as the kernels change them."""
+    """Running lists of the `keep` best candidates of every point.
 
-    def __init__(self, size: int, keep: int, bits: torch.dtype) -> None:
-        self.keep = keep
+    Threads may merge blocks at the same time. Their order decides at most which of several
+    equal candidates stays, so it cannot change what is proved.
+    """
+
+    def __init__(self, size: int, keep: int, dtype: torch.dtype, starts: range) -> None:
+        bits = torch.int16 if dtype == torch.bfloat16 else torch.int32
+        self.dtype = dtype
         self.keys = torch.empty(size, 2 * keep, dtype=bits)
         self.ids = torch.empty(size, 2 * keep, dtype=torch.int32)
         self.counts = torch.zeros(size, dtype=torch.int32)
         self.bounds = torch.full((size,), torch.iinfo(bits).min, dtype=bits)
         lists = (self.keys, self.ids, self.counts, self.bounds)
         self.arrays = (*(tensor.numpy() for tensor in lists), keep)
+        self.locks = {start: Lock() for start in starts}
 
     def merge(self, block: Tensor, top: int, left: int) -> None:
+        """Offer the similarities of the points from `top` and from `left` to both."""
         rows, columns = block.shape
-        work = (block.numpy(), top, left, *self.arrays)
-        share = BLOCK // torch.get_num_threads()
-        in_blocks(lambda a, b: compiled.search.merge_rows(*work, a, b), rows, share)
+        work = (block.view(self.keys.dtype).numpy(), top, left, *self.arrays)
+        with self.locks[top]:
+            compiled.search.merge_rows(*work, 0, rows)
         if left > top:
-            in_blocks(lambda a, b: compiled.search.merge_columns(*work, a, b), columns, share)
+            with self.locks[left]:
+                compiled.search.merge_columns(*work, 0, columns)
 
-    def finish(self) -> tuple[Tensor, Tensor]:
+    def finish(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Candidates, their counts, and the largest similarity that was dropped (-inf if none)."""
         in_blocks(lambda a, b: compiled.search.finish(*self.arrays, a, b), len(self.counts))
-        return self.ids, self.counts
-
-    def missed(self, dtype: torch.dtype) -> Tensor:
-        """Largest similarity that is not in the list, as computed; -inf where none is missing."""
-        magnitude = torch.iinfo(self.bounds.dtype).max
-        bits = torch.where(self.bounds < 0, self.bounds ^ magnitude, self.bounds)
-        none = self.bounds == torch.iinfo(self.bounds.dtype).min
-        return bits.view(dtype).float().masked_fill(none, -torch.inf)
+        kinds = torch.iinfo(self.bounds.dtype)
+        bits = torch.where(self.bounds < 0, self.bounds ^ kinds.max, self.bounds)
+        dropped = bits.view(self.dtype).float()
+        return self.ids, self.counts, dropped.masked_fill(self.bounds == kinds.min, -torch.inf)
 
 
 def from_rows(features: Tensor, keep: int, dtype: torch.dtype) -> Candidates:
