@@ -15,12 +15,17 @@ the lists have k1 entries. Rows of V' sum to 1, hence 2 - t is the sum of the ma
 that share no column are at distance 1.
 """
 
+import functools
+import logging
+
 import numpy as np
 from torch import Tensor
 
 from common.clustering import compiled, sparse, tensors
 from common.clustering.neighbors import Neighbors, nearest_neighbors
 from common.clustering.pairs import Pairs
+
+_log = logging.getLogger(__name__)
 
 
 def jaccard_pairs(features: Tensor, k1: int, k2: int, max_distance: float) -> Pairs:
@@ -36,6 +41,8 @@ def jaccard_pairs(features: Tensor, k1: int, k2: int, max_distance: float) -> Pa
         max_distance: in (0, 1]; compared in float32. 1 gives all pairs below 1.
     """
     features = features.detach().contiguous()
+    if len(features) < k1:
+        _report_few_points(len(features), k1)
     neighbors = nearest_neighbors(features, k1)
     return pairs_of_neighbors(features, neighbors, half_length(k1), k2, max_distance)
 
@@ -60,3 +67,8 @@ def pairs_of_neighbors(
     if k2 > 1:
         rows = form.averages(neighbors, min(k2, width), rows)
     return form.close_pairs(rows, max_distance)
+
+
+@functools.cache
+def _report_few_points(size: int, k1: int) -> None:
+    _log.warning("%d images have no %d neighbours: k1 is cut to their number.", size, k1)

@@ -40,6 +40,52 @@ def mutual_positions(rank: Array, mutual: Array, start: int, stop: int) -> None:
 
 
 @njit(cache=True, nogil=True)
+def _add_reciprocal(i: int, rank: Array, mutual: Array, mark: Array, columns: Array, n: int) -> int:
+    """Write R(i) to columns[n:] and mark it; returns the new end."""
+    for a in range(rank.shape[1]):
+        if mutual[i, a] < rank.shape[1]:
+            columns[n] = rank[i, a]
+            mark[columns[n]] = 2 * i + 1
+            n += 1
+    return n
+
+
+@njit(cache=True, nogil=True)
+def _add_halves(
+    i: int, rank: Array, mutual: Array, half: int, mark: Array, columns: Array, start: int, n: int
+) -> int:
+    """Append every H(c), c in R(i) = columns[start:n], of which R(i) holds more than 2/3."""
+    end = n
+    for m in range(start, n):
+        c = columns[m]
+        size, shared = 0, 0
+        for b in range(half):
+            if mutual[c, b] < half:
+                size += 1
+                shared += mark[rank[c, b]] == 2 * i + 1
+        if 3 * shared > 2 * size:
+            for b in range(half):
+                j = rank[c, b]
+                if mutual[c, b] < half and mark[j] < 2 * i:
+                    mark[j] = 2 * i
+                    columns[end] = j
+                    end += 1
+    return end
+
+
+@njit(cache=True, nogil=True)
+def _softmax(values: Array, start: int, end: int) -> None:
+    """Softmax of values[start:end] in place."""
+    largest = values[start:end].max()
+    total = 0.0
+    for n in range(start, end):
+        values[n] = np.exp(values[n] - largest)
+        total += values[n]
+    for n in range(start, end):
+        values[n] /= np.float32(total)
+
+
+@njit(cache=True, nogil=True)
 def weights(
     features: Array, rank: Array, ranked: Array, mutual: Array, half: int, start: int, stop: int
 ) -> SparseBlock:
@@ -55,41 +101,16 @@ def weights(
     for i in range(start, stop):
         columns = _grown(columns, used, k + k * half)
         values = _grown(values, used, k + k * half)
-        end = used
+        end = _add_reciprocal(i, rank, mutual, mark, columns, used)
+        end = _add_halves(i, rank, mutual, half, mark, columns, used, end)
         for a in range(k):
-            j = rank[i, a]
-            owner[j] = i
-            place[j] = a
-            if mutual[i, a] < k:
-                mark[j] = 2 * i + 1
-                columns[end] = j
-                end += 1
-        for n in range(used, used + (end - used)):
-            c = columns[n]
-            size, shared = 0, 0
-            for b in range(half):
-                if mutual[c, b] < half:
-                    size += 1
-                    shared += mark[rank[c, b]] == 2 * i + 1
-            if 3 * shared > 2 * size:
-                for b in range(half):
-                    j = rank[c, b]
-                    if mutual[c, b] < half and mark[j] < 2 * i:
-                        mark[j] = 2 * i
-                        columns[end] = j
-                        end += 1
-        largest = np.float32(-np.inf)
+            owner[rank[i, a]] = i
+            place[rank[i, a]] = a
         for n in range(used, end):
             j = columns[n]
             s = ranked[i, place[j]] if owner[j] == i else similarity(features, i, j)
             values[n] = np.float32(2) * s - np.float32(2)
-            largest = max(largest, values[n])
-        total = 0.0
-        for n in range(used, end):
-            values[n] = np.exp(values[n] - largest)
-            total += values[n]
-        for n in range(used, end):
-            values[n] /= np.float32(total)
+        _softmax(values, used, end)
         counts[i - start] = end - used
         used = end
     return counts, columns[:used].copy(), values[:used].copy()
