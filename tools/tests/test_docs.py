@@ -1,0 +1,235 @@
+"""The documentation names files, commands, settings and published numbers that exist."""
+
+import ast
+import dataclasses
+import importlib
+import re
+import runpy
+import shlex
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import typer
+
+import methods
+from common.errors import UserError
+from common.recipe import override, parse_changes
+from common.run import RunDir
+from methods import METHODS
+from methods.small_runs import run_small, small_data, small_recipe
+from tools.cli import app
+from tools.lookup import paper_recipe
+
+ROOT = Path(__file__).parents[2]
+PAGES = [*sorted((ROOT / "docs").rglob("*.md")), *ROOT.glob("README.md")]
+CODE = re.compile(r"^(`{3,})[^\n]*\n(.*?)^\1|(`+)(.+?)\3", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+INVOCATION = re.compile(r"^(?:\$ )?(?:\w+=\S+ )*(?:(?:python3?|torchrun .*?) -m )?tools ([a-z].*)$")
+PLACEHOLDER = re.compile(r"\b[A-Z]{2,}(?:-[A-Z]+)*(?=\s|$)|\.\.\.|<|\[")
+
+
+def method_page(name):
+    return (ROOT / "docs" / "methods" / f"{name}.md").read_text("utf-8")
+
+
+def without_code(text):
+    return CODE.sub("", text)
+
+
+def anchors(path):
+    """Headings as links name them: lower case, words joined by hyphens."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def code_of(text):
+    """Code spans, and the lines of fenced and of indented blocks; continued lines joined."""
+    text = text.replace("\\\n", " ")
+    spans = [(match[2] or match[4]).strip() for match in CODE.finditer(text)]
+    indented = re.findall(r"^ {4}(.+)$", text, re.MULTILINE)
+    return [line.strip() for code in (*spans, *indented) for line in code.splitlines()]
+
+
+def commands_of(text):
+    """Arguments of every `tools` command that is written out, as a shell would split them."""
+    parts = [part.strip() for line in code_of(text) for part in line.split("&&")]
+    written = [match[1] for part in parts if (match := INVOCATION.match(part))]
+    return [tuple(shlex.split(w, comments=True)) for w in written if not PLACEHOLDER.search(w)]
+
+
+COMMAND_LINE = typer.main.get_command(app)
+COMMANDS = sorted({c for page in PAGES for c in commands_of(page.read_text("utf-8"))})
+
+
+def parsed(arguments):
+    """The command's path and its parameters; no parameters where it is only mentioned by name."""
+    command, words, path = COMMAND_LINE, list(arguments), []
+    while words and hasattr(command, "commands"):
+        path.append(words.pop(0))
+        command = command.commands[path[-1]]
+    return path, command.make_context(path[-1], words).params if words else {}
+
+
+def test_there_is_a_page_for_every_method_and_none_besides():
+    assert {path.stem for path in (ROOT / "docs" / "methods").glob("*.md")} == set(METHODS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_relative_links_point_to_files_and_headings(page):
+    for target in LINK.findall(without_code(page.read_text("utf-8"))):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, heading = target.partition("#")
+        file = (page.parent / name).resolve() if name else page
+        assert file.exists(), target
+        assert not heading or heading in anchors(file), target
+
+
+def test_the_index_leads_to_every_page():
+    index = ROOT / "docs" / "index.md"
+    linked = {
+        (index.parent / t.partition("#")[0]).resolve() for t in LINK.findall(index.read_text())
+    }
+    assert {p for p in PAGES if p.parent.name in ("docs", "methods")} - {index} <= linked
+
+
+def test_commands_are_found_in_spans_and_blocks_but_not_patterns_of_commands():
+    text = "Run `tools bench`, not `tools reproduce METHOD`.\n\n    A=1 python -m tools verify a\n"
+    assert commands_of(text) == [("bench",), ("verify", "a")]
+    assert commands_of("```\n$ pip install . && tools recipes  # all\n```\n") == [("recipes",)]
+    assert len([command for command in COMMANDS if command[0] == "reproduce"]) > 100
+
+
+@pytest.mark.parametrize("arguments", [c for c in COMMANDS if "camproxy" not in c], ids=shlex.join)
+def test_commands_parse_and_name_recipes_and_settings_that_exist(arguments):
+    require_sound(arguments)
+
+
+def require_sound(arguments):
+    path, given = parsed(arguments)
+    if not given:
+        return
+    if path == ["reproduce"]:
+        recipe = paper_recipe(given["method"], given["dataset"], given["source"], given["variant"])
+    elif path == ["train"]:
+        recipe = METHODS[given["method"]].user_recipe
+    elif path in (["recipes"], ["verify"]):
+        assert given["method"] in (None, "common", *METHODS)
+        return
+    else:
+        return
+    override(recipe, parse_changes(given["changes"] or []))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_changes_in_a_table_are_accepted_by_a_recipe_of_the_page_s_method(name):
+    recipes = METHODS[name].recipes
+    spans = [code for code in code_of(method_page(name)) if code.startswith("--")]
+    for span in (s for s in spans if not PLACEHOLDER.search(s)):
+        words = shlex.split(span)
+        changes = [value for flag, value in pairwise(words) if flag == "--set"]
+        assert any(_accepts(recipe, changes) for recipe in recipes), span
+        if words[0] == "--variant":
+            assert words[1] in {recipe.variant for recipe in recipes}, span
+
+
+def _accepts(recipe, changes):
+    try:
+        override(recipe, parse_changes(changes))
+    except UserError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_settings_table_holds_every_setting_with_its_default(name):
+    section = method_page(name).partition("\n## Settings\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `([^`]+)` \| `([^`]*)` \|", section, re.MULTILINE)
+    fields = dataclasses.fields(METHODS[name].settings)
+    assert rows == [(field.name, str(field.default)) for field in fields]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_settings_named_on_a_page_exist(name):
+    fields = {field.name for field in dataclasses.fields(METHODS[name].settings)}
+    assert set(re.findall(r"\bsettings\.([a-z_]+)", method_page(name))) <= fields
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_published_run_stands_on_its_page_with_its_numbers(name):
+    text = method_page(name)
+    rows = dict(re.findall(r"^\| `(tools reproduce [^`]+)` \| ([^|]+) \|", text, re.MULTILINE))
+    lines = {line.strip() for line in text.splitlines()}
+    for recipe in METHODS[name].recipes:
+        command = f"tools reproduce {name} {recipe.dataset}"
+        command += f" --source {recipe.source}" if recipe.source else ""
+        command += f" --variant {recipe.variant}" if recipe.variant else ""
+        paper = recipe.paper
+        numbers = " / ".join(map(str, (paper.map, paper.rank1, paper.rank5, paper.rank10)))
+        if recipe.dataset == "synthetic":
+            assert command in lines
+        else:
+            assert rows[command] == (numbers if paper.map is not None else "not published")
+
+
+@pytest.mark.parametrize("name", [name for name, spec in METHODS.items() if spec.curves])
+def test_the_page_shows_the_curves_that_the_report_draws(name):
+    text = method_page(name)
+    assert f"methods/{name}/curves.py" in text
+    cells = {cell.strip() for cell in text.split("|")}
+    for curve in METHODS[name].curves.values():
+        assert {f"{100 * value:.1f}" for _, value in curve["map"]} <= cells
+        assert {str(value) for _, value in curve["clusters"]} <= cells
+
+
+@pytest.fixture
+def eighth(tmp_path, monkeypatch):
+    """The method of docs/add_a_method.md, taken from the page and made known."""
+    page = (ROOT / "docs" / "add_a_method.md").read_text("utf-8")
+    shown = re.findall(r"^### `(methods/\S+\.py)`\n\n```python\n(.*?)^```", page, re.M | re.S)
+    for name, code in shown:
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(code)
+    monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(tmp_path / "methods")])
+    spec = importlib.import_module("methods.camproxy").SPEC
+    monkeypatch.setitem(METHODS, spec.name, spec)
+    yield page, dict(shown), spec
+    for name in [name for name in sys.modules if name.startswith("methods.camproxy")]:
+        del sys.modules[name]
+
+
+def test_the_method_of_the_guide_passes_its_tests_and_trains(eighth, tmp_path):
+    page, shown, spec = eighth
+    for arguments in commands_of(page):
+        require_sound(arguments)
+    space = runpy.run_path(str(tmp_path / "methods/camproxy/tests/test_camproxy.py"))
+    facts = [fact for name, fact in space.items() if name.startswith("test_")]
+    for fact in facts:
+        fact()
+    recipe = next(recipe for recipe in spec.recipes if recipe.dataset == "synthetic")
+    run_small(small_recipe(recipe), tmp_path / "run", small_data())
+    assert (len(shown), len(facts)) == (6, 3)
+    assert RunDir(tmp_path / "run").load("last.pt")["progress"]["epoch"] == 1
+
+
+def test_the_guide_counts_its_lines_right(eighth):
+    page, shown, _ = eighth
+    tests = [code for name, code in shown.items() if "/tests/" in name]
+    files = [code for name, code in shown.items() if "/tests/" not in name]
+    lines = [sum(code.count("\n") for code in group) for group in (files, tests)]
+    code = sum(len(code_lines(text)) for text in files)
+    assert f"{lines[0]} lines in five files, {code} of them" in page
+    assert f"a test of {lines[1]} lines" in page
+
+
+def code_lines(text):
+    """Numbers of the lines that are neither blank nor in a docstring."""
+    numbers = {n for n, line in enumerate(text.splitlines(), start=1) if line.strip()}
+    for node in ast.walk(ast.parse(text)):
+        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        if documented and ast.get_docstring(node) is not None:
+            numbers -= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    return numbers
