@@ -14,6 +14,7 @@ import pytest
 import typer
 
 import methods
+from common.data.synthetic.strength import STRENGTHS, Strength
 from common.errors import UserError
 from common.recipe import override, parse_changes
 from common.run import RunDir
@@ -182,6 +183,23 @@ def test_the_page_shows_the_curves_that_the_report_draws(name):
     for curve in METHODS[name].curves.values():
         assert {f"{100 * value:.1f}" for _, value in curve["map"]} <= cells
         assert {str(value) for _, value in curve["clusters"]} <= cells
+
+
+def test_the_page_of_the_drawn_data_names_its_strengths_and_its_recipe():
+    text = (ROOT / "docs" / "synthetic.md").read_text("utf-8")
+    rows = {row[0]: row[1:] for row in re.findall(r"^\| `(\w+)`" + r" \| ([^|]+)" * 3, text, re.M)}
+    for field in dataclasses.fields(Strength):
+        values = [getattr(STRENGTHS[name], field.name) for name in ("easy", "default", "hard")]
+        if isinstance(values[0], float) and values[0] != values[2]:
+            assert [float(cell) for cell in rows[field.name]] == values
+        else:
+            assert field.name in rows
+    recipe = paper_recipe("hhcl", "synthetic")
+    batch, instances = recipe.sampling.batch_size, recipe.sampling.instances
+    said = f"{batch} = {batch // instances} x {instances}, {recipe.sampling.iterations} iterations"
+    assert f"{said}, {recipe.epochs} epochs" in text
+    assert f"eps {recipe.clustering.eps.value}, min_samples {recipe.clustering.min_samples}" in text
+    assert f"a tenth after {recipe.lr_factor.every} epochs" in text
 
 
 @pytest.fixture
