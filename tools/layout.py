@@ -69,18 +69,22 @@ def _wordy(value: Any) -> bool:
     return isinstance(value, str | dict | list | tuple)
 
 
-def markdown(headers: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
-    """A Markdown table; the first `left` columns are aligned to the left."""
-    rule = ["---" if i < left else "---:" for i in range(len(headers))]
+def markdown(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], *, texts: Container[int] = (0,)
+) -> str:
+    """A Markdown table, aligned like `rich_table`."""
+    rule = ["---" if i in texts else "---:" for i in range(len(headers))]
     lines = [headers, rule, *rows]
     return "\n".join(
         "| " + " | ".join(c.replace("|", "\\|") for c in line) + " |" for line in lines
     )
 
 
-def latex(headers: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
-    """A LaTeX tabular with the rules of package booktabs."""
-    spec = "l" * left + "r" * (len(headers) - left)
+def latex(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], *, texts: Container[int] = (0,)
+) -> str:
+    """A LaTeX tabular with the rules of package booktabs, aligned like `rich_table`."""
+    spec = "".join("l" if i in texts else "r" for i in range(len(headers)))
     body = [" & ".join(map(_escaped, line)) + r" \\" for line in (headers, *rows)]
     body.insert(1, r"\midrule")
     lines = [rf"\begin{{tabular}}{{{spec}}}", r"\toprule", *body, r"\bottomrule", r"\end{tabular}"]

@@ -11,9 +11,10 @@ from tools.table import SCORES
 TITLES = {"map": "mAP", "rank1": "R1", "rank5": "R5", "rank10": "R10"}
 NAMES = ("method", "data set", "variant")
 FACTS = ("seeds", "hours", "devices", "cameras", "BN", "code", "remarks")
-WORDS = ("devices", "cameras", "code", "remarks")
+SOURCE = "source of the published numbers"
+WORDS = ("run", *NAMES, "devices", "cameras", "code", "remarks", SOURCE)
 LEFT_OUT = {150: ("devices", "cameras", "code"), 100: ("hours", "BN")}  # below these widths
-WORDS_WIDTH = 14  # characters at least
+WORD_WIDTH = 14  # characters at least
 Rows = Sequence[dict[str, Any]]
 
 
@@ -35,15 +36,20 @@ def as_terminal(rows: Rows, width: int) -> Table:
         ]
         for line in cells
     ]
-    words = [i for i, title in enumerate(titles) if title in ("run", *WORDS)]
+    words = _words(titles)
     styles = ["" if row["status"] == "finished" else "dim" for row in rows]
     table = rich_table(titles, lines, texts=words, styles=styles)
     for column in table.columns:
         if column.justify == "right":
             column.no_wrap = True
         else:
-            column.min_width = WORDS_WIDTH
+            column.min_width = WORD_WIDTH
     return table
+
+
+def _words(headers: Sequence[str]) -> list[int]:
+    """Columns of texts, not numbers."""
+    return [i for i, header in enumerate(headers) if header in WORDS]
 
 
 def _stacked(scores: str) -> str:
@@ -74,11 +80,13 @@ def as_markdown(rows: Rows) -> str:
     headers, cells = table_cells(rows, SCORES)
     sources = [row["paper"]["source"] if row["paper"] else MISSING for row in rows]
     lines = [[*line, source] for line, source in zip(cells, sources, strict=True)]
-    return markdown([*headers, "source of the published numbers"], lines, left=len(NAMES))
+    headers = [*headers, SOURCE]
+    return markdown(headers, lines, texts=_words(headers))
 
 
 def as_latex(rows: Rows) -> str:
-    return latex(*table_cells(rows, SCORES), left=len(NAMES))
+    headers, cells = table_cells(rows, SCORES)
+    return latex(headers, cells, texts=_words(headers))
 
 
 def as_csv(rows: Rows) -> str:

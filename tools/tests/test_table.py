@@ -1,0 +1,214 @@
+"""The results table, from made-up run folders."""
+
+import csv
+import io
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from common.errors import UserError
+from common.recipe import to_json, to_plain
+from methods import METHODS
+from tools.lookup import paper_recipe
+from tools.table import results, run_folders
+
+ENVIRONMENT = {
+    "versions": {"python": "3.11.7", "unreid": "0.1.0"},
+    "commit": "abc1234",
+    "device": "NVIDIA H200",
+    "devices": 1,
+    "precision": "exact",
+    "bn_chunks": 4,
+    "dataset": {"version": ""},
+    "cameras": {"sampler": True, "loss": False},
+    "changes": [],
+}
+
+
+def scores(value, epoch):
+    values = {"map": value, "rank1": value + 0.1, "rank5": value + 0.12, "rank10": value + 0.13}
+    return {**values, "epoch": epoch, "network": "encoder"}
+
+
+def make_run(root, recipe, *, best=None, last=None, seed=1, finished=True, **changed):
+    """A run folder of a recipe with these results."""
+    folder = root / f"run-{len(list(root.glob('*')))}" if root.exists() else root / "run-0"
+    folder.mkdir(parents=True)
+    environment = {**ENVIRONMENT, **changed.pop("environment", {})}
+    (folder / "recipe.json").write_text(to_json(replace(recipe, seed=seed)))
+    (folder / "environment.json").write_text(json.dumps(environment))
+    if not finished:
+        return folder
+    result = {
+        **{name: getattr(recipe, name) for name in ("method", "dataset", "source", "variant")},
+        "seed": seed,
+        "run": "somewhere/else",
+        "best": scores(best, 49) if best is not None else None,
+        "last": scores(last, 59) if last is not None else None,
+        "seconds": 7200.0,
+        "clusters": [100, 200, 300],
+        "paper": to_plain(recipe.paper),
+        "environment": environment,
+        **changed,
+    }
+    (folder / "result.json").write_text(json.dumps(result))
+    return folder
+
+
+@pytest.fixture
+def market():
+    return paper_recipe("hhcl", "market1501")
+
+
+def test_ours_stands_beside_the_paper_s_in_percent(tmp_path, market):
+    folder = make_run(tmp_path, market, best=0.83, last=0.81)
+    (row,) = results([folder])
+    assert row["paper"]["map"] == market.paper.map == 84.2
+    assert row["best"]["map"] == {"mean": pytest.approx(83.0), "spread": None}
+    assert row["last"]["rank1"]["mean"] == pytest.approx(91.0)
+    assert row["difference"]["map"] == pytest.approx(83.0 - 84.2)
+    assert (row["hours"], row["devices"], row["bn_chunks"]) == (2.0, "1 x NVIDIA H200", 4)
+    assert (row["cameras"], row["code"], row["runs"]) == ("sampler", "0.1.0 abc1234", [str(folder)])
+
+
+def test_seeds_make_a_mean_with_a_spread(tmp_path, market):
+    for seed, best in ((1, 0.82), (2, 0.84), (3, 0.86)):
+        make_run(tmp_path, market, best=best, last=best, seed=seed, environment={"changes": []})
+    (row,) = results([tmp_path])
+    assert row["seeds"] == [1, 2, 3]
+    assert row["best"]["map"]["mean"] == pytest.approx(84.0)
+    assert row["best"]["map"]["spread"] == pytest.approx(2.0)  # divided by n - 1
+
+
+def test_the_difference_is_that_of_the_epoch_that_the_paper_reports(tmp_path, market):
+    last = {**to_plain(market.paper), "compares": "last"}
+    make_run(tmp_path, market, best=0.83, last=0.81, paper=last)
+    assert results([tmp_path])[0]["difference"]["map"] == pytest.approx(81.0 - 84.2)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"changes": ["lr=0.1"]},
+        {"precision": "fast"},
+        {"bn_chunks": 1},
+        {"dataset": {"version": "V2"}},
+    ],
+    ids=str,
+)
+def test_runs_that_differ_in_more_than_the_seed_are_not_averaged(tmp_path, market, environment):
+    make_run(tmp_path, market, best=0.8, last=0.8)
+    make_run(tmp_path, market, best=0.6, last=0.6, environment=environment)
+    assert len(results([tmp_path])) == 2
+
+
+def test_a_changed_seed_is_no_other_experiment(tmp_path, market):
+    make_run(tmp_path, market, best=0.8, last=0.8)
+    make_run(tmp_path, market, best=0.6, last=0.6, seed=2, environment={"changes": ["seed=2"]})
+    (row,) = results([tmp_path])
+    assert (row["seeds"], row["changes"]) == ([1, 2], [])
+
+
+def test_recipes_that_were_not_run_say_so_and_still_show_the_paper(tmp_path, market):
+    make_run(tmp_path, market, best=0.8, last=0.8)
+    rows = results(runs_root=tmp_path)
+    assert len(rows) == sum(len(spec.recipes) for spec in METHODS.values())
+    statuses = [row["status"] for row in rows]
+    assert (statuses.count("finished"), statuses.count("not run")) == (1, len(rows) - 1)
+    duke = next(r for r in rows if r["method"] == "hhcl" and r["dataset"] == "dukemtmcreid")
+    assert (duke["paper"]["map"], duke["best"], duke["status"]) == (73.3, None, "not run")
+
+
+def test_no_run_at_all_is_a_table_of_what_was_not_run(tmp_path):
+    assert {row["status"] for row in results(runs_root=tmp_path / "missing")} == {"not run"}
+
+
+def test_a_run_that_was_not_finished_says_so(tmp_path, market):
+    make_run(tmp_path, market, finished=False)
+    (row,) = [row for row in results(runs_root=tmp_path) if row["runs"]]
+    assert (row["status"], row["paper"]["map"], row["best"]) == ("unfinished", 84.2, None)
+
+
+def test_rows_stand_in_the_order_of_the_methods_and_own_images_last(tmp_path, market):
+    own = replace(market, dataset="crops")
+    make_run(tmp_path, own, last=None)
+    make_run(tmp_path, paper_recipe("hhcl", "msmt17"), best=0.3, last=0.3)
+    make_run(tmp_path, paper_recipe("spcl", "msmt17"), best=0.2, last=0.2)
+    make_run(tmp_path, market, best=0.8, last=0.8)
+    found = [(row["method"], row["dataset"]) for row in results([tmp_path])]
+    expected = [("spcl", "msmt17"), ("hhcl", "market1501"), ("hhcl", "msmt17"), ("hhcl", "crops")]
+    assert found == expected
+
+
+def test_a_run_without_a_test_part_has_no_scores(tmp_path, market):
+    make_run(tmp_path, replace(market, dataset="crops"))
+    (row,) = results([tmp_path])
+    assert (row["best"], row["last"], row["difference"]["map"]) == (None, None, None)
+
+
+def test_clusters_are_compared_with_the_authors_log_where_there_is_one(tmp_path, market):
+    curve = {"clusters": [[0, 100], [2, 200], [50, 7]]}  # epoch 50 was not reached
+    make_run(tmp_path, market, best=0.8, last=0.8, reference_curve=curve)
+    assert results([tmp_path])[0]["curve"] == pytest.approx((0.0 + 0.5) / 2)
+    make_run(tmp_path / "other", market, best=0.8, last=0.8, reference_curve=None)
+    assert results([tmp_path / "other"])[0]["curve"] is None
+
+
+def test_folders_may_be_runs_or_hold_runs_and_count_once(tmp_path, market):
+    folder = make_run(tmp_path, market, best=0.8, last=0.8)
+    assert run_folders([tmp_path, folder], required=True) == [folder]
+    with pytest.raises(UserError, match="no run folder"):
+        results([folder / "deeper"])
+
+
+def test_a_torn_file_is_named(tmp_path, market):
+    folder = make_run(tmp_path, market, best=0.8, last=0.8)
+    (folder / "result.json").write_text("{")
+    with pytest.raises(UserError, match=re.escape(str(folder / "result.json"))):
+        results([tmp_path])
+
+
+def test_json_and_csv_hold_every_number(tmp_path, market, call):
+    make_run(tmp_path, market, best=0.83, last=0.81)
+    (row,) = json.loads(call("table", tmp_path, "--json").out)
+    assert row == json.loads(call("table", tmp_path, "--format", "json").out)[0]
+    (line,) = csv.DictReader(io.StringIO(call("table", tmp_path, "--format", "csv").out))
+    assert float(line["best_map_mean"]) == row["best"]["map"]["mean"]
+    assert float(line["difference_rank10"]) == row["difference"]["rank10"]
+    assert line["paper_source"] == market.paper.source
+
+
+def test_markdown_is_a_table_with_the_sources(tmp_path, market, call):
+    make_run(tmp_path, market, best=0.83, last=0.81)
+    text = call("table", "--runs-root", tmp_path, "--format", "markdown").out
+    lines = text.strip().splitlines()
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
+    assert re.fullmatch(r"\|( --- \|){3}( ---: \|){6}( --- \|){2} ---: \|( --- \|){3}", lines[1])
+    ours = next(line for line in lines if line.startswith("| hhcl | market1501 | - |"))
+    assert "| 84.2 / 93.4 / 97.7 / 98.5 | 83.0 / 93.0 / 95.0 / 96.0 | 81.0" in ours
+    assert "-1.2 / -0.4 / -2.7 / -2.5" in ours
+    assert market.paper.source in ours
+    assert sum("not run" in line for line in lines) == len(lines) - 3
+
+
+def test_latex_escapes_what_latex_would_read(tmp_path, market, call):
+    make_run(
+        tmp_path, market, best=0.8, last=0.8, environment={"changes": ["sampling.batch_size=4"]}
+    )
+    text = call("table", tmp_path, "--format", "latex").out
+    assert r"sampling.batch\_size=4" in text
+    assert text.count(r"\\") == 2
+    assert text.startswith(r"\begin{tabular}")
+
+
+@pytest.mark.parametrize("width", ["80", "120", "200"])
+def test_the_terminal_shows_map_and_rank_1_in_any_width(tmp_path, market, call, monkeypatch, width):
+    make_run(tmp_path, market, best=0.83, last=0.81)
+    make_run(tmp_path, market, best=0.85, last=0.81, seed=2)
+    monkeypatch.setattr("tools.layout.PLAIN_WIDTH", int(width))
+    text = call("table", tmp_path).out
+    assert "84.2 / 93.4" in text
+    assert "84.0 ± 1.4" in text
+    assert max(map(len, text.splitlines())) <= int(width)

@@ -1,0 +1,183 @@
+"""`tools verify`: it passes on the stored cases and fails on whatever differs from them."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import common
+import methods
+from common.errors import UserError
+from common.reference import Check
+from methods import METHODS
+from tools.verify import KINDS, Kind, case_files, kind_of, verified, verify
+
+HHCL = Path(methods.__path__[0]) / "hhcl/tests/reference"
+
+
+def copied(tmp_path, source, name=None):
+    tmp_path.mkdir(exist_ok=True)
+    return Path(shutil.copy(source, tmp_path / (name or source.name)))
+
+
+def perturbed(path, key, change):
+    """The case again, with one array changed."""
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    arrays[key] = change(arrays[key])
+    np.savez(path, **arrays)
+
+
+def first_entry_off_by(amount):
+    def change(array):
+        changed = array.copy()
+        changed.flat[0] += amount
+        return changed
+
+    return change
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return verify()
+
+
+def test_every_stored_case_passes(shipped):
+    assert [row for row in shipped if not row["passed"]] == []
+    assert all(row["checks"] > 0 and not row["error"] for row in shipped)
+
+
+def test_every_file_is_run_once_and_every_method_has_cases(shipped):
+    folders = [Path(package.__path__[0]) for package in (common, methods)]
+    stored = [str(path) for folder in folders for path in folder.rglob("*.npz")]
+    assert sorted(row["file"] for row in shipped) == sorted(stored)
+    assert {row["method"] for row in shipped} == {"common", *METHODS}
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "quantity"),
+    [
+        ("hhcl_cm", "memory", "memory"),
+        ("hhcl_cmhybrid", "grad_x", "gradient"),
+        ("hhcl_label_smooth", "loss_0", "loss 0"),
+    ],
+)
+def test_a_changed_number_fails_and_is_named(tmp_path, name, key, quantity):
+    path = copied(tmp_path, HHCL / f"{name}.npz")
+    perturbed(path, key, first_entry_off_by(1e-3))
+    (row,) = verify(reference=tmp_path)
+    assert not row["passed"]
+    assert row["quantity"] == quantity
+    assert row["difference"] == pytest.approx(1e-3, rel=0.1)
+
+
+def test_a_change_within_the_tolerance_passes(tmp_path):
+    path = copied(tmp_path, HHCL / "hhcl_cm.npz")
+    perturbed(path, "memory", first_entry_off_by(1e-7))
+    assert verify(reference=tmp_path)[0]["passed"]
+
+
+def test_exit_code_is_1_when_a_case_fails_and_0_otherwise(tmp_path, call):
+    path = copied(tmp_path, HHCL / "hhcl_cm.npz")
+    good = call("verify", "--reference", tmp_path)
+    assert (good.code, "passed" in good.out, "FAILED" in good.out) == (0, True, False)
+    perturbed(path, "memory", first_entry_off_by(1.0))
+    bad = call("verify", "--reference", tmp_path)
+    assert bad.code == 1
+    assert "FAILED" in bad.out
+    assert "1 cases failed" in bad.out
+
+
+def test_json_is_one_list_with_the_documented_keys(tmp_path, call):
+    path = copied(tmp_path, HHCL / "hhcl_cm.npz")
+    perturbed(path, "memory", lambda array: array[:, :1])
+    called = call("verify", "--reference", tmp_path, "--json")
+    (row,) = json.loads(called.out, parse_constant=pytest.fail)  # neither Infinity nor NaN
+    assert called.code == 1
+    assert row.keys() >= {"method", "case", "file", "difference", "tolerance", "passed"}
+    assert (row["method"], row["case"], row["file"]) == ("hhcl", "hhcl_cm", str(path))
+    assert row["difference"] is None
+    assert row["passed"] is False
+
+
+def test_a_file_of_an_unknown_kind_is_an_error_that_names_it(tmp_path, call):
+    copied(tmp_path, HHCL / "hhcl_cm.npz")
+    odd = copied(tmp_path, HHCL / "hhcl_cm.npz", "other_thing.npz")
+    called = call("verify", "--reference", tmp_path, "--json")
+    assert (called.code, called.out) == (2, "")
+    assert str(odd) in called.err
+    assert "hhcl_cmhybrid" in called.err
+
+
+def test_cases_are_found_in_subfolders_and_recognized_by_the_beginning_of_the_name(tmp_path):
+    copied(tmp_path / "deep", HHCL / "hhcl_cmhybrid.npz", "hhcl_cmhybrid_seed9.npz")
+    (row,) = verify(reference=tmp_path)
+    assert row["passed"]
+    assert row["case"] == "hhcl_cmhybrid_seed9"
+
+
+def test_the_longest_kind_wins():
+    longer = next(
+        kind.prefix
+        for kind in KINDS
+        for other in KINDS
+        if kind.prefix.startswith(other.prefix) and kind.prefix != other.prefix
+    )
+    assert kind_of(Path(f"{longer}_x.npz")).prefix == longer
+
+
+def test_no_kind_has_two_owners():
+    prefixes = [kind.prefix for kind in KINDS]
+    assert len(prefixes) == len(set(prefixes))
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", None])
+def test_a_damaged_case_is_a_failed_row_and_not_a_crash(tmp_path, content):
+    path = copied(tmp_path, HHCL / "hhcl_cm.npz")
+    path.write_bytes(path.read_bytes()[:500] if content is None else content)
+    (row,) = verify(reference=tmp_path)
+    assert not row["passed"]
+    assert row["error"]
+    assert row["difference"] is None
+
+
+def test_a_runner_that_raises_or_compares_nothing_fails(tmp_path):
+    path = copied(tmp_path, HHCL / "hhcl_cm.npz")
+
+    def broken(case):
+        raise KeyError("x")
+
+    assert verified(path, Kind("hhcl_cm", "hhcl", broken))["error"] == "KeyError: 'x'"
+    assert not verified(path, Kind("hhcl_cm", "hhcl", lambda case: []))["passed"]
+
+
+def test_the_row_shows_the_quantity_nearest_to_failing(tmp_path):
+    path = copied(tmp_path, HHCL / "hhcl_cm.npz")
+    checks = [Check("far", 1e-3, 1.0), Check("near", 9e-7, 1e-6), Check("exact", 0.0, 0.0)]
+    row = verified(path, Kind("hhcl_cm", "hhcl", lambda case: checks))
+    assert (row["quantity"], row["passed"], row["checks"]) == ("near", True, 3)
+    failed = verified(path, Kind("k", "m", lambda case: [*checks, Check("nan", float("nan"), 1.0)]))
+    assert (failed["quantity"], failed["passed"]) == ("nan", False)
+
+
+def test_a_method_s_name_selects_its_cases():
+    assert {row["method"] for row in verify("dccc")} == {"dccc"}
+    assert {row["method"] for row in verify("common")} == {"common"}
+
+
+def test_wrong_names_and_empty_folders_are_errors(tmp_path):
+    with pytest.raises(UserError, match="Did you mean 'hhcl'"):
+        verify("hhlc")
+    with pytest.raises(UserError, match="no reference cases"):
+        verify(reference=tmp_path)
+    with pytest.raises(UserError, match="is not a folder"):
+        verify(reference=tmp_path / "missing")
+    copied(tmp_path, HHCL / "hhcl_cm.npz")
+    with pytest.raises(UserError, match="no reference cases of spcl"):
+        verify("spcl", tmp_path)
+
+
+def test_the_shipped_cases_lie_beside_the_tests():
+    assert all(path.parent.name == "reference" for path in case_files(None))
