@@ -1,0 +1,94 @@
+"""`tools bench` finds, configures and runs benchmarks; `tools doctor` looks at the machine."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+import tools.bench
+from common.errors import UserError
+from methods import METHODS
+from tools.bench import found_benchmarks, questions, run_benchmark
+from tools.doctor import examine, hints
+
+
+@pytest.fixture
+def made_up(monkeypatch):
+    """A benchmark that returns its arguments."""
+
+    def run(size=4, share=0.5, sizes=(1, 2), name="x", fast=True):
+        return [{"size": size, "share": share, "sizes": sizes, "name": name, "fast": fast}]
+
+    module = SimpleNamespace(__doc__="How fast?\n\nMore.", run=run)
+    monkeypatch.setattr(tools.bench, "found_benchmarks", lambda: {"speed": module})
+
+
+def test_every_benchmark_asks_one_question_and_runs_without_arguments():
+    found = questions()
+    assert {row["name"] for row in found} == set(found_benchmarks())
+    assert {"evaluation", "images"} <= set(found_benchmarks())
+    for row in found:
+        assert row["question"][-1] in "?."
+        assert all(value is not None for value in row["settings"].values())
+
+
+def test_settings_are_read_as_the_type_of_their_default(made_up):
+    changes = ["size=7", "share=0.25", "sizes=3,5,8", "name=y", "fast=false"]
+    (row,) = run_benchmark("speed", changes)
+    assert row == {"size": 7, "share": 0.25, "sizes": (3, 5, 8), "name": "y", "fast": False}
+    assert run_benchmark("speed")[0]["sizes"] == (1, 2)
+
+
+@pytest.mark.parametrize("change", ["size=a", "sizes=1,b", "fast=maybe", "other=1", "size"])
+def test_a_setting_that_cannot_be_read_is_an_error(made_up, change):
+    with pytest.raises(UserError):
+        run_benchmark("speed", [change])
+
+
+def test_an_unknown_benchmark_is_answered_with_the_nearest(made_up):
+    with pytest.raises(UserError, match="Did you mean 'speed'"):
+        run_benchmark("sped")
+
+
+def test_rows_are_printed_as_a_table_or_as_json(made_up, call):
+    text = call("bench", "speed").out
+    assert "share" in text
+    assert "0.5" in text
+    assert json.loads(call("bench", "speed", "--set", "size=9", "--json").out)[0]["size"] == 9
+    assert "How fast?" in call("bench").out
+
+
+def test_doctor_tells_what_there_is(tmp_path):
+    found = examine(tmp_path / "data", tmp_path / "runs")
+    assert {"torch", "numba", "python"} <= found["versions"].keys()
+    assert found["cpu"]["cores"] >= 1
+    assert found["memory"]["free"] > 0
+    assert found["disk"]["free"] > 0
+    assert set(found["datasets"].values()) == {None}
+    assert any("data list" in hint for hint in found["hints"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_doctor_finds_weights_by_the_names_that_recipes_need(tmp_path, monkeypatch):
+    monkeypatch.setattr("tools.doctor.weights_folder", lambda: tmp_path)
+    (tmp_path / "resnet50-0676ba61.pth").touch()
+    (tmp_path / "resnet50_ibn_a.pth.tar").touch()
+    found = examine(tmp_path, tmp_path)["weights"]
+    needed = {r.encoder.arch for s in METHODS.values() for r in s.recipes} - {"tiny"}
+    assert needed <= found.keys()
+    assert found["resnet50"].endswith("resnet50-0676ba61.pth")
+    assert found["resnet_ibn50a"].endswith("resnet50_ibn_a.pth.tar")
+
+
+def test_hints_name_only_what_is_missing():
+    complete = {
+        "gpus": [{}],
+        "optional": {"faiss": True, "infomap": True},
+        "weights": {"resnet50": "there"},
+        "weights_folder": "w",
+        "datasets": {"market1501": "there"},
+        "data_root": "d",
+    }
+    assert hints(complete) == []
+    assert "infomap" in hints({**complete, "optional": {"faiss": True, "infomap": False}})[0]
+    assert "resnet50" in hints({**complete, "weights": {"resnet50": None}})[0]
