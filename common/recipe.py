@@ -272,9 +272,10 @@ def _replaced(owner: Any, path: list[str], text: str, full: str) -> Any:
         if text.endswith(")"):  # another kind, e.g. LinearEps(start=0.6)
             hint = typing.get_type_hints(type(owner))[path[0]]
             return dataclasses.replace(owner, **{path[0]: _called(text, hint, full)})
-        if isinstance(old, Constant):  # eps=0.5 is short for eps.value=0.5
-            value = dataclasses.replace(old, value=_parsed(text, float, full))
-            return dataclasses.replace(owner, **{path[0]: value})
+        hint = typing.get_type_hints(type(owner))[path[0]]
+        if Constant in _classes(hint):  # eps=0.5 is short for eps=Constant(value=0.5)
+            constant = Constant(_parsed(text, float, full))
+            return dataclasses.replace(owner, **{path[0]: constant})
         parts = ", ".join(f.name for f in dataclasses.fields(old))
         raise UserError(f"{full!r} is a group of settings. Name one of: {parts}.")
     if len(path) > 1:

@@ -1,7 +1,7 @@
 """A paper's recipe at a small size: for the drawn data set, and for own images anywhere.
 
-Memory, loss and clustering stay the method's own; network, image size, batch and schedule fit
-two CPU cores. Nothing here was published.
+Memory and loss stay the method's own; network, image size, batch, radius and schedule fit two CPU
+cores. Nothing here was published.
 """
 
 from dataclasses import replace

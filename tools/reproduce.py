@@ -152,8 +152,8 @@ def _carry_out(
     result = result_of(recipe, run, progress, shown)
     if team.first:
         run.write_json("result.json", result)
-        heard({"event": "stage", "text": "writing the report"})
         if options.report:
+            heard({"event": "stage", "text": "writing the report"})
             result["report"] = str(report(run.path, options=options, observer=heard))
             run.write_json("result.json", result)
     heard({"event": "result", "seconds": time.perf_counter() - since, "result": result})

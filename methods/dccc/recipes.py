@@ -121,7 +121,9 @@ SYNTHETIC = replace(
     on_synthetic(MARKET1501),
     clustering=replace(JACCARD, eps=ExponentialEps(0.6, factor=0.985)),
 )
-USER = for_own_images(MARKET1501)
+USER = replace(
+    for_own_images(MARKET1501), clustering=replace(JACCARD, eps=ExponentialEps(0.7, factor=0.98))
+)
 
 RECIPES = (
     MARKET1501,

@@ -96,10 +96,27 @@ PERSONX_CC: tuple[Line, ...] = (
     (109, 390, None, 0.36, 0.041, 88.5, 88.5),
 )
 
+# (epoch, contrast, distillation) of the source
+SOURCE_LOSSES = (
+    (0, 8.14, 0.04),
+    (4, 3.05, 0.04),
+    (9, 2.25, 0.04),
+    (19, 1.45, 0.04),
+    (29, 1.18, 0.03),
+    (30, 0.97, 0.03),
+    (39, 0.63, 0.03),
+    (60, 0.48, 0.02),
+    (69, 0.49, 0.02),
+)
+
 CURVES: dict[tuple[str, str, str], Curve] = {
     ("market1501", "", ""): _run(MARKET1501),
     ("dukemtmcreid", "", ""): _run(DUKEMTMCREID),
-    ("market1501", "dukemtmcreid", ""): _run(DUKE_TO_MARKET),
+    ("market1501", "dukemtmcreid", ""): {
+        **_run(DUKE_TO_MARKET),
+        "source contrast": [(line[0], line[1]) for line in SOURCE_LOSSES],
+        "source distill": [(line[0], line[2]) for line in SOURCE_LOSSES],
+    },
     ("market1501", "", "cluster-contrast"): _run(MARKET1501_CC),
     ("dukemtmcreid", "", "cluster-contrast"): _run(DUKEMTMCREID_CC),
     ("personx", "", "cluster-contrast"): _run(PERSONX_CC),

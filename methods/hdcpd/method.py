@@ -35,9 +35,9 @@ class _Taught(Method):
     def evaluated(self) -> dict[str, Encoder]:
         return {"student": self.encoder, "teacher": self.teacher}
 
-    def distilled(self, student: Tensor, teacher: Tensor) -> Tensor:
+    def distilled(self, student: Tensor, teacher: Tensor, axis: str) -> Tensor:
         """The weighted distillation term; a sum over the batch, hence times the processes."""
-        loss = distillation_loss(student, teacher, self.settings.distill_axis)
+        loss = distillation_loss(student, teacher, axis)
         return self.settings.distill_weight * self.team.size * loss
 
 
@@ -103,7 +103,7 @@ class HDCPD(_Taught):
             student = student * (s.temperature / s.student_temperature)
         means = (mean_by_class(x, memory.labels, memory.sizes) for x in (student, teacher))
         own, taught = (mean[:, classes] for mean in means)
-        return {"contrast": contrast, "distill": self.distilled(own, taught)}
+        return {"contrast": contrast, "distill": self.distilled(own, taught, "cluster")}
 
 
 class HDCPDClusters(_Taught):
@@ -121,10 +121,9 @@ class HDCPDClusters(_Taught):
         z = self.encoder(batch.views[0])
         with torch.no_grad():
             g = self.teacher(batch.views[1])
+        own, taught = z @ rows.T / s.student_temperature, g @ rows.T / s.teacher_temperature
         losses = {
             "contrast": contrast_loss(z, rows, batch.labels, temperature=s.temperature),
-            "distill": self.distilled(
-                z @ rows.T / s.student_temperature, g @ rows.T / s.teacher_temperature
-            ),
+            "distill": self.distilled(own, taught, s.distill_axis),
         }
         return Step(losses, MemoryUpdate(z.detach(), batch.labels, batch.indices))

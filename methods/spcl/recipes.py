@@ -102,6 +102,17 @@ RECIPES = (
         dataset="dukemtmcreid",
         paper=PaperResult(67.1, 82.4, 90.8, 93.0, source=OPEN, settings=OPEN),
     ),
+    replace(
+        PLUS,
+        source="dukemtmcreid",
+        paper=PaperResult(78.2, 90.5, 96.6, 97.8, source=OPEN, settings=OPEN),
+    ),
+    replace(
+        PLUS,
+        dataset="dukemtmcreid",
+        source="market1501",
+        paper=PaperResult(70.4, 83.8, 91.2, 93.4, source=OPEN, settings=OPEN),
+    ),
     _first_version(replace(DUKEMTMCREID, source="market1501"), (68.8, 82.9, 90.1, 92.5)),
     *_with_ibn(MSMT17, (19.1, 42.3, 55.6, 61.2), (24.0, 48.9, 61.8, 67.1)),
     *_with_ibn(

@@ -27,4 +27,4 @@ def test_the_stored_case_is_met(spec, path):
 
 
 def test_every_method_has_stored_cases():
-    assert {spec.name for spec, _ in CASES} == set(METHODS)
+    assert {spec.name for spec, _ in CASES} == {n for n, spec in METHODS.items() if spec.cases}
