@@ -99,7 +99,7 @@ def reid_like_features(size: int, dim: int, seed: int = 0) -> Tensor:
     shifts = 0.4 * torch.randn(CAMERAS, dim, generator=generator)
     quality = torch.from_numpy(rng.lognormal(np.log(2.2), 0.35, size)).float()
     features = torch.empty(size, dim)
-    for rows in torch.arange(size).split(4096):
+    for rows in torch.arange(size).split(256):  # leaves little freed memory behind
         noise = quality[rows, None] * torch.randn(len(rows), dim, generator=generator)
         images = centers[identity[rows]] + shifts[camera[rows]] + noise
         features[rows] = F.normalize(spectrum * images, dim=1)
