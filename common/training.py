@@ -18,7 +18,7 @@ from common.errors import UserError
 from common.evaluator.extract import extract
 from common.evaluator.testing import evaluate_dataset
 from common.method import Method
-from common.recipe import Recipe
+from common.recipe import Precision, Recipe
 from common.run import Event, Observer, RunDir
 from common.streams import Streams
 from common.team import Team
@@ -78,7 +78,7 @@ def train(method: Method, job: Job, *, resume: bool = False) -> Progress:
             last completed epoch's checkpoint stays intact.
     """
     recipe = method.recipe
-    exact_arithmetic()
+    set_arithmetic(recipe.precision)
     optimizer = make_optimizer(method)
     progress = Progress()
     if resume:
@@ -239,12 +239,15 @@ def set_rate(optimizer: Optimizer, factor: float) -> None:
         group["lr"] = group["base_lr"] * factor
 
 
-def exact_arithmetic() -> None:
-    """float32 means float32: the papers' GPUs had no TF32, and algorithms are deterministic."""
+def set_arithmetic(precision: Precision) -> None:
+    """float32 means float32 in both precisions: the papers' GPUs had no TF32.
+
+    "fast" lets cuDNN choose among its algorithms by timing; the encoder's `fast` does the rest.
+    """
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = precision == "exact"
+    torch.backends.cudnn.benchmark = precision == "fast"
 
 
 def features_of(method: Method, job: Job, domain: Domain) -> Tensor:

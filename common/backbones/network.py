@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -37,6 +38,8 @@ class Encoder(nn.Module):
     Attributes:
         num_features: D.
         domain: whose batch norm `forward` uses after `split_domains`.
+        fast: compute the trunk in bfloat16 where that is safe; pooling, neck, statistics and
+            output stay float32. Rounding differs; off unless asked for.
     """
 
     def __init__(self, settings: EncoderSettings, bn_chunks: int = 1) -> None:
@@ -46,6 +49,7 @@ class Encoder(nn.Module):
         self.settings = settings
         self.grouping = Grouping(bn_chunks)
         self.domain: Domain = "target"
+        self.fast = False
         trunk = find_trunk(settings.arch)
         self.trunk = trunk.build(self.grouping)
         self.pool, vectors = build_pooling(settings.pooling, settings.parts)
@@ -104,8 +108,11 @@ class Encoder(nn.Module):
         if self.training:
             _require_pairs(len(batches[0]), chunks)
         self.grouping.domains = domains
-        rows = self.pool(self.trunk(interleave(batches, chunks)))
-        # Autocast may have made the embedding bfloat16; statistics and lengths are float32.
+        images = interleave(batches, chunks)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.fast):
+            maps = self.trunk(images)
+        rows = self.pool(maps.float())
+        # An outer autocast may have made the embedding bfloat16; lengths are float32.
         embedded = self.neck(self.embedding(rows).to(rows.dtype))
         z = self.dropout(F.normalize(embedded, dim=1))
         return deinterleave(z, chunks, len(domains))

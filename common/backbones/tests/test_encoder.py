@@ -309,3 +309,15 @@ def test_cuda_gives_the_numbers_of_the_cpu(precision, limit, monkeypatch):
 
     assert z.dtype == torch.float32
     assert (z.cpu() - expected).norm(dim=1).max() < limit
+
+
+def test_the_fast_form_differs_in_rounding_only():
+    settings = EncoderSettings(arch="tiny", pooling="parts", height=64, width=32, weights="random")
+    images = torch.rand(8, 3, 64, 32, generator=torch.Generator().manual_seed(0))
+    exact, fast = build_encoder(settings, 2), build_encoder(settings, 2)
+    fast.fast = True
+    z, rough = exact(images), fast(images)
+    assert rough.dtype == torch.float32
+    assert not torch.equal(z, rough)
+    assert float((z * rough).detach().sum(dim=1).min()) > 0.99
+    assert fast.neck.running_mean.dtype == torch.float32
