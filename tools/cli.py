@@ -4,6 +4,7 @@ A command imports its modules when it is called, so that `tools --help` need not
 """
 
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,9 @@ from tools.cli_data import data
 from tools.launch import launch, launched
 from tools.layout import Format, dict_table, terminal
 from tools.outcome import seeds_table, test_table
-from tools.output import print_json, watched
+from tools.output import print_json, speaks, watched
+
+LET_THE_FIRST_SPEAK = 3  # seconds; a mistake known to all ends the team before others repeat it
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 app.add_typer(data, name="data")
@@ -316,6 +319,8 @@ def main() -> None:
     try:
         app()
     except UserError as error:
+        if not speaks():
+            time.sleep(LET_THE_FIRST_SPEAK)
         typer.secho(f"error: {error}", fg="red", err=True)
         raise SystemExit(2) from None
 

@@ -27,7 +27,8 @@ def watched(json: bool, run: Path | None = None) -> Iterator[RunConsole]:
         with console, redirect_stdout(sys.stderr if json else sys.stdout):
             yield console
     except KeyboardInterrupt:
-        typer.secho(console.how_to_go_on(), fg="yellow", err=True)
+        if speaks():
+            typer.secho(console.how_to_go_on(), fg="yellow", err=True)
         raise typer.Exit(INTERRUPTED) from None
 
 

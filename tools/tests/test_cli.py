@@ -272,3 +272,13 @@ def test_python_dash_m_tools_is_the_same_program():
     shown = python("-m", "tools", "--help")
     assert shown.returncode == 0
     assert re.search(r"Usage: \S*.*tools", shown.stdout)
+
+
+def test_members_of_a_team_let_the_first_tell_a_mistake(call, monkeypatch):
+    waited = []
+    monkeypatch.setattr("tools.cli.time.sleep", waited.append)
+    assert call("recipes", "hhlc").code == 2
+    assert waited == []
+    monkeypatch.setenv("RANK", "1")
+    assert call("recipes", "hhlc").code == 2
+    assert waited
