@@ -46,10 +46,15 @@ def smooth_cross_entropy(logits: Tensor, labels: Tensor, *, epsilon: float) -> T
         return F.cross_entropy(logits, labels)
     log_p = F.log_softmax(logits, dim=1)
     true = log_p.gather(1, labels[:, None]).squeeze(1)
-    share = logits.shape[1] // 50
+    share = smoothed_classes(logits.shape[1])
     if share <= 1:
         spread = log_p.mean(dim=1)
     else:
         top = torch.topk(logits.detach(), share, dim=1).indices
         spread = log_p.gather(1, top).mean(dim=1)
     return -((1 - epsilon) * true + epsilon * spread).mean()
+
+
+def smoothed_classes(classes: int) -> int:
+    """k of `smooth_cross_entropy`: how many of the likeliest classes share the epsilon."""
+    return classes // 50

@@ -7,7 +7,7 @@ clustering, see one view of every image, move the memory after the step.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from common.clustering import cluster
 from common.recipe import Recipe
 from common.reference import Runner
 from common.streams import Draws, Streams
+from common.teacher import make_teacher
 from common.team import Team
 from common.types import Batch, Extract, MemoryUpdate, PseudoLabels, Step, TrainData
 
@@ -37,7 +38,7 @@ class Memory(Protocol):
 
 
 class Method(nn.Module):
-    """Encoder, recipe and, in the seven subclasses, a memory and perhaps a teacher.
+    """Encoder, recipe and, in the seven subclasses, a memory and perhaps a mean teacher.
 
     What must survive a stop lives in parameters, persistent buffers or `get_extra_state`;
     what lasts one epoch lives in non-persistent buffers and is rebuilt by `begin_epoch`.
@@ -51,7 +52,8 @@ class Method(nn.Module):
     """
 
     memory: Memory
-    views: int = 1
+    teacher: Encoder
+    taught: ClassVar[bool] = False  # with a mean teacher, which sees a second view
 
     def __init__(
         self, encoder: Encoder, recipe: Recipe, data: TrainData, team: Team, streams: Streams
@@ -62,6 +64,8 @@ class Method(nn.Module):
         self.data = data
         self.team = team
         self.draws: Draws = streams["method"]
+        if self.taught:
+            self.teacher = make_teacher(encoder)
 
     @property
     def settings(self) -> Any:
@@ -109,7 +113,7 @@ class Method(nn.Module):
         Called for the whole batch on every rank, and ahead of the training steps, hence with a
         stream of its own.
         """
-        return np.repeat(indices[:, None], self.views, axis=1)
+        return np.repeat(indices[:, None], 2 if self.taught else 1, axis=1)
 
     def extra_parameters(self) -> list[ParameterGroup]:
         """Learnable tensors besides the encoder's."""
@@ -121,6 +125,8 @@ class Method(nn.Module):
 
     def evaluated(self) -> dict[str, Encoder]:
         """Networks to test; the better one counts as the epoch's result."""
+        if self.taught:
+            return {"student": self.encoder, "teacher": self.teacher}
         return {"encoder": self.encoder}
 
 

@@ -154,8 +154,11 @@ class Recipe:
         source: labelled source data set of a two-domain run, else "".
         variant: "" for the method's main form, else the name in `--variant`.
         lr: Adam's rate; `lr_factor` multiplies it by epoch.
+        weight_decay: of Adam, added to the gradient, for all trainable tensors.
+        epochs: clusterings, each followed by `sampling.iterations` steps.
         bn_chunks: slices of the batch that batch norm treats apart, as the papers' GPUs did.
         eval_every: epochs between tests; the last epoch is always tested.
+        seed: of every random stream of the run.
         supervised: train on the target's true identities instead of clusters: an upper bound.
         precision: "exact" is float32 with TF32 off; "fast" may differ in rounding.
     """

@@ -28,7 +28,6 @@ class RunOptions:
         check_images: open every image before training.
         gpus: processes on this machine, one per GPU.
         report: write the HTML page at the end.
-        launch: arguments that start this very run again, for several processes.
     """
 
     data_root: Path = field(default_factory=default_data_root)
@@ -42,4 +41,3 @@ class RunOptions:
     check_images: bool = True
     gpus: int = 1
     report: bool = True
-    launch: tuple[str, ...] = ()

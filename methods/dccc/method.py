@@ -5,7 +5,6 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from common.backbones.encoder import Encoder
 from common.losses import contrast_loss
 from common.memory import (
     ClusterMemory,
@@ -16,11 +15,8 @@ from common.memory import (
     cluster_centroids,
 )
 from common.method import Method
-from common.recipe import Recipe
-from common.streams import Streams
-from common.teacher import follow_, make_teacher, teacher_momentum
-from common.team import Team
-from common.types import Batch, MemoryUpdate, PseudoLabels, Step, TrainData
+from common.teacher import follow_, teacher_momentum
+from common.types import Batch, MemoryUpdate, PseudoLabels, Step
 from methods.dccc.loss import soft_contrast_loss
 from methods.dccc.memory import blend_weighted_
 
@@ -33,14 +29,8 @@ class DCCC(Method):
     student only where the soft loss has a weight.
     """
 
-    views = 2
+    taught = True
     memory: ClusterMemory
-
-    def __init__(
-        self, encoder: Encoder, recipe: Recipe, data: TrainData, team: Team, streams: Streams
-    ) -> None:
-        super().__init__(encoder, recipe, data, team, streams)
-        self.teacher = make_teacher(encoder)
 
     def begin_epoch(self, epoch: int, features: Tensor, pseudo: PseudoLabels) -> None:
         rows = cluster_centroids(features, pseudo)
@@ -76,6 +66,3 @@ class DCCC(Method):
         if self.settings.soft_weight > 0:
             momentum = teacher_momentum(iteration, self.settings.teacher_start)
             follow_(self.teacher, self.encoder, momentum)
-
-    def evaluated(self) -> dict[str, Encoder]:
-        return {"student": self.encoder, "teacher": self.teacher}

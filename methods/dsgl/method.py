@@ -27,7 +27,6 @@ class DSGL(Method):
     gathered from all processes, is written into the instance table between two loss terms.
     """
 
-    views = 2
     memory: HybridMemory
     instances: InstanceTable
     nuisance: Tensor

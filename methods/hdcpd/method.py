@@ -10,44 +10,20 @@ from common.memory import ClusterMemory, blend_hardest_, blend_rows_, cluster_ce
 from common.method import Method
 from common.recipe import Recipe
 from common.streams import Streams
-from common.teacher import follow_, make_teacher, teacher_momentum
+from common.teacher import follow_, teacher_momentum
 from common.team import Team
 from common.types import Batch, Extract, MemoryUpdate, PseudoLabels, Step, TrainData
 from methods.hdcpd.loss import distillation_loss, hardest_contrast_loss
 
 
-class _Taught(Method):
-    """A student on the first view, a mean teacher on the second."""
-
-    views = 2
-
-    def __init__(
-        self, encoder: Encoder, recipe: Recipe, data: TrainData, team: Team, streams: Streams
-    ) -> None:
-        super().__init__(encoder, recipe, data, team, streams)
-        self.teacher = make_teacher(encoder)
-
-    def after_step(self, seen: MemoryUpdate, iteration: int) -> None:
-        super().after_step(seen, iteration)
-        momentum = teacher_momentum(iteration, self.settings.teacher_start)
-        follow_(self.teacher, self.encoder, momentum, self.settings.teacher_buffers)
-
-    def evaluated(self) -> dict[str, Encoder]:
-        return {"student": self.encoder, "teacher": self.teacher}
-
-    def distilled(self, student: Tensor, teacher: Tensor, axis: str) -> Tensor:
-        """The weighted distillation term; a sum over the batch, hence times the processes."""
-        loss = distillation_loss(student, teacher, axis)
-        return self.settings.distill_weight * self.team.size * loss
-
-
-class HDCPD(_Taught):
+class HDCPD(Method):
     """Instance memory of the whole run (Cheng et al., 2022, arXiv:2109.14157), one or two domains.
 
     Outliers are classes of their own. In the released two-domain code the target's rows move
     before the source's gradient is formed; `settings.order` "clean" does not.
     """
 
+    taught = True
     memory: InstanceMemory
 
     def __init__(
@@ -103,12 +79,17 @@ class HDCPD(_Taught):
             student = student * (s.temperature / s.student_temperature)
         means = (mean_by_class(x, memory.labels, memory.sizes) for x in (student, teacher))
         own, taught = (mean[:, classes] for mean in means)
-        return {"contrast": contrast, "distill": self.distilled(own, taught, "cluster")}
+        return {"contrast": contrast, "distill": _distilled(self, own, taught, "cluster")}
+
+    def after_step(self, seen: MemoryUpdate, iteration: int) -> None:
+        super().after_step(seen, iteration)
+        _follow(self, iteration)
 
 
-class HDCPDClusters(_Taught):
+class HDCPDClusters(Method):
     """HDCPD on the cluster memory of Cluster Contrast ("+CC"), rebuilt every epoch."""
 
+    taught = True
     memory: ClusterMemory
 
     def begin_epoch(self, epoch: int, features: Tensor, pseudo: PseudoLabels) -> None:
@@ -124,6 +105,22 @@ class HDCPDClusters(_Taught):
         own, taught = z @ rows.T / s.student_temperature, g @ rows.T / s.teacher_temperature
         losses = {
             "contrast": contrast_loss(z, rows, batch.labels, temperature=s.temperature),
-            "distill": self.distilled(own, taught, s.distill_axis),
+            "distill": _distilled(self, own, taught, s.distill_axis),
         }
         return Step(losses, MemoryUpdate(z.detach(), batch.labels, batch.indices))
+
+    def after_step(self, seen: MemoryUpdate, iteration: int) -> None:
+        super().after_step(seen, iteration)
+        _follow(self, iteration)
+
+
+def _distilled(method: Method, student: Tensor, teacher: Tensor, axis: str) -> Tensor:
+    """The weighted distillation term; a sum over the batch, hence times the processes."""
+    loss = distillation_loss(student, teacher, axis)
+    weight: float = method.settings.distill_weight * method.team.size
+    return weight * loss
+
+
+def _follow(method: Method, iteration: int) -> None:
+    momentum = teacher_momentum(iteration, method.settings.teacher_start)
+    follow_(method.teacher, method.encoder, momentum, method.settings.teacher_buffers)

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from common.losses import smooth_cross_entropy
+from common.losses import smooth_cross_entropy, smoothed_classes
 from common.memory import HybridMemory, class_means, hardest_members
 from common.recipe import Recipe, Sampling
 from common.reference import Case, Check, close, equal
@@ -63,6 +63,7 @@ def run_label_smooth(case: Case) -> list[Check]:
         )
         loss.backward()
         checks += [
+            equal(f"classes {j}", smoothed_classes(logits.shape[1]), case.arrays[f"k_{j}"]),
             close(f"loss {j}", loss, case.arrays[f"loss_{j}"], 2e-6, relative=1e-5),
             close(f"gradient {j}", logits.grad, case.arrays[f"grad_{j}"], 2e-6),
         ]
