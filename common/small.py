@@ -45,7 +45,7 @@ def on_synthetic(paper: Recipe, eps: float = 0.5) -> Recipe:
     )
 
 
-def for_own_images(paper: Recipe, eps: float = 0.6) -> Recipe:
+def for_own_images(paper: Recipe, eps: float = 0.5) -> Recipe:
     """The method on a folder of the user's images: MobileNetV2 at 128 x 64, a short schedule.
 
     Args:
