@@ -19,7 +19,7 @@ def found_benchmarks() -> dict[str, ModuleType]:
     """The modules of the folder that have a `run`, by name; the others help them."""
     names = sorted(found.name for found in pkgutil.iter_modules(benchmarks.__path__))
     modules = {name: importlib.import_module(f"{benchmarks.__name__}.{name}") for name in names}
-    return {name: module for name, module in modules.items() if hasattr(module, "run")}
+    return {n.replace("_", "-"): module for n, module in modules.items() if hasattr(module, "run")}
 
 
 def questions() -> list[dict[str, Any]]:

@@ -112,10 +112,11 @@ def run_recipe(
         recipe: what is run.
         base: the recipe before the user's changes, to say what differs.
         target, source: data sets as read from disk.
-        dry_run: announce and stop.
+        dry_run: announce and stop; the images are not opened.
     """
     heard = observer if team.first else _silence
-    target = checked(target, options, team, heard)
+    opened = replace(options, check_images=options.check_images and not dry_run)
+    target = checked(target, opened, team, heard)
     require_consistent(recipe, target.dataset, source.dataset if source else None, team)
     heard(_announcement(recipe, base, target.dataset, team))
     outlook = _outlook(recipe, target.dataset, team, heard)

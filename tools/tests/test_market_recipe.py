@@ -1,0 +1,109 @@
+"""The paper's recipe on a tree with the published names and counts of Market-1501."""
+
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from common.backbones.encoder import build_encoder
+from common.batches import DomainImages
+from common.data.datasets import load_dataset
+from common.data.images import open_images
+from common.data.made import make_market1501
+from common.recipe import override
+from common.run import RunDir
+from common.streams import Streams
+from common.team import Team
+from common.training import DomainBatches, EpochBatches, Job, make_optimizer, train_epoch
+from common.types import PseudoLabels, TrainData
+from methods.hhcl.method import HHCL
+from methods.hhcl.recipes import MARKET1501
+
+RANDOM = ("--set", "encoder.weights=random")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    image = io.BytesIO()
+    Image.new("RGB", (64, 128), (90, 120, 60)).save(image, "JPEG")
+    folder = tmp_path_factory.mktemp("data")
+    make_market1501(folder, image.getvalue())
+    return folder
+
+
+def plain(text):
+    return re.sub(r"\s+", " ", text)
+
+
+def test_the_data_check_finds_the_published_counts(call, root):
+    done = call("data", "check", "market1501", "--data-root", root, "--no-images", "--json")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert found["sound"]
+    assert found["warnings"] == []
+
+
+def test_a_dry_run_prints_recipe_counts_and_costs(call, root):
+    arguments = ("reproduce", "hhcl", "market1501", "--data-root", root, "--dry-run", *RANDOM)
+    done = call(*arguments)
+    assert done.code == 0, done.err
+    said = plain(done.out + done.err)
+    assert "12,936 train, 3,368 query, 15,913 gallery" in said
+    assert "eps 0.45" in said
+    assert "estimate: about" in said
+
+
+def test_missing_data_says_what_was_looked_for(call, tmp_path):
+    done = call("reproduce", "hhcl", "market1501", "--data-root", tmp_path, *RANDOM)
+    assert done.code == 2
+    said = plain(done.err)
+    assert "Market-1501-v15.09.15" in said
+    assert "--data-root" in said
+    assert "Traceback" not in said
+
+
+def test_missing_imagenet_weights_stop_the_run_before_the_data(call, tmp_path, monkeypatch):
+    def unreachable(*arguments, **keywords):
+        raise OSError("no network")
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", unreachable)
+    done = call("reproduce", "hhcl", "market1501", "--data-root", tmp_path)
+    assert done.code == 2
+    said = plain(done.err)
+    assert "resnet50-0676ba61.pth" in said
+    assert "https://download.pytorch.org/models/resnet50-0676ba61.pth" in said
+    assert str(tmp_path / "hub") in said.replace(" ", "")
+
+
+@pytest.mark.slow
+def test_twenty_real_iterations_of_the_paper_s_recipe(root, tmp_path):
+    """ResNet-50 at 256 x 128, batch 256 in four batch-norm groups, on made images and labels."""
+    recipe = override(MARKET1501, {"encoder.weights": "random", "sampling.iterations": "20"})
+    method, job, pseudo = _prepared(recipe, root, tmp_path)
+    features = torch.nn.functional.normalize(
+        torch.randn(len(pseudo.labels), 2048, generator=torch.Generator().manual_seed(0)), dim=1
+    )
+    method.begin_epoch(0, features, pseudo)
+    target = EpochBatches(
+        job.train, pseudo.labels, recipe, job.streams, job.team, "target", method, 20
+    )
+    losses = train_epoch(method, DomainBatches(target, None), make_optimizer(method), job, 0)
+    assert set(losses) == {"hard", "mean"}
+    assert all(np.isfinite(list(losses.values())))
+
+
+def _prepared(recipe, root, folder):
+    dataset = load_dataset("market1501", root)
+    team, streams = Team(), Streams(recipe.seed)
+    encoder = build_encoder(recipe.encoder, recipe.bn_chunks)
+    samples = dataset.train
+    method = HHCL(encoder, recipe, TrainData(len(samples), samples.cams), team, streams)
+    images = open_images(samples, 256, 128, recipe.augment, team.device, kind="disk", workers=1)
+    train = DomainImages(images, samples.cams)
+    job = Job(dataset, train, None, None, None, streams, team, RunDir(folder), lambda event: None)
+    return method, job, PseudoLabels(samples.pids, {"eps": 0.45})
