@@ -77,6 +77,9 @@ def ensure_synthetic(data_root: Path, name: str, *, progress: Progress | None = 
     """Folder of the set `name`; drawn with default settings where there is none.
 
     A complete set of other settings, made by `tools data synth`, is taken as it is.
+
+    Raises:
+        UserError: the folder holds something else, or a set of another drawing version.
     """
     folder = data_root / name
     if is_complete(folder):

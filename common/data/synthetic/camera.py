@@ -102,5 +102,5 @@ def record(
 
 
 def _ramp(length: int, height: float) -> np.ndarray:
-    """(length,) float32 from -height / 2 to height / 2."""
-    return np.linspace(-height / 2, height / 2, length, dtype=np.float32)
+    """(length,) float32 from -height to height."""
+    return np.linspace(-height, height, length, dtype=np.float32)

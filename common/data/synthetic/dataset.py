@@ -12,7 +12,7 @@ from common.data.synthetic.camera import Camera, draw_camera
 from common.data.synthetic.identity import draw_person
 from common.data.synthetic.picture import HEIGHT, WIDTH, photograph
 from common.data.synthetic.schedule import FOLDERS, all_shots, shots_of
-from common.data.synthetic.settings import SyntheticSettings, differences, read_record
+from common.data.synthetic.settings import DRAWING, SyntheticSettings, differences, read_record
 from common.data.synthetic.streams import Part, stream
 from common.data.synthetic.strength import STRENGTHS
 from common.errors import UserError
@@ -78,8 +78,9 @@ def write_synthetic(
 
 
 def is_complete(root: Path) -> bool:
-    """Whether a synthetic set, of whatever settings, was drawn here to the end."""
-    return (root / COMPLETE).exists()
+    """Whether a set of whatever settings was drawn here to the end by this drawing code."""
+    record = root / COMPLETE
+    return record.exists() and read_record(record).get("drawing") == DRAWING
 
 
 def draw_people(root: Path, settings: SyntheticSettings, pids: range) -> int:

@@ -9,6 +9,7 @@ from common.data.synthetic.palette import (
     HAIR,
     SKIN,
     Color,
+    accessory_color,
     clothes_color,
     contrasting_color,
     one_of,
@@ -110,11 +111,11 @@ def draw_person(rng: np.random.Generator, part: Part) -> Person:
         lower=lower,
         bag=Bag(
             kind=pick(rng, BAGS),
-            color=contrasting_color(rng, part, [upper.colors[0]]),
+            color=accessory_color(rng, part),
             side=one_of(rng, (-1, 1)),
             size=rng.uniform(0.8, 1.25),
         ),
-        belt=clothes_color(rng, part) if rng.random() < 0.30 else None,
+        belt=accessory_color(rng, part) if rng.random() < 0.30 else None,
         scarf=contrasting_color(rng, part, [upper.colors[0]]) if rng.random() < 0.12 else None,
     )
 
@@ -129,7 +130,7 @@ def _draw_body(rng: np.random.Generator, part: Part) -> Body:
         hair=one_of(rng, HAIR),
         hairstyle=pick(rng, HAIRSTYLES),
         hat=pick(rng, HATS),
-        hat_color=clothes_color(rng, part),
+        hat_color=accessory_color(rng, part),
     )
 
 
@@ -154,7 +155,7 @@ def _draw_lower(rng: np.random.Generator, part: Part) -> Lower:
         color=color,
         detail=one_of(rng, ("stripe", "check", "cuff")) if detailed else "plain",
         detail_color=contrasting_color(rng, part, [color]),
-        shoes=clothes_color(rng, part),
+        shoes=accessory_color(rng, part),
         boots=rng.random() < 0.20,
-        socks=clothes_color(rng, part),
+        socks=accessory_color(rng, part),
     )

@@ -13,7 +13,7 @@ OCCLUDERS: tuple[Occluder, ...] = ("rail", "post", "box", "plants")
 
 
 def draw_occluder(pen: ImageDraw, kind: Occluder, color: Color, rng: np.random.Generator) -> None:
-    """Draw one at a random place; a few cover the legs, a post covers a part of everything."""
+    """Draw one at a random place; most cover the legs, a post covers a part of everything."""
     match kind:
         case "rail":
             _rail(pen, color, rng)
@@ -27,8 +27,8 @@ def draw_occluder(pen: ImageDraw, kind: Occluder, color: Color, rng: np.random.G
 
 def _rail(pen: ImageDraw, color: Color, rng: np.random.Generator) -> None:
     width, height = CANVAS
-    top = rng.uniform(0.55, 0.75) * height
-    for bar in range(3):
+    top = rng.uniform(0.4, 0.7) * height
+    for bar in range(4):
         pen.rectangle((0, top + 26 * bar, width, top + 26 * bar + 7), fill=color)
     for x in range(int(rng.integers(40)), width, 44):
         pen.rectangle((x, top, x + 5, height), fill=scaled(color, 0.7))
@@ -36,23 +36,23 @@ def _rail(pen: ImageDraw, color: Color, rng: np.random.Generator) -> None:
 
 def _post(pen: ImageDraw, color: Color, rng: np.random.Generator) -> None:
     width, height = CANVAS
-    x = rng.uniform(0.05, 0.8) * width
-    pen.rectangle((x, 0, x + 17, height), fill=color)
-    pen.rectangle((x + 12, 0, x + 17, height), fill=scaled(color, 0.7))
+    x = rng.uniform(0.1, 0.7) * width
+    pen.rectangle((x, 0, x + 26, height), fill=color)
+    pen.rectangle((x + 20, 0, x + 26, height), fill=scaled(color, 0.7))
 
 
 def _box(pen: ImageDraw, color: Color, rng: np.random.Generator) -> None:
     width, height = CANVAS
-    top, left = rng.uniform(0.62, 0.82) * height, rng.uniform(-0.2, 0.5) * width
-    right = left + rng.uniform(0.5, 0.8) * width
+    top, left = rng.uniform(0.5, 0.75) * height, rng.uniform(-0.2, 0.4) * width
+    right = left + rng.uniform(0.6, 0.9) * width
     pen.rectangle((left, top, right, height), fill=color)
     pen.rectangle((left, top, right, top + 9), fill=scaled(color, 0.7))
 
 
 def _plants(pen: ImageDraw, rng: np.random.Generator) -> None:
     width, height = CANVAS
-    top = rng.uniform(0.62, 0.8) * height
-    for _ in range(26):
+    top = rng.uniform(0.5, 0.75) * height
+    for _ in range(32):
         x, y = rng.uniform(0, width), rng.uniform(top, height)
         leaf = scaled((62, 104, 52), rng.uniform(0.6, 1.2))
         pen.ellipse((x - 6, y - 16, x + 6, y + 16), fill=leaf)

@@ -76,6 +76,15 @@ CLOTHES: dict[Part, tuple[Prototype, ...]] = {
     ),
 }
 
+ACCESSORIES = (
+    Prototype(0.62, 0.15, 0.12, 40),  # black
+    Prototype(0.10, 0.05, 0.88, 18),  # white
+    Prototype(0.07, 0.50, 0.33, 16),  # brown
+    Prototype(0.60, 0.05, 0.40, 12),  # gray
+    Prototype(0.62, 0.50, 0.30, 14),  # navy
+)
+COLORFUL = 0.3  # share of the accessories that have a color of clothes
+
 
 def pick(rng: np.random.Generator, weights: Mapping[Choice, float]) -> Choice:
     """One of the keys, as often as its weight says."""
@@ -99,8 +108,18 @@ def scaled(color: Color, factor: float) -> Color:
 
 
 def clothes_color(rng: np.random.Generator, part: Part) -> Color:
+    """A color of clothes."""
+    return _colored_like(rng, CLOTHES[part])
+
+
+def accessory_color(rng: np.random.Generator, part: Part) -> Color:
+    """A color of shoes, bags, hats and belts: mostly plain."""
+    return _colored_like(rng, CLOTHES[part] if rng.random() < COLORFUL else ACCESSORIES)
+
+
+def _colored_like(rng: np.random.Generator, prototypes: Sequence[Prototype]) -> Color:
     """A prototype with a little of its own: hue +-0.025, saturation and value +-20 %."""
-    prototype = pick(rng, {prototype: prototype.weight for prototype in CLOTHES[part]})
+    prototype = pick(rng, {prototype: prototype.weight for prototype in prototypes})
     hue = prototype.hue + rng.uniform(-0.025, 0.025)
     saturation = prototype.saturation * rng.uniform(0.8, 1.2)
     value = prototype.value * rng.uniform(0.8, 1.2)
@@ -109,7 +128,7 @@ def clothes_color(rng: np.random.Generator, part: Part) -> Color:
 
 
 def contrasting_color(
-    rng: np.random.Generator, part: Part, others: Sequence[Color], distance: float = 70.0
+    rng: np.random.Generator, part: Part, others: Sequence[Color], distance: float = 40.0
 ) -> Color:
     """A color of clothes that can be told from the others, so that a pattern shows."""
     for _ in range(10):

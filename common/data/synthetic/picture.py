@@ -15,7 +15,7 @@ from common.data.synthetic.streams import Part, stream
 from common.data.synthetic.strength import Strength
 
 HEIGHT, WIDTH = 128, 64  # of the stored image
-TALLEST = 0.95  # body height of the tallest person as a share of the canvas
+TALLEST = 0.97  # body height of the tallest person as a share of the canvas
 NUM_PASSERS = 1000  # people who appear at the side only
 
 
@@ -75,7 +75,7 @@ def _pose(person: Person, camera: Camera, strength: Strength, rng: np.random.Gen
 def _beside(person: Person, camera: Camera, strength: Strength, rng: np.random.Generator) -> Pose:
     """A place at the edge of the image, a little nearer or farther away."""
     pose = _pose(person, camera, strength, rng)
-    away = (1 if rng.random() < 0.5 else -1) * rng.uniform(0.38, 0.55) * CANVAS[0]
+    away = (1 if rng.random() < 0.5 else -1) * rng.uniform(0.25, 0.5) * CANVAS[0]
     farther = rng.uniform(-0.08, 0.04)
     return Pose(
         pose.yaw,

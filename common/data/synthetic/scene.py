@@ -8,8 +8,9 @@ from common.data.synthetic.palette import Color, one_of, scaled
 SCENE = (480, 320)  # width and height of what a camera surveys
 CANVAS = (128, 256)  # of a drawn image, twice the stored one
 LEVEL = (118.0, 132.0)  # mean of a scene: with more spread the background would name the camera
-VALUES = (90.0, 175.0)  # brightness of painted things
+VALUES = (80.0, 180.0)  # brightness of painted things
 TINT = 22.0  # sigma of their colors
+GRAIN = 28.0  # largest sigma of a surface's grain
 
 
 def paint_scene(rng: np.random.Generator) -> Image.Image:
@@ -19,9 +20,9 @@ def paint_scene(rng: np.random.Generator) -> Image.Image:
     horizon = rng.uniform(0.35, 0.6) * SCENE[1]
     _wall(pen, rng, horizon)
     _floor(pen, rng, horizon)
-    for _ in range(int(rng.integers(3, 8))):
+    for _ in range(int(rng.integers(10, 19))):
         _thing(pen, rng, horizon)
-    pixels = np.asarray(scene, dtype=np.float32) + _blotches(rng)
+    pixels = np.asarray(scene, dtype=np.float32) + _texture(rng, horizon)
     gray = pixels.mean(axis=2, keepdims=True)
     pale = gray + 0.45 * (pixels - gray)
     flat = rng.uniform(*LEVEL) + 0.70 * (pale - pale.mean(axis=(0, 1)))
@@ -46,8 +47,8 @@ def _wall(pen: ImageDraw.ImageDraw, rng: np.random.Generator, horizon: float) ->
     width = SCENE[0]
     color = any_color(rng)
     pen.rectangle((0, 0, width, horizon), fill=color)
-    joint = scaled(color, rng.uniform(0.7, 0.9))
-    high, long = int(rng.integers(14, 70)), int(rng.integers(30, 120))
+    joint = scaled(color, rng.uniform(0.45, 0.75))
+    high, long = int(rng.integers(12, 48)), int(rng.integers(24, 90))
     for row, y in enumerate(range(0, int(horizon), high)):
         pen.line((0, y, width, y), fill=joint, width=2)
         for x in range(-(row % 2) * long // 2, width, long):
@@ -62,9 +63,9 @@ def _floor(pen: ImageDraw.ImageDraw, rng: np.random.Generator, horizon: float) -
     width, height = SCENE
     color = any_color(rng)
     pen.rectangle((0, horizon, width, height), fill=color)
-    joint = scaled(color, rng.uniform(0.75, 0.92))
+    joint = scaled(color, rng.uniform(0.5, 0.8))
     vanishing = rng.uniform(0.2, 0.8) * width
-    for x in range(-3 * width, 4 * width, int(rng.integers(60, 140))):
+    for x in range(-3 * width, 4 * width, int(rng.integers(40, 120))):
         pen.line((vanishing + 0.1 * (x - vanishing), horizon, x, height), fill=joint, width=2)
     for row in range(1, 12):
         y = horizon + (height - horizon) * (row / 11) ** 2
@@ -72,7 +73,7 @@ def _floor(pen: ImageDraw.ImageDraw, rng: np.random.Generator, horizon: float) -
 
 
 def _thing(pen: ImageDraw.ImageDraw, rng: np.random.Generator, horizon: float) -> None:
-    x, base = rng.uniform(0, SCENE[0]), horizon + rng.uniform(0, 70)
+    x, base = rng.uniform(0, SCENE[0]), horizon + rng.uniform(-20, 110)
     color = any_color(rng)
     match one_of(rng, ("box", "post", "plant")):
         case "box":
@@ -88,9 +89,16 @@ def _thing(pen: ImageDraw.ImageDraw, rng: np.random.Generator, horizon: float) -
                 pen.ellipse((left - 5, top - 9, left + 5, top + 9), fill=leaf)
 
 
-def _blotches(rng: np.random.Generator) -> np.ndarray:
-    """(height, width, 1) uneven brightness, coarse and fine."""
+def _texture(rng: np.random.Generator, horizon: float) -> np.ndarray:
+    """(height, width, 1) uneven brightness: broad blotches, and a grain of wall and of floor."""
+    wall, floor = (_grain(rng, rng.uniform(0, GRAIN), rng.uniform(2, 8)) for _ in range(2))
+    below = np.arange(SCENE[1])[:, None] > horizon
+    return (_grain(rng, 10, 16) + np.where(below, floor, wall))[:, :, None]
+
+
+def _grain(rng: np.random.Generator, sigma: float, pixels: float) -> np.ndarray:
+    """(height, width) smooth noise with details of this size."""
     width, height = SCENE
-    few = rng.normal(0, 10, (height // 16, width // 16)).astype(np.float32)
-    coarse = np.asarray(Image.fromarray(few).resize(SCENE, Image.Resampling.BICUBIC))
-    return (coarse + rng.normal(0, 6, (height, width)))[:, :, None].astype(np.float32)
+    knots = rng.normal(0, sigma, (round(height / pixels), round(width / pixels)))
+    coarse = Image.fromarray(knots.astype(np.float32))
+    return np.asarray(coarse.resize(SCENE, Image.Resampling.BICUBIC))

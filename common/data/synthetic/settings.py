@@ -9,7 +9,7 @@ from common.data.synthetic.streams import Part
 from common.data.synthetic.strength import STRENGTHS
 from common.errors import UserError
 
-DRAWING = 1  # raise it whenever the same settings give other images
+DRAWING = 2  # raise it whenever the same settings give other images
 MAX_CAMERAS = 15
 
 SYNTHETIC_SETS: dict[str, Part] = {"synthetic": "a", "synthetic-b": "b"}

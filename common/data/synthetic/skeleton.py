@@ -8,7 +8,7 @@ from common.data.synthetic.identity import Body, Side
 
 # In body heights.
 SHOULDERS = 0.835  # above ground
-SHOULDER_WIDTH = 0.138  # half of it, at build 1
+SHOULDER_WIDTH = 0.142  # half of it, at build 1
 UPPER_ARM = 0.165
 FOREARM = 0.15
 ANKLE = 0.03  # above ground

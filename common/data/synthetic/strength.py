@@ -17,7 +17,7 @@ class Strength:
         blur: largest Gaussian radius in pixels of the small image, per camera.
         resolution: share to which the image is reduced and enlarged again, per camera.
         quality: of the JPEG file, per camera.
-        vignette: largest fall of light from edge to edge, vertical and horizontal, per camera.
+        vignette: largest change of light towards the edges, vertical and horizontal, per camera.
         view: sigma in degrees of the body's direction around the camera's own, per image.
         light: sigma of the log exposure and of a horizontal gradient, per image.
         crop: how far the box misses the person, per image: the scale has sigma 0.7 x this, the

@@ -71,7 +71,7 @@ def drawn(tmp_path_factory) -> dict[str, Samples]:
     sets = {}
     for strength in ("easy", "default", "hard"):
         root: Path = tmp_path_factory.mktemp(strength)
-        write_synthetic(root, strength=strength, train_ids=40, test_ids=1, distractors=0)
+        write_synthetic(root, strength=strength, train_ids=30, test_ids=1, distractors=0)
         paths = sorted((root / "bounding_box_train").glob("*.jpg"))
         pids = np.array([int(path.name[:4]) for path in paths])
         cams = np.array([int(path.name[6]) for path in paths])
