@@ -17,6 +17,7 @@ from tools.launch import launch, launched
 from tools.layout import Format, dict_table, terminal
 from tools.outcome import seeds_table, test_table
 from tools.output import print_json, speaks, watched
+from tools.process import settle
 
 LET_THE_FIRST_SPEAK = 3  # seconds; a mistake known to all ends the team before others repeat it
 
@@ -316,6 +317,7 @@ def doctor(
 
 def main() -> None:
     """The command line: a user's error is one red sentence and exit code 2."""
+    settle()
     try:
         app()
     except UserError as error:

@@ -1,0 +1,28 @@
+"""How this process uses the machine: memory it keeps, and how its threads wait."""
+
+import ctypes
+import os
+import sys
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of glibc's mallopt
+
+
+def settle() -> None:
+    """Keep freed memory for the next batch, and let idle threads sleep. Before torch is imported.
+
+    A training step allocates and frees the same large buffers again and again. By default glibc
+    hands each back to the kernel, which clears its pages anew at the next step; on a virtual
+    machine that took more time than the arithmetic. And OpenMP's threads wait in busy loops, which
+    on a machine shared with anything else take the cores from those they wait for. Neither changes
+    a number. Where the environment says otherwise, it is left alone.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
+        return
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # another C library than glibc
+        return
+    mallopt(M_MMAP_MAX, 0)
+    mallopt(M_TRIM_THRESHOLD, 1 << 30)
+    mallopt(M_TOP_PAD, 1 << 26)
