@@ -1,25 +1,19 @@
 """A synthetic data set on disk: drawn in parallel, recorded when complete, never overwritten."""
 
 import json
-import multiprocessing
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
 
-from common.data.synthetic.camera import Camera, draw_camera
-from common.data.synthetic.identity import draw_person
-from common.data.synthetic.picture import HEIGHT, WIDTH, photograph
-from common.data.synthetic.schedule import FOLDERS, all_shots, shots_of
+from common.data.synthetic.drawing import write_whole
+from common.data.synthetic.processes import draw_everyone
+from common.data.synthetic.schedule import FOLDERS, all_shots
 from common.data.synthetic.settings import DRAWING, SyntheticSettings, differences, read_record
-from common.data.synthetic.streams import Part, stream
-from common.data.synthetic.strength import STRENGTHS
+from common.data.synthetic.streams import Part
 from common.errors import UserError
 
 COMPLETE = "synthetic.json"
 UNFINISHED = "synthetic.unfinished.json"
-PORTION = 5  # people that a process draws at a time
 
 Progress = Callable[[int, int], None]
 
@@ -47,7 +41,8 @@ def write_synthetic(
         root: the set's own folder, made if missing.
         strength, seed, train_ids, test_ids, distractors, cameras, part: see
             `SyntheticSettings`.
-        workers: processes; by default one per core, fewer for a small set.
+        workers: processes; None for one per core, fewer for a small set; 0 or 1 for none
+            beside this one.
         progress: called with the number of images drawn so far and of all.
 
     Returns:
@@ -65,14 +60,15 @@ def write_synthetic(
     for folder in FOLDERS:
         (root / folder).mkdir(parents=True, exist_ok=True)
     record = json.dumps(settings.record(), indent=2).encode()
-    _write_whole(root / UNFINISHED, record)
+    write_whole(root / UNFINISHED, record)
     (root / COMPLETE).unlink(missing_ok=True)
+    workers = _default_workers(total) if workers is None else workers
     done = 0
-    for drawn in _draw_everyone(root, settings, workers or _default_workers(total)):
+    for drawn in draw_everyone(root, settings, workers):
         done += drawn
         if progress is not None:
             progress(done, total)
-    _write_whole(root / COMPLETE, record)
+    write_whole(root / COMPLETE, record)
     (root / UNFINISHED).unlink(missing_ok=True)
     return root
 
@@ -81,49 +77,6 @@ def is_complete(root: Path) -> bool:
     """Whether a set of whatever settings was drawn here to the end by this drawing code."""
     record = root / COMPLETE
     return record.exists() and read_record(record).get("drawing") == DRAWING
-
-
-def draw_people(root: Path, settings: SyntheticSettings, pids: range) -> int:
-    """Write all images of these people and return how many they are."""
-    seed, part = settings.seed, settings.part
-    strength = STRENGTHS[settings.strength]
-    drawn = 0
-    for pid in pids:
-        person = draw_person(stream(seed, part, "identity", pid), part)
-        for shot in shots_of(pid, settings):
-            rng = stream(seed, part, "image", pid, shot.camera, shot.number)
-            camera = camera_of(seed, part, settings.strength, shot.camera)
-            jpeg = photograph(person, camera, strength, rng, seed=seed, part=part)
-            _write_whole(root / shot.folder / shot.name, jpeg)
-            drawn += 1
-    return drawn
-
-
-@cache  # the same for all people that a process draws, and the scene takes a while
-def camera_of(seed: int, part: Part, strength: str, number: int) -> Camera:
-    rng = stream(seed, part, "camera", number)
-    return draw_camera(rng, STRENGTHS[strength], number, HEIGHT, WIDTH)
-
-
-def _draw_everyone(root: Path, settings: SyntheticSettings, workers: int) -> Iterator[int]:
-    """Draw the people in portions; yields the number of images of each portion."""
-    portions = [
-        range(start, min(start + PORTION, settings.people))
-        for start in range(0, settings.people, PORTION)
-    ]
-    if workers == 1:
-        for portion in portions:
-            yield draw_people(root, settings, portion)
-        return
-    # Not by forking: the caller may have threads, which do not survive it.
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
-        jobs = [pool.submit(draw_people, root, settings, portion) for portion in portions]
-        try:
-            for job in as_completed(jobs):
-                yield job.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def _default_workers(total: int) -> int:
@@ -156,10 +109,3 @@ def _refuse_other_content(root: Path, settings: SyntheticSettings) -> None:
                 f"{root} holds another synthetic set: {', '.join(other)}. Name another folder, "
                 "or delete this one."
             )
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that nobody, not even a second writer of the set, sees half of it."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)

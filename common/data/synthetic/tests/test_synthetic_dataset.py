@@ -85,6 +85,13 @@ def test_two_processes_write_the_same_bytes_as_one(small, tmp_path):
     assert contents(tmp_path / "two") == contents(small)
 
 
+def test_a_process_that_fails_is_told_and_leaves_no_complete_set(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONHOME", str(tmp_path))  # no Python starts like this
+    with pytest.raises(RuntimeError, match="ended early"):
+        write_synthetic(tmp_path / "synthetic", **{**SMALL, "workers": 2})
+    assert not (tmp_path / "synthetic" / "synthetic.json").exists()
+
+
 def test_more_people_leave_the_others_as_they_are(small, tmp_path):
     more = write_synthetic(tmp_path / "more", **{**SMALL, "train_ids": 5})
     people = {name: image for name, image in contents(small).items() if "_train" in name}

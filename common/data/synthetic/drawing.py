@@ -1,0 +1,50 @@
+"""The images of some people, drawn and written."""
+
+import os
+from functools import cache
+from pathlib import Path
+
+from common.data.synthetic.camera import Camera, draw_camera
+from common.data.synthetic.identity import draw_person
+from common.data.synthetic.picture import HEIGHT, WIDTH, photograph
+from common.data.synthetic.schedule import shots_of
+from common.data.synthetic.settings import SyntheticSettings
+from common.data.synthetic.streams import Part, stream
+from common.data.synthetic.strength import STRENGTHS
+
+PORTION = 5  # people between two signs of life
+
+
+def portions_of(settings: SyntheticSettings) -> list[range]:
+    """All people, a few at a time."""
+    starts = range(0, settings.people, PORTION)
+    return [range(start, min(start + PORTION, settings.people)) for start in starts]
+
+
+def draw_people(root: Path, settings: SyntheticSettings, pids: range) -> int:
+    """Write all images of these people and return how many they are."""
+    seed, part = settings.seed, settings.part
+    strength = STRENGTHS[settings.strength]
+    drawn = 0
+    for pid in pids:
+        person = draw_person(stream(seed, part, "identity", pid), part)
+        for shot in shots_of(pid, settings):
+            rng = stream(seed, part, "image", pid, shot.camera, shot.number)
+            camera = camera_of(seed, part, settings.strength, shot.camera)
+            jpeg = photograph(person, camera, strength, rng, seed=seed, part=part)
+            write_whole(root / shot.folder / shot.name, jpeg)
+            drawn += 1
+    return drawn
+
+
+@cache  # the same for all people that a process draws, and the scene takes a while
+def camera_of(seed: int, part: Part, strength: str, number: int) -> Camera:
+    rng = stream(seed, part, "camera", number)
+    return draw_camera(rng, STRENGTHS[strength], number, HEIGHT, WIDTH)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that nobody, not even a second writer of the set, sees half of it."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_bytes(content)
+    unfinished.replace(path)
