@@ -83,7 +83,7 @@ def data_synth(
     ] = "default",
     seed: Annotated[int, typer.Option(help="Another seed draws other people.")] = 0,
     ids: Annotated[int, typer.Option(min=1, help="Training identities.")] = 100,
-    cameras: Annotated[int, typer.Option(min=1, help="Cameras.")] = 6,
+    cameras: Annotated[int, typer.Option(min=2, help="Cameras.")] = 6,
     out: Annotated[
         Path | None, typer.Option(help="Folder to write; by default its place in the data root.")
     ] = None,
