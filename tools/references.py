@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from common.data.datasets import fingerprint
 from common.data.descriptors import best_handmade
 from common.data.synthetic import SYNTHETIC_SETS
 from common.evaluator.testing import evaluate_dataset, tested_samples
@@ -30,7 +31,7 @@ def references(dataset: Dataset, recipe: Recipe, observer: Observer) -> list[dic
         _scored("chance", torch.nn.functional.normalize(chance, dim=1), dataset),
         _scored("best hand-made descriptor", torch.from_numpy(best_handmade(samples)), dataset),
     ]
-    return rows + _recorded(recipe, dataset.name)
+    return rows + _recorded(recipe, dataset)
 
 
 def _scored(name: str, features: torch.Tensor, dataset: Dataset) -> dict[str, Any]:
@@ -38,10 +39,13 @@ def _scored(name: str, features: torch.Tensor, dataset: Dataset) -> dict[str, An
     return {"name": name, "map": found.map, "rank1": found.rank(1)}
 
 
-def _recorded(recipe: Recipe, dataset: str) -> list[dict[str, Any]]:
-    """The last epoch of the recorded supervised run, where this is another variant."""
-    path = RECORDED / f"{recipe.method}-{dataset}-supervised.json"
+def _recorded(recipe: Recipe, dataset: Dataset) -> list[dict[str, Any]]:
+    """The last epoch of the recorded supervised run on these very images, for other variants."""
+    path = RECORDED / f"{recipe.method}-{dataset.name}-supervised.json"
     if recipe.supervised or not path.is_file():
         return []
-    last = json.loads(path.read_text("utf-8"))["last"]
+    record = json.loads(path.read_text("utf-8"))
+    if record["fingerprint"] != fingerprint(dataset):
+        return []
+    last = record["last"]
     return [{"name": "supervised (recorded)", "map": last["map"], "rank1": last["rank1"]}]

@@ -111,7 +111,7 @@ class Encoder(nn.Module):
         images = interleave(batches, chunks)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.fast):
             maps = self.trunk(images)
-        rows = self.pool(maps.float())
+        rows = self.pool(maps.float() if self.fast else maps)
         # An outer autocast may have made the embedding bfloat16; lengths are float32.
         embedded = self.neck(self.embedding(rows).to(rows.dtype))
         z = self.dropout(F.normalize(embedded, dim=1))
