@@ -36,8 +36,18 @@ def reproduce(data, runs, name):
 
 def start(command):
     return subprocess.Popen(
-        command, env=ONE_THREAD, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        env=ONE_THREAD,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=heed_interrupts,
     )
+
+
+def heed_interrupts():
+    """A shell may have started the tests with Ctrl-C ignored, which children inherit."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def finish(command):
