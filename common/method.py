@@ -83,13 +83,14 @@ class Method(nn.Module):
         return extract("target")
 
     def assign(self, features: Tensor, epoch: int) -> PseudoLabels:
-        """Pseudo-labels of the epoch; called on rank 0 alone, all ranks receive the result.
+        """Pseudo-labels of the epoch; called on all ranks, which must come to the same result.
 
-        In a supervised run they are the true identities.
+        `cluster` and `cluster_at` see to that where they are given the team. In a supervised run
+        the labels are the true identities.
         """
         if self.data.target_pids is not None:
             return PseudoLabels(self.data.target_pids)
-        return cluster(features, self.recipe.clustering, epoch, cams=self.data.cams)
+        return cluster(features, self.recipe.clustering, epoch, self.data.cams, self.team)
 
     def begin_epoch(self, epoch: int, features: Tensor, pseudo: PseudoLabels) -> None:
         """Build or relabel the memory."""

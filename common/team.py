@@ -1,8 +1,9 @@
 """The processes of one run. The only file that knows `torch.distributed`.
 
 Every rank draws the same global batch and takes its slice; what memories see is gathered in
-rank order, which is batch order; gradients are averaged by one explicit all-reduce. With one
-process everything is a no-op.
+rank order, which is batch order; gradients are averaged by one explicit all-reduce. Work on many
+rows (extraction, neighbours, queries) is cut into parts, and every rank completes the others'.
+With one process everything is a no-op.
 """
 
 import json
@@ -17,7 +18,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from common.errors import UserError
-from common.types import MemoryUpdate, PseudoLabels
+from common.types import MemoryUpdate
+
+Labels = tuple[np.ndarray, dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,20 @@ class Team:
             )
         part = len(batch) // self.size
         return batch[self.rank * part : (self.rank + 1) * part]
+
+    def part(self, count: int) -> range:
+        """This rank's consecutive part of `count` rows or blocks; parts differ by at most one."""
+        first, stop = (rank * count // self.size for rank in (self.rank, self.rank + 1))
+        return range(first, stop)
+
+    def complete_(self, rows: Tensor) -> Tensor:
+        """Give all ranks the rows (n, ...) of which each has filled its `part(n)`, in place."""
+        if self.size > 1:
+            for rank in range(self.size):
+                part = replace(self, rank=rank).part(len(rows))
+                if part:
+                    dist.broadcast(rows[part.start : part.stop], src=rank)
+        return rows
 
     def gather_rows(self, rows: Tensor) -> Tensor:
         """Equal-sized (n, ...) parts of all ranks to (n * size, ...), in rank order."""
@@ -93,20 +110,22 @@ class Team:
         dist.all_reduce(value)
         return value / self.size
 
-    def labels_from_first(self, compute: Callable[[], PseudoLabels]) -> PseudoLabels:
-        """Assign labels on rank 0, give them to all. A `UserError` there is raised on all."""
+    def labels_from_first(self, compute: Callable[[], Labels]) -> Labels:
+        """Compute integer labels of any shape, and numbers about them, on rank 0; give them to all.
+
+        A `UserError` there is raised on all.
+        """
         if self.size == 1:
             return compute()
         labels = np.empty(0, np.int64)
 
-        def details() -> str:
+        def about() -> str:
             nonlocal labels
-            pseudo = compute()
-            labels = pseudo.labels
-            return json.dumps(pseudo.details)
+            labels, details = compute()
+            return json.dumps([labels.shape, details])
 
-        text = self.text_from_first(details)
-        return PseudoLabels(self._from_first(labels), json.loads(text))
+        shape, details = json.loads(self.text_from_first(about))
+        return self._from_first(labels.ravel()).reshape(shape), details
 
     def text_from_first(self, compute: Callable[[], str]) -> str:
         """Compute a text on rank 0, give it to all. A `UserError` there is raised on all.
@@ -142,6 +161,10 @@ class Team:
         if self.size > 1:
             for buffer in module.buffers():
                 dist.broadcast(buffer, src=0)
+
+
+ALONE = Team()
+"""One process on the CPU: what work that can be shared assumes."""
 
 
 def join_team(device: str) -> Team:

@@ -105,7 +105,7 @@ def _epoch(
 
     since = time.perf_counter()
     job.observer({"event": "stage", "text": f"epoch {epoch + 1}: clustering"})
-    pseudo = job.team.labels_from_first(lambda: method.assign(features, epoch))
+    pseudo = method.assign(features, epoch)
     require_usable(pseudo, recipe.sampling, epoch)
     method.begin_epoch(epoch, features, pseudo)
     parts["clustering"] = progress.spend("clustering", since)

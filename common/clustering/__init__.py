@@ -7,49 +7,76 @@ from torch import Tensor
 
 from common.clustering.cameras import centered_by_camera
 from common.clustering.dbscan import dbscan
-from common.clustering.infomap import infomap_labels
-from common.clustering.jaccard import jaccard_pairs
+from common.clustering.infomap import modules_of, neighbor_graph
+from common.clustering.jaccard import half_length, pairs_of_neighbors, search
 from common.clustering.warmup import warm_up
 from common.errors import UserError
 from common.recipe import Clustering, Dbscan, InfoMap
+from common.team import ALONE, Labels, Team
 from common.types import PseudoLabels
 
 __all__ = ["cluster", "cluster_at", "warm_up"]
 
 
 def cluster(
-    features: Tensor, settings: Clustering, epoch: int, cams: np.ndarray | None = None
+    features: Tensor,
+    settings: Clustering,
+    epoch: int,
+    cams: np.ndarray | None = None,
+    team: Team = ALONE,
 ) -> PseudoLabels:
     """Pseudo-labels of an epoch.
 
-    The same on every device and for every number of threads, and without numba.
+    The same on every device and for every number of threads and processes, and without numba.
 
     Args:
         features: (N, D) float32 unit rows in image order.
         settings: DBSCAN on the k-reciprocal Jaccard distance, or InfoMap.
         epoch: at which the schedule of eps is read, from 0.
         cams: (N,) cameras; read if the settings centre cameras.
+        team: all call this with the same features and share the neighbour search; the first
+            forms the labels, all receive them.
 
     Raises:
         UserError: a setting is out of range, or the package of InfoMap is missing.
     """
     if isinstance(settings, InfoMap):
-        found = infomap_labels(features, settings)
-        return PseudoLabels(found.labels, {"codelength": found.codelength})
+        return PseudoLabels(*_modules(features, settings, team))
     eps = settings.eps(epoch)
     if settings.center_cameras:
         features = centered_by_camera(features, cams)
-    return PseudoLabels(cluster_at(features, settings, [eps])[0], {"eps": eps})
+    return PseudoLabels(cluster_at(features, settings, [eps], team)[0], {"eps": eps})
 
 
-def cluster_at(features: Tensor, settings: Dbscan, eps: Sequence[float]) -> list[np.ndarray]:
+def cluster_at(
+    features: Tensor, settings: Dbscan, eps: Sequence[float], team: Team = ALONE
+) -> list[np.ndarray]:
     """DBSCAN labels (N,) at each of several radii, from one pass over the distances.
 
-    The pairs are found once, at the largest radius. `settings.eps` is not read.
+    The pairs are found once, at the largest radius. `settings.eps` is not read. A team works as
+    in `cluster`.
     """
     _check(settings, eps)
-    pairs = jaccard_pairs(features, settings.k1, settings.k2, max(eps))
-    return [dbscan(pairs, radius, settings.min_samples) for radius in eps]
+    features = features.detach().contiguous()
+    neighbors = search(features, settings.k1, team)
+
+    def labels() -> Labels:
+        half = half_length(settings.k1)
+        pairs = pairs_of_neighbors(features, neighbors, half, settings.k2, max(eps))
+        return np.stack([dbscan(pairs, radius, settings.min_samples) for radius in eps]), {}
+
+    return list(team.labels_from_first(labels)[0])
+
+
+def _modules(features: Tensor, settings: InfoMap, team: Team) -> Labels:
+    """InfoMap's labels and codelength."""
+    graph = neighbor_graph(features, settings, team)
+
+    def labels() -> Labels:
+        found = modules_of(graph, settings)
+        return found.labels, {"codelength": found.codelength}
+
+    return team.labels_from_first(labels)
 
 
 def _check(settings: Dbscan, eps: Sequence[float]) -> None:

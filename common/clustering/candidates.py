@@ -43,16 +43,19 @@ class Candidates:
     limit: Tensor
 
 
-def propose(features: Tensor, k: int) -> Candidates:
-    """At least k - 1 candidates for each row of (N, D) unit features."""
+def propose(features: Tensor, k: int, part: range) -> Candidates:
+    """At least k - 1 candidates for the rows `part` of (N, D) unit features.
+
+    What is returned for other rows means nothing.
+    """
     keep = min(k - 1 + SPARE, len(features) - 1)
     dtype = torch.bfloat16 if bfloat16_pays(features, k, keep) else torch.float32
     if keep == 0:
         none = torch.zeros(len(features), 0, dtype=torch.int32, device=features.device)
         return Candidates(none, none.sum(1, dtype=torch.int32), none.sum(1) - torch.inf)
     if compiled.usable(features):
-        return from_triangle(features, keep, dtype)
-    return from_rows(features, keep, dtype)
+        return from_triangle(features, keep, dtype, part)
+    return from_rows(features, keep, dtype, part)
 
 
 def bfloat16_pays(features: Tensor, k: int, keep: int) -> bool:
@@ -113,25 +116,28 @@ def _limit(features: Tensor, largest_missed: Tensor, change: Tensor, dtype: torc
     return largest_missed + error
 
 
-def from_triangle(features: Tensor, keep: int, dtype: torch.dtype) -> Candidates:
-    """Candidates from the blocks on and above the diagonal, with compiled kernels."""
-    size = len(features)
-    change = torch.empty(size)
-    block = max(BLOCK // 4, min(BLOCK, size // (4 * torch.get_num_threads())))
-    starts = range(0, size, block)
-    lists = _Lists(size, keep, dtype, starts)
+def from_triangle(features: Tensor, keep: int, dtype: torch.dtype, part: range) -> Candidates:
+    """Candidates of the rows `part` with compiled kernels.
+
+    Of the square of these rows with themselves only the blocks on and above the diagonal.
+    """
+    block = max(BLOCK // 4, min(BLOCK, len(part) // (4 * torch.get_num_threads())))
+    own = part[::block]
+    cuts = sorted({*own, *range(0, part.start, block), *range(part.stop, len(features), block)})
+    stop = dict(zip(cuts, [*cuts[1:], len(features)], strict=True))
+    lists = _Lists(len(features), keep, dtype, part, own)
 
     def search(corner: tuple[int, int]) -> None:
         top, left = corner
-        rows, lost = _rounded(features[top : top + block], dtype)
-        if top == left:
-            change[top : top + block] = lost
-        columns = rows if top == left else features[left : left + block].to(dtype)
+        rows = features[top : stop[top]].to(dtype)
+        columns = rows if top == left else features[left : stop[left]].to(dtype)
         lists.merge(_product(rows, columns), top, left)
 
-    corners = [(top, top + off) for off in starts for top in starts if top + off < size]
-    in_threads(search, corners)  # along the diagonals: threads seldom wait for each other
+    near = [(top, left) for top in own for left in cuts if left >= top or left not in own]
+    # Along the diagonals: threads seldom wait for each other.
+    in_threads(search, sorted(near, key=lambda corner: corner[1] - corner[0]))
     ids, counts, missed = lists.finish()
+    change = torch.cat([_rounded(rows, dtype)[1] for rows in features.split(BLOCK)])
     return Candidates(ids, counts, _limit(features, missed, change, dtype))
 
 
@@ -142,9 +148,11 @@ class _Lists:
     equal candidates stays, so it cannot change what is proved.
     """
 
-    def __init__(self, size: int, keep: int, dtype: torch.dtype, starts: range) -> None:
+    def __init__(
+        self, size: int, keep: int, dtype: torch.dtype, part: range, starts: range
+    ) -> None:
         bits = torch.int16 if dtype == torch.bfloat16 else torch.int32
-        self.dtype = dtype
+        self.dtype, self.part = dtype, part
         self.keys = torch.empty(size, 2 * keep, dtype=bits)
         self.ids = torch.empty(size, 2 * keep, dtype=torch.int32)
         self.counts = torch.zeros(size, dtype=torch.int32)
@@ -154,32 +162,36 @@ class _Lists:
         self.locks = {start: Lock() for start in starts}
 
     def merge(self, block: Tensor, top: int, left: int) -> None:
-        """Offer the similarities of the points from `top` and from `left` to both."""
+        """Offer the similarities of the points from `top` and from `left` to lists of the part."""
         rows, columns = block.shape
         work = (block.view(self.keys.dtype).numpy(), top, left, *self.arrays)
         with self.locks[top]:
             compiled.search.merge_rows(*work, 0, rows)
-        if left > top:
+        if left > top and left in self.locks:
             with self.locks[left]:
                 compiled.search.merge_columns(*work, 0, columns)
 
     def finish(self) -> tuple[Tensor, Tensor, Tensor]:
         """Candidates, their counts, and the largest similarity that was dropped (-inf if none)."""
-        in_blocks(lambda a, b: compiled.search.finish(*self.arrays, a, b), len(self.counts))
+        first = self.part.start
+        in_blocks(
+            lambda a, b: compiled.search.finish(*self.arrays, first + a, first + b), len(self.part)
+        )
         kinds = torch.iinfo(self.bounds.dtype)
         bits = torch.where(self.bounds < 0, self.bounds ^ kinds.max, self.bounds)
         dropped = bits.view(self.dtype).float()
         return self.ids, self.counts, dropped.masked_fill(self.bounds == kinds.min, -torch.inf)
 
 
-def from_rows(features: Tensor, keep: int, dtype: torch.dtype) -> Candidates:
+def from_rows(features: Tensor, keep: int, dtype: torch.dtype, part: range) -> Candidates:
     """Candidates from whole rows of the similarity matrix, some rows at a time."""
     size = len(features)
     rounded, change = _rounded(features, dtype)
     ids = torch.empty(size, keep, dtype=torch.int32, device=features.device)
     missed = torch.full((size,), -torch.inf, device=features.device)
     limit = ROW_BLOCK_BYTES if features.device.type == "cpu" else DEVICE_ROW_BLOCK_BYTES
-    for rows in torch.arange(size, device=features.device).split(max(1, limit // (4 * size))):
+    own = torch.arange(part.start, part.stop, device=features.device)
+    for rows in own.split(max(1, limit // (4 * size))):
         block = _product(rounded[rows], rounded)
         block[torch.arange(len(rows), device=rows.device), rows] = -torch.inf
         largest, columns = block.topk(keep, dim=1)

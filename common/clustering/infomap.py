@@ -9,6 +9,7 @@ from torch import Tensor
 from common.clustering.neighbors import nearest_neighbors
 from common.errors import UserError
 from common.recipe import InfoMap
+from common.team import ALONE, Team
 
 try:
     from infomap import Infomap
@@ -64,20 +65,28 @@ def infomap_labels(features: Tensor, settings: InfoMap) -> Modules:
     Raises:
         UserError: a setting is out of range, or the package `infomap` is missing.
     """
-    _check(settings)
-    graph = neighbor_graph(features, settings)
+    return modules_of(neighbor_graph(features, settings), settings)
+
+
+def modules_of(graph: Graph, settings: InfoMap) -> Modules:
+    """The partition of a graph, and the labels that follow from it."""
     module, codelength = _partition(graph, settings)
     return Modules(graph, module, codelength, kept_modules(module, settings.k2))
 
 
-def neighbor_graph(features: Tensor, settings: InfoMap) -> Graph:
+def neighbor_graph(features: Tensor, settings: InfoMap, team: Team = ALONE) -> Graph:
     """Edges i -> j to each of the k1 nearest other than i with distance 1 - cos <= 1 - similarity.
 
     Directed: j -> i exists on its own account. An image is single if no edge leaves or enters
     it (the released code looks at leaving edges only, and stops where rounding makes the two
     disagree).
+
+    Raises:
+        UserError: a setting is out of range, or the package `infomap` is missing.
     """
-    neighbors = nearest_neighbors(F.normalize(features.float(), dim=1), settings.k1)
+    _check(settings)
+    unit = F.normalize(features.float(), dim=1)
+    neighbors = nearest_neighbors(unit, settings.k1, team)
     knn_index = neighbors.rank.cpu().numpy()
     knn_dist = 1 - neighbors.similarity.cpu().numpy()
     others = np.ones(knn_index.shape, np.bool_)

@@ -24,6 +24,7 @@ from torch import Tensor
 from common.clustering import compiled, sparse, tensors
 from common.clustering.neighbors import Neighbors, nearest_neighbors
 from common.clustering.pairs import Pairs
+from common.team import ALONE, Team
 
 _log = logging.getLogger(__name__)
 
@@ -41,15 +42,20 @@ def jaccard_pairs(features: Tensor, k1: int, k2: int, max_distance: float) -> Pa
         max_distance: in (0, 1]; compared in float32. 1 gives all pairs below 1.
     """
     features = features.detach().contiguous()
-    if len(features) < k1:
-        _report_few_points(len(features), k1)
-    neighbors = nearest_neighbors(features, k1)
+    neighbors = search(features, k1)
     return pairs_of_neighbors(features, neighbors, half_length(k1), k2, max_distance)
 
 
 def jaccard_distance(features: Tensor, k1: int, k2: int) -> np.ndarray:
     """(N, N) float32 Jaccard distances. For small N: memory is 4 N^2 bytes."""
     return jaccard_pairs(features, k1, k2, max_distance=1.0).dense(elsewhere=1.0)
+
+
+def search(features: Tensor, k1: int, team: Team = ALONE) -> Neighbors:
+    """The lists of the reciprocal sets; shorter where there are fewer than k1 images."""
+    if len(features) < k1 and team.first:
+        _report_few_points(len(features), k1)
+    return nearest_neighbors(features, k1, team)
 
 
 def half_length(k1: int) -> int:

@@ -4,7 +4,7 @@ A fast, inexact product proposes candidates (`candidates.py`). Their similaritie
 anew, and each row is proved: whatever was not proposed is farther than the k-th neighbour by
 more than the product can be wrong. Rows without a proof, e.g. with more than k duplicates, are
 searched in full. So the result depends neither on the form of the product nor on the size of
-the blocks, the number of threads or the device.
+the blocks, the number of threads, processes or the device.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from common.clustering import candidates, compiled
 from common.clustering.blocks import in_blocks
 from common.clustering.candidates import Candidates
 from common.clustering.similarity import check_unit_rows, pair_similarities, rows_per_chunk
+from common.team import ALONE, Team
 
 FULL_SEARCH = 1 << 22  # similarities held at once for rows without a proof
 
@@ -33,12 +34,13 @@ class Neighbors:
     similarity: Tensor
 
 
-def nearest_neighbors(features: Tensor, k: int) -> Neighbors:
+def nearest_neighbors(features: Tensor, k: int, team: Team = ALONE) -> Neighbors:
     """The k nearest rows of each row by Euclidean distance, itself included and always first.
 
     Args:
         features: (N, D) float32 unit rows.
         k: wanted neighbours; min(k, N) are returned.
+        team: all have the same features; each searches for a part of the rows.
 
     Raises:
         ValueError: the features are not finite unit rows.
@@ -46,26 +48,30 @@ def nearest_neighbors(features: Tensor, k: int) -> Neighbors:
     features = features.detach().contiguous()
     check_unit_rows(features)
     k = min(k, len(features))
-    proposed = candidates.propose(features, k)
-    found = _ranked(features, proposed, k)
-    unproved = torch.nonzero(found.similarity[:, -1] <= proposed.limit).ravel()
-    for rows in unproved.split(max(1, FULL_SEARCH // len(features))):
+    part = team.part(len(features))
+    proposed = candidates.propose(features, k, part)
+    found = _ranked(features, proposed, k, part)
+    own = slice(part.start, part.stop)
+    unproved = torch.nonzero(found.similarity[own, -1] <= proposed.limit[own]).ravel()
+    for rows in (part.start + unproved).split(max(1, FULL_SEARCH // len(features))):
         _search_in_full(features, found, rows)
-    return found
+    return Neighbors(team.complete_(found.rank), team.complete_(found.similarity))
 
 
-def _ranked(features: Tensor, proposed: Candidates, k: int) -> Neighbors:
-    """The k nearest of each row's candidates."""
+def _ranked(features: Tensor, proposed: Candidates, k: int, part: range) -> Neighbors:
+    """The k nearest of the candidates of the rows `part`; other rows are left as they are."""
     size, device = len(features), features.device
     rank = torch.empty(size, k, dtype=torch.int32, device=device)
     similarity = torch.empty(size, k, device=device)
     if compiled.usable(features):
         given = (features.numpy(), proposed.ids.numpy(), proposed.counts.numpy())
         arrays = (*given, rank.numpy(), similarity.numpy())
-        in_blocks(lambda a, b: compiled.search.rerank(*arrays, a, b), size)
+        first = part.start
+        in_blocks(lambda a, b: compiled.search.rerank(*arrays, first + a, first + b), len(part))
         return Neighbors(rank, similarity)
     width = 1 + proposed.ids.shape[1]
-    for rows in torch.arange(size, device=device).split(rows_per_chunk(features, width)):
+    own = torch.arange(part.start, part.stop, device=device)
+    for rows in own.split(rows_per_chunk(features, width)):
         others = proposed.ids[rows].long().sort(dim=1).values
         ids = torch.cat([rows[:, None], others], dim=1)
         pairs = torch.einsum("bd,bnd->bn", features[rows].double(), features[ids].double()).float()

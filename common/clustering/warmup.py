@@ -17,6 +17,6 @@ def warm_up() -> None:
     features = F.normalize(torch.randn(64, 8, generator=generator), dim=1)
     if compiled.usable(features):
         for dtype in (torch.bfloat16, torch.float32):
-            candidates.from_triangle(features, 20, dtype)
+            candidates.from_triangle(features, 20, dtype, range(64))
     pair_similarities(features, torch.arange(4), torch.arange(4))
     jaccard_pairs(features, 8, 3, 0.9)

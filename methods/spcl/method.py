@@ -49,7 +49,8 @@ class SpCL(Method):
         if not isinstance(clustering, Dbscan):
             raise UserError("SpCL compares three radii of DBSCAN; it cannot cluster by InfoMap.")
         eps = clustering.eps(epoch)
-        tight, normal, loose = cluster_at(features, clustering, (eps - gap, eps, eps + gap))
+        radii = (eps - gap, eps, eps + gap)
+        tight, normal, loose = cluster_at(features, clustering, radii, self.team)
         return PseudoLabels(self.reliable(tight, normal, loose), {"eps": eps})
 
     def reliable(self, tight: np.ndarray, normal: np.ndarray, loose: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 
 from common.clustering import candidates, compiled, neighbors
 from common.clustering.neighbors import nearest_neighbors
+from common.team import Team
 
 
 def clustered(size, dim, seed=0, spread=1.5):
@@ -102,7 +103,7 @@ def test_rows_without_a_proof_are_searched_in_full(form, monkeypatch):
 @pytest.mark.parametrize("seed", range(5))
 def test_what_was_not_proposed_lies_below_the_limit(form, seed):
     features = clustered(500, 24, seed)
-    proposed = candidates.propose(features, 15)
+    proposed = candidates.propose(features, 15, range(500))
 
     exact = features.double() @ features.double().T
     listed = torch.eye(len(features), dtype=bool)
@@ -140,6 +141,25 @@ def test_blocks_and_threads_do_not_change_the_result(form, block, threads, monke
     finally:
         torch.set_num_threads(before)
     assert np.array_equal(found.rank.numpy(), expected)
+
+
+@pytest.mark.parametrize("block", [7, 4096])
+@pytest.mark.parametrize("processes", [2, 3, 7])
+@pytest.mark.parametrize("size", [450, 5])
+def test_the_parts_of_several_processes_are_the_rows_of_one(
+    form, block, processes, size, monkeypatch
+):
+    features = clustered(size, 32, spread=2.0)
+    expected = nearest_neighbors(features, 15)
+    monkeypatch.setattr(candidates, "BLOCK", block)
+    monkeypatch.setattr(Team, "complete_", lambda team, rows: rows)
+    for rank in range(processes):
+        team = Team(rank, processes)
+        part = team.part(size)
+        found = nearest_neighbors(features, 15, team)
+        own = slice(part.start, part.stop)
+        assert torch.equal(found.rank[own], expected.rank[own])
+        assert torch.equal(found.similarity[own], expected.similarity[own])
 
 
 def test_bfloat16_is_left_alone_where_similarities_lie_too_close(monkeypatch):
