@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 
+from common.arithmetic import set_arithmetic
 from common.batches import DomainImages, EpochBatches, giant_cluster, require_usable
 from common.data.images import ImageSource
 from common.data.sampler import iterations_of
@@ -18,7 +19,7 @@ from common.errors import UserError
 from common.evaluator.extract import extract
 from common.evaluator.testing import evaluate_dataset
 from common.method import Method
-from common.recipe import Precision, Recipe
+from common.recipe import Recipe
 from common.run import Event, Observer, RunDir
 from common.streams import Streams
 from common.team import Team
@@ -218,7 +219,10 @@ def _domain_batches(method: Method, job: Job, labels: np.ndarray) -> DomainBatch
 
 
 def make_optimizer(method: Method) -> Adam:
-    """Adam with coupled weight decay on all trainable tensors; groups keep their base rate."""
+    """Adam with coupled weight decay on all trainable tensors; groups keep their base rate.
+
+    Precision "fast" takes the fused form: all tensors in one pass, rounded otherwise.
+    """
     recipe = method.recipe
     encoder = [p for p in method.encoder.parameters() if p.requires_grad]
     groups: list[dict[str, Any]] = [
@@ -230,24 +234,13 @@ def make_optimizer(method: Method) -> Adam:
         )
     for group in groups:
         group["base_lr"] = group["lr"]
-    return Adam(groups, betas=(0.9, 0.999), eps=1e-8)
+    return Adam(groups, betas=(0.9, 0.999), eps=1e-8, fused=recipe.precision == "fast")
 
 
 def set_rate(optimizer: Optimizer, factor: float) -> None:
     """Every group: its own base rate times the factor of the epoch."""
     for group in optimizer.param_groups:
         group["lr"] = group["base_lr"] * factor
-
-
-def set_arithmetic(precision: Precision) -> None:
-    """float32 means float32 in both precisions: the papers' GPUs had no TF32.
-
-    "fast" lets cuDNN choose among its algorithms by timing; the encoder's `fast` does the rest.
-    """
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.deterministic = precision == "exact"
-    torch.backends.cudnn.benchmark = precision == "fast"
 
 
 def features_of(method: Method, job: Job, domain: Domain) -> Tensor:

@@ -82,6 +82,14 @@ Workers = Annotated[
     int | None,
     typer.Option(min=0, help="Processes that read images.", rich_help_panel=MACHINE),
 ]
+Sweep = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME=V1,V2,..",
+        help="A run for each value of one setting, e.g. settings.queue_length=4,8,16.",
+        rich_help_panel=TRAINING,
+    ),
+]
 Seeds = Annotated[
     int, typer.Option(min=1, help="Runs with consecutive seeds.", rich_help_panel=TRAINING)
 ]

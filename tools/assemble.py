@@ -92,7 +92,8 @@ def assemble(
     settings = replace(recipe.encoder, weights="random") if restored else recipe.encoder
     chunks = max(recipe.bn_chunks // team.size, 1)  # the ranks share the batch-norm groups
     encoder = build_encoder(settings, chunks, 2 if source else 1, recipe.seed)
-    encoder.fast = recipe.precision == "fast"
+    if recipe.precision == "fast":
+        encoder.go_fast(team.device)
     data = TrainData(
         num_images=len(dataset.train),
         cams=dataset.train.cams,

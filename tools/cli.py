@@ -15,7 +15,7 @@ from tools import arguments as args
 from tools.cli_data import data
 from tools.launch import launch, launched
 from tools.layout import Format, dict_table, terminal
-from tools.outcome import seeds_table, test_table
+from tools.outcome import runs_table, test_table
 from tools.output import print_json, speaks, watched
 from tools.process import settle
 
@@ -40,6 +40,7 @@ def reproduce(
     source: args.Source = "",
     variant: args.Variant = "",
     changes: args.Changes = None,
+    sweep: args.Sweep = "",
     precision: args.Precision = None,
     weights_init: args.WeightsInit = None,
     seeds: args.Seeds = 1,
@@ -68,6 +69,7 @@ def reproduce(
             source=source,
             variant=variant,
             changes=_changes(changes, precision, weights_init),
+            sweep=sweep,
             seeds=seeds,
             dry_run=dry_run,
             options=RunOptions(
@@ -84,10 +86,10 @@ def reproduce(
             ),
             observer=console,
         )
-        if seeds > 1 and not dry_run:
-            console.show(seeds_table(found))
+        if len(found) > 1 and not dry_run:
+            console.show(runs_table(found, seeds, sweep))
     if json:
-        print_json(found if seeds > 1 else found[0])
+        print_json(found if len(found) > 1 else found[0])
 
 
 @app.command(epilog="Example: tools train hhcl --data crops --cameras 'cam([0-9]+)'")

@@ -10,8 +10,8 @@ import numba
 import torch
 from rich.console import Console
 
+from common.arithmetic import has_fast_bfloat16
 from common.backbones.weights import IBN_FILES, weights_folder
-from common.clustering.candidates import has_fast_bfloat16
 from common.data.room import cores, device_room, host_room
 from methods import METHODS
 from tools.data import list_datasets

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from common.arithmetic import has_fast_bfloat16
 from common.data.datasets import fingerprint
 from common.recipe import Recipe, flatten
 from common.team import Team
@@ -123,7 +124,11 @@ def deviations(recipe: Recipe, base: Recipe, team: Team) -> list[str]:
             "this changes results by several points (docs/fidelity.md)."
         )
     if recipe.precision == "fast":
-        found.append("precision fast: rounding differs from float32.")
+        found.append(
+            "precision fast: rounding differs from float32."
+            if has_fast_bfloat16(team.device)
+            else "precision fast: this device has no fast bfloat16, the network stays in float32."
+        )
     if changed := changes(recipe, base):
         said = ", ".join(f"{name}={value}" for name, value in changed.items())
         found.append(f"settings differ from the recipe: {said}.")

@@ -29,14 +29,26 @@ def result_table(result: dict[str, Any]) -> Table | None:
     return rich_table(HEADERS, rows, title=run_title(result))
 
 
-def seeds_table(results: Sequence[dict[str, Any]]) -> Table:
-    """Mean and standard deviation over the seeds, in percent."""
+def runs_table(results: Sequence[dict[str, Any]], seeds: int, sweep: str = "") -> Table:
+    """Scores of several runs in percent: a pair of rows for each value of the swept setting.
+
+    Args:
+        results: the `seeds` runs of the first value, then those of the next one.
+        seeds: runs of each value; of several, mean and standard deviation are shown.
+        sweep: the option's text, "NAME=V1,V2"; "" without one.
+    """
+    name, _, values = sweep.partition("=")
     rows = []
-    for which in ("last", "best"):
-        scores = [result[which] for result in results if result[which]]
-        if scores:
-            rows.append([f"{which} epoch", *(_spread([s[key] for s in scores]) for key in SCORES)])
-    return rich_table(HEADERS, rows, title=f"{len(results)} seeds: mean ± standard deviation")
+    for place, value in enumerate(values.split(",")):
+        runs = results[place * seeds : (place + 1) * seeds]
+        for which in ("last", "best"):
+            scores = [result[which] for result in runs if result[which]]
+            if scores:
+                cells = [_spread([s[key] for s in scores]) for key in SCORES]
+                rows.append([f"{value.strip()} {which} epoch".strip(), *cells])
+    said = [name] if name else []
+    said += [f"{seeds} seeds: mean ± standard deviation"] if seeds > 1 else []
+    return rich_table(HEADERS, rows, title=", ".join(said))
 
 
 def test_table(results: Sequence[dict[str, Any]]) -> Table:

@@ -34,28 +34,55 @@ def reproduce(
     source: str = "",
     variant: str = "",
     changes: list[str] | None = None,
+    sweep: str = "",
     seeds: int = 1,
     dry_run: bool = False,
     options: RunOptions,
     observer: Observer,
 ) -> list[dict[str, Any]]:
-    """Train with a paper's settings and test; the contents of `result.json`, one per seed.
+    """Train with a paper's settings and test; the contents of `result.json`, one per run.
+
+    Args:
+        sweep: one setting and its values, "settings.queue_length=4,8,16": a run for each value
+            and seed, the seeds of one value together. "" for the recipe's own value.
 
     Raises:
-        UserError: unknown names, missing data or weights, settings that do not fit.
+        UserError: unknown names, missing data or weights, settings that do not fit; for every
+            value of the sweep before the first run.
     """
     base = paper_recipe(method, dataset, source, variant)
-    recipe = override(base, parse_changes(changes or []))
-    require_weights(recipe.encoder)
+    given = changes or []
+    recipes = [override(base, parse_changes([*given, *value])) for value in sweep_values(sweep)]
+    for recipe in recipes:
+        require_weights(recipe.encoder)
     team = join_team(options.device)
     target = find_dataset(dataset, options, team, observer)
     labelled = find_dataset(source, options, team, observer) if source else None
     results = []
-    for seed in range(recipe.seed, recipe.seed + seeds):
-        seeded = replace(recipe, seed=seed)
-        results.append(run_recipe(seeded, base, target, labelled, options, observer, team, dry_run))
+    for recipe in recipes:
+        require_consistent(recipe, target.dataset, labelled.dataset if labelled else None, team)
+    for recipe in recipes:
+        for seed in range(recipe.seed, recipe.seed + seeds):
+            one = replace(recipe, seed=seed)
+            results.append(
+                run_recipe(one, base, target, labelled, options, observer, team, dry_run)
+            )
     leave_team(team)
     return results
+
+
+def sweep_values(sweep: str) -> list[list[str]]:
+    """ "a=1,2" to [["a=1"], ["a=2"]], the changes of each run; "" to one run without changes."""
+    if not sweep:
+        return [[]]
+    [(name, texts)] = parse_changes([sweep]).items()
+    values = [text.strip() for text in texts.split(",")]
+    if len(set(values)) < 2 or not all(values):
+        raise UserError(
+            f"--sweep {sweep}: name a setting and two or more different values, e.g. "
+            "settings.queue_length=4,8,16. For a single value there is --set."
+        )
+    return [[f"{name}={value}"] for value in values]
 
 
 def train(

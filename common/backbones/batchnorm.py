@@ -5,6 +5,9 @@ a time, and only the first GPU's update of the running statistics survived. Here
 does the same. Rows are interleaved once, at the entrance of the network, so that row r belongs
 to group r mod G; then the G groups of a layer with C channels are a *view* of the same memory
 with B / G rows and G * C channels, and one call normalizes all of them without a copy.
+
+Where maps lie channels-last that is no view. There the groups stay consecutive rows, each a piece
+of memory of its own, and are normalized one after the other.
 """
 
 from collections.abc import Sequence
@@ -25,10 +28,12 @@ class Grouping:
     Args:
         chunks: G, consecutive parts of the batch that are normalized apart.
         domains: whose batch norm the rows pass, in turn: row r is of domain r mod len(domains).
+        consecutive: leave the rows in order instead, all of the first domain before the second.
     """
 
     chunks: int = 1
     domains: tuple[Domain, ...] = ("target",)
+    consecutive: bool = False
 
 
 def interleave(batches: Sequence[Tensor], chunks: int) -> Tensor:
@@ -90,7 +95,7 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(num_features))
 
     def forward(self, x: Tensor) -> Tensor:
-        return normalize_groups(x, [self], self.grouping.chunks)
+        return normalize_groups(x, [self], self.grouping)
 
 
 class DomainBatchNorm(nn.Module):
@@ -110,7 +115,7 @@ class DomainBatchNorm(nn.Module):
         norms = [
             self.source if domain == "source" else self.target for domain in self.grouping.domains
         ]
-        return normalize_groups(x, norms, self.grouping.chunks)
+        return normalize_groups(x, norms, self.grouping)
 
 
 def split_domains(network: nn.Module) -> None:
@@ -122,21 +127,21 @@ def split_domains(network: nn.Module) -> None:
             split_domains(child)
 
 
-def normalize_groups(x: Tensor, norms: Sequence[BatchNorm], chunks: int) -> Tensor:
-    """Normalize interleaved rows: G chunks, and in each the D domains' norms in turn.
+def normalize_groups(x: Tensor, norms: Sequence[BatchNorm], grouping: Grouping) -> Tensor:
+    """Normalize grouped rows: G chunks, and in each the D domains' norms in turn.
 
     Args:
         x: (B, C, ...) with B a multiple of G * D; for D = 1 any B.
         norms: D layers of equal size; in training their running statistics follow chunk 0.
-        chunks: G; of no effect in evaluation, where no statistics are taken.
+        grouping: its chunks are of no effect in evaluation, where no statistics are taken.
     """
     first = norms[0]
-    chunks = chunks if first.training else 1
+    chunks = grouping.chunks if first.training else 1
     groups = chunks * len(norms)
     if groups == 1:
         return _batch_norm(x, first, first.running_mean, first.running_var)
-    if len(x) % groups:
-        return _uneven_chunks(x, norms, chunks)
+    if grouping.consecutive or len(x) % groups:
+        return _consecutive_groups(x, norms, chunks)
     weight = torch.cat([norm.weight for norm in norms]).repeat(chunks)
     bias = torch.cat([norm.bias for norm in norms]).repeat(chunks)
     grouped = x.reshape(len(x) // groups, groups * x.shape[1], *x.shape[2:])
@@ -155,14 +160,16 @@ def normalize_groups(x: Tensor, norms: Sequence[BatchNorm], chunks: int) -> Tens
     return y.reshape(x.shape)
 
 
-def _uneven_chunks(x: Tensor, norms: Sequence[BatchNorm], chunks: int) -> Tensor:
-    """Consecutive chunks of ceil(B / G) rows, the last one smaller, one after the other."""
-    if len(norms) > 1:
+def _consecutive_groups(x: Tensor, norms: Sequence[BatchNorm], chunks: int) -> Tensor:
+    """Each domain's chunks of ceil(B / G) rows, the last one smaller, one after the other."""
+    if len(x) % len(norms) or (len(norms) > 1 and len(x) // len(norms) % chunks):
         raise ValueError(f"{len(x)} rows of {len(norms)} domains do not fill {chunks} equal chunks")
-    norm = norms[0]
-    head, *rest = x.chunk(chunks)
-    parts = [_batch_norm(head, norm, norm.running_mean, norm.running_var)]
-    return torch.cat(parts + [_batch_norm(part, norm, None, None) for part in rest])
+    parts = []
+    for norm, rows in zip(norms, x.chunk(len(norms)), strict=True):
+        head, *rest = rows.chunk(chunks)
+        parts.append(_batch_norm(head, norm, norm.running_mean, norm.running_var))
+        parts += [_batch_norm(part, norm, None, None) for part in rest]
+    return torch.cat(parts)
 
 
 def _batch_norm(x: Tensor, norm: BatchNorm, mean: Tensor | None, var: Tensor | None) -> Tensor:

@@ -15,6 +15,7 @@ from threading import Lock
 import torch
 from torch import Tensor
 
+from common.arithmetic import has_fast_bfloat16
 from common.clustering import compiled
 from common.clustering.blocks import in_blocks, in_threads
 
@@ -71,16 +72,6 @@ def bfloat16_pays(features: Tensor, k: int, keep: int) -> bool:
     _, change = _rounded(some, torch.bfloat16)
     proved = largest[:, k - 1] > _limit(features, largest[:, keep], change, torch.bfloat16)
     return bool(proved.float().mean() > SAMPLE_PROVED)
-
-
-def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 matrices faster than float32 ones."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
-        return False
-    able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return any(able.get(name) for name in ("avx512_bf16", "amx_bf16"))
 
 
 def float32_error(features: Tensor) -> float:

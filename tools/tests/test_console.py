@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from tools.console import RunConsole
-from tools.outcome import recipe_lines, result_table, seeds_table
+from tools.outcome import recipe_lines, result_table, runs_table
 
 EPOCH = {
     "event": "epoch",
@@ -140,7 +140,16 @@ def test_run_folder_and_report_are_named_last(capsys):
 
 def test_several_seeds_end_with_mean_and_deviation():
     runs = [result(last=scored(59, v), best=scored(59, v)) for v in (0.7, 0.8, 0.9)]
-    assert "80.0 ± 10.0" in text_of(seeds_table(runs))
+    assert "80.0 ± 10.0" in text_of(runs_table(runs, seeds=3))
+
+
+def test_a_sweep_ends_with_rows_for_each_value():
+    runs = [result(last=scored(59, v), best=scored(59, v)) for v in (0.5, 0.7, 0.8, 0.9)]
+    table = text_of(runs_table(runs, seeds=2, sweep="settings.queue_length=4, 16"))
+    assert table.splitlines()[0].startswith("settings.queue_length, 2 seeds")
+    assert [line.split()[0] for line in table.splitlines() if "last" in line] == ["4", "16"]
+    assert "60.0 ± 14.1" in table
+    assert "85.0 ± 7.1" in table
 
 
 def test_settings_are_announced_in_a_line_for_each_group(capsys):

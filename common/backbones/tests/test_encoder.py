@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from common.backbones import network
 from common.backbones.encoder import build_encoder
 from common.backbones.network import Encoder
 from common.errors import UserError
@@ -311,13 +312,49 @@ def test_cuda_gives_the_numbers_of_the_cpu(precision, limit, monkeypatch):
     assert (z.cpu() - expected).norm(dim=1).max() < limit
 
 
-def test_the_fast_form_differs_in_rounding_only():
-    settings = EncoderSettings(arch="tiny", pooling="parts", height=64, width=32, weights="random")
-    images = torch.rand(8, 3, 64, 32, generator=torch.Generator().manual_seed(0))
-    exact, fast = build_encoder(settings, 2), build_encoder(settings, 2)
-    fast.fast = True
-    z, rough = exact(images), fast(images)
+def small_encoders(count, arch="tiny", chunks=2, domains=1):
+    settings = EncoderSettings(arch=arch, height=64, width=32, weights="random")
+    return [build_encoder(settings, chunks, domains) for _ in range(count)]
+
+
+def small_images(count=8, seed=0):
+    return torch.rand(count, 3, 64, 32, generator=torch.Generator().manual_seed(seed))
+
+
+def test_the_fast_form_differs_in_rounding_only(monkeypatch):
+    monkeypatch.setattr(network, "has_fast_bfloat16", lambda device: True)
+    exact, fast = small_encoders(2)
+    fast.go_fast(torch.device("cpu"))
+    z, rough = exact(small_images()), fast(small_images())
     assert rough.dtype == torch.float32
     assert not torch.equal(z, rough)
     assert float((z * rough).detach().sum(dim=1).min()) > 0.99
     assert fast.neck.running_mean.dtype == torch.float32
+
+
+def test_fast_changes_nothing_where_bfloat16_is_slow(monkeypatch):
+    monkeypatch.setattr(network, "has_fast_bfloat16", lambda device: False)
+    exact, fast = small_encoders(2)
+    fast.go_fast(torch.device("cpu"))
+    assert torch.equal(exact(small_images()), fast(small_images()))
+
+
+@pytest.mark.parametrize("arch", ["tiny", "resnet18", "resnet_ibn50a"])
+@pytest.mark.parametrize("domains", [1, 2])
+def test_channels_last_maps_give_the_same_numbers(arch, domains):
+    plain, turned = small_encoders(2, arch, chunks=2, domains=domains)
+    turned.use_channels_last()
+    for encoder in (plain, turned):
+        encoder.double()
+        batches = [small_images(seed=seed).double() for seed in range(domains)]
+        z = torch.cat(encoder.forward_domains(*batches)) if domains == 2 else encoder(*batches)
+        encoder.found = z.detach()
+        (z * torch.arange(z.shape[1])).sum().backward()
+    assert torch.allclose(plain.found, turned.found, atol=1e-9)
+    states = zip(plain.state_dict().values(), turned.state_dict().values(), strict=True)
+    assert all(torch.allclose(a, b, atol=1e-9) for a, b in states)  # running statistics too
+    for a, b in zip(plain.parameters(), turned.parameters(), strict=True):
+        if a.grad is not None:
+            assert torch.allclose(a.grad, b.grad, rtol=1e-6, atol=1e-8)
+    maps = turned.eval().trunk(small_images().double())
+    assert maps.is_contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,26 @@
+"""Number formats: what float32 means in a run, and where bfloat16 is worth its rounding."""
+
+import torch
+
+from common.recipe import Precision
+
+
+def set_arithmetic(precision: Precision) -> None:
+    """float32 means float32 in both precisions: the papers' GPUs had no TF32.
+
+    "fast" lets cuDNN choose among its algorithms by timing; `Encoder.go_fast` does the rest.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.deterministic = precision == "exact"
+    torch.backends.cudnn.benchmark = precision == "fast"
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 matrices faster than float32 ones."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return any(able.get(name) for name in ("avx512_bf16", "amx_bf16"))
