@@ -42,11 +42,12 @@ def results(runs: Sequence[Path] = (), runs_root: Path = Path("runs")) -> list[d
     """The rows of the results table.
 
     A row is one experiment: runs that differ in the seed alone. It holds the names, `paper`
-    (percent, with `source` and `compares`), `best` and `last` as {score: {"mean", "spread"}} in
-    percent (spread: standard deviation over the seeds, None for one), `difference` (ours minus
-    the paper's, in points, of the epoch that `paper.compares` names), `curve` (mean deviation
-    of the clusters per epoch from the authors' log, None where there is none), `hours`,
-    `devices`, `cameras`, `bn_chunks`, `code`, `changes`, `precision`, `status` and `runs`.
+    (percent, with `source` and `compares`), `start`, `best` and `last` as {score: {"mean",
+    "spread"}} in percent (spread: standard deviation over the seeds, None for one),
+    `difference` (ours minus the paper's, in points, of the epoch that `paper.compares` names),
+    `curve` (mean deviation of the clusters per epoch from the authors' log, None where there is
+    none), `clusters` (of the last epoch, mean over the seeds), `hours`, `devices`, `cameras`,
+    `bn_chunks`, `code`, `changes`, `precision`, `status` and `runs`.
 
     Args:
         runs: run folders, or folders of run folders; without any, all below `runs_root`, and a
@@ -111,13 +112,14 @@ def _known() -> list[Key]:
 
 def _row(key: Key, found: list[dict[str, Any]]) -> dict[str, Any]:
     paper = found[0]["paper"]
-    best, last = _scores(found, "best"), _scores(found, "last")
+    start, best, last = (_scores(found, which) for which in ("start", "best", "last"))
     ours = best if paper["compares"] == "best" else last
     worlds = [result["environment"] for result in found]
     return {
         **_names(key),
         "paper": _published(paper),
         "seeds": sorted(result["seed"] for result in found),
+        "start": start,
         "best": best,
         "last": last,
         "difference": {
@@ -125,6 +127,7 @@ def _row(key: Key, found: list[dict[str, Any]]) -> dict[str, Any]:
             for score in SCORES
         },
         "curve": _curve(found),
+        "clusters": mean(result["clusters"][-1] for result in found),
         "hours": mean(result["seconds"] for result in found) / 3600,
         "devices": _all(f"{w['devices']} x {w['device']}" for w in worlds),
         "cameras": _all(map(_cameras, worlds)),
@@ -141,7 +144,7 @@ def _open_row(key: Key, status: str, runs: list[str]) -> dict[str, Any]:
         **_names(key),
         "paper": _published(to_plain(recipe.paper)) if recipe else None,
         "seeds": [],
-        **dict.fromkeys(("best", "last", "difference", "curve", "hours")),
+        **dict.fromkeys(("start", "best", "last", "difference", "curve", "clusters", "hours")),
         **dict.fromkeys(("devices", "cameras", "code"), ""),
         "status": status,
         "runs": runs,

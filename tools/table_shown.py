@@ -5,15 +5,19 @@ from typing import Any, Literal
 
 from rich.table import Table
 
-from tools.layout import MISSING, comma_separated, latex, markdown, rich_table
+from tools.layout import MISSING, comma_separated, duration, latex, markdown, rich_table
 from tools.table import SCORES
 
 TITLES = {"map": "mAP", "rank1": "R1", "rank5": "R5", "rank10": "R10"}
 NAMES = ("method", "data set", "variant")
-FACTS = ("seeds", "hours", "devices", "cameras", "BN", "code", "remarks")
+FACTS = ("clusters", "seeds", "time", "devices", "cameras", "BN", "code", "remarks")
 SOURCE = "source of the published numbers"
 WORDS = ("run", *NAMES, "devices", "cameras", "code", "remarks", SOURCE)
-LEFT_OUT = {150: ("devices", "cameras", "code"), 100: ("hours", "BN")}  # below these widths
+LEFT_OUT = {  # below these widths, by the header's first word
+    170: ("cameras", "code"),
+    150: ("start", "devices"),
+    100: ("clusters", "time", "BN"),
+}
 WORD_WIDTH = 14  # characters at least
 Rows = Sequence[dict[str, Any]]
 
@@ -27,7 +31,11 @@ def as_terminal(rows: Rows, width: int) -> Table:
     """Ours with mAP above rank-1; what was not run is dimmed; facts as far as there is room."""
     headers, cells = table_cells(rows, SCORES[:2])
     left_out = [name for wide, names in LEFT_OUT.items() if width < wide for name in names]
-    shown = [i for i, header in enumerate(headers) if header not in (*NAMES, *left_out)]
+    shown = [
+        i
+        for i, header in enumerate(headers)
+        if header not in NAMES and header.split()[0] not in left_out
+    ]
     titles = ["run", *(headers[i].replace(" ", "\n", 1) for i in shown)]
     lines = [
         [
@@ -60,13 +68,13 @@ def _stacked(scores: str) -> str:
 def table_cells(rows: Rows, scores: Sequence[str]) -> tuple[list[str], list[list[str]]]:
     """Headers and cells; scores stand together as "84.2 / 93.4", in percent."""
     which = " / ".join(TITLES[score] for score in scores)
-    headers = [*NAMES, f"paper {which}", f"best {which}", f"last {which}", "ours - paper"]
+    scored = [f"{name} {which}" for name in ("paper", "start", "best", "last")]
+    headers = [*NAMES, *scored, "ours - paper"]
     cells = [
         [
             *_names(row),
             _paper(row["paper"], scores),
-            _ours(row["best"], scores),
-            _ours(row["last"], scores),
+            *(_ours(row[which], scores) for which in ("start", "best", "last")),
             _gap(row["difference"], scores),
             *_facts(row),
         ]
@@ -101,11 +109,12 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
         line[name] = row[name]
     for score in SCORES:
         line[f"paper_{score}"] = paper.get(score)
-        for which in ("best", "last"):
+        for which in ("start", "best", "last"):
             for part in ("mean", "spread"):
                 line[f"{which}_{score}_{part}"] = row[which][score][part] if row[which] else None
         line[f"difference_{score}"] = row["difference"][score] if row["difference"] else None
-    line |= {name: row[name] for name in ("curve", "hours", "devices", "cameras", "bn_chunks")}
+    facts = ("curve", "clusters", "hours", "devices", "cameras", "bn_chunks")
+    line |= {name: row[name] for name in facts}
     line |= {"seeds": " ".join(map(str, row["seeds"])), "changes": " ".join(row["changes"])}
     line |= {"precision": row["precision"], "code": row["code"], "runs": " ".join(row["runs"])}
     line |= {"paper_source": paper.get("source"), "compares": paper.get("compares")}
@@ -151,8 +160,9 @@ def _facts(row: dict[str, Any]) -> list[str]:
     remarks += row["changes"]
     remarks += [f"precision {row['precision']}"] if row["precision"] != "exact" else []
     return [
+        f"{row['clusters']:,.0f}" if finished else MISSING,
         " ".join(map(str, row["seeds"])) or MISSING,
-        f"{row['hours']:.2f}" if finished else MISSING,
+        duration(3600 * row["hours"]) if finished else MISSING,
         row["devices"] or MISSING,
         row["cameras"] or MISSING,
         str(row["bn_chunks"]) if row["bn_chunks"] else MISSING,

@@ -12,6 +12,7 @@ from common.data import (
     labelled_folder,
     market_layout,
     msmt17,
+    synthetic,
     unlabelled_folder,
     vehicleid,
 )
@@ -51,6 +52,16 @@ def _like_market(rule: NameRule) -> Layout:
     )
 
 
+def _drawn() -> Layout:
+    rule = market_layout.OWN
+    return Layout(
+        partial(market_layout.missing_parts, rule=rule),
+        lambda name, folder: market_layout.read_market_layout(
+            name, folder, rule, synthetic.version(folder)
+        ),
+    )
+
+
 def _vehicleid(test_size: int) -> Layout:
     return Layout(
         partial(vehicleid.missing_parts, test_size=test_size),
@@ -74,8 +85,8 @@ LAYOUTS: dict[str, Layout] = {
     "vehiclex": _like_market(market_layout.VEHICLEX),
     "celebreid": _celebreid("leading digit"),
     "celebreid-unique": _celebreid("unique"),
-    "synthetic": _like_market(market_layout.OWN),
-    "synthetic-b": _like_market(market_layout.OWN),
+    "synthetic": _drawn(),
+    "synthetic-b": _drawn(),
 }
 
 

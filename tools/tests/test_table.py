@@ -45,6 +45,7 @@ def make_run(root, recipe, *, best=None, last=None, seed=1, finished=True, **cha
         **{name: getattr(recipe, name) for name in ("method", "dataset", "source", "variant")},
         "seed": seed,
         "run": "somewhere/else",
+        "start": scores(0.1, -1) if best is not None else None,
         "best": scores(best, 49) if best is not None else None,
         "last": scores(last, 59) if last is not None else None,
         "seconds": 7200.0,
@@ -69,6 +70,7 @@ def test_ours_stands_beside_the_paper_s_in_percent(tmp_path, market):
     assert row["best"]["map"] == {"mean": pytest.approx(83.0), "spread": None}
     assert row["last"]["rank1"]["mean"] == pytest.approx(91.0)
     assert row["difference"]["map"] == pytest.approx(83.0 - 84.2)
+    assert (row["start"]["map"]["mean"], row["clusters"]) == (pytest.approx(10.0), 300)
     assert (row["hours"], row["devices"], row["bn_chunks"]) == (2.0, "1 x NVIDIA H200", 4)
     assert (row["cameras"], row["code"], row["runs"]) == ("sampler", "0.1.0 abc1234", [str(folder)])
 
@@ -185,9 +187,12 @@ def test_markdown_is_a_table_with_the_sources(tmp_path, market, call):
     text = call("table", "--runs-root", tmp_path, "--format", "markdown").out
     lines = text.strip().splitlines()
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
-    assert re.fullmatch(r"\|( --- \|){3}( ---: \|){6}( --- \|){2} ---: \|( --- \|){3}", lines[1])
+    assert re.fullmatch(r"\|( --- \|){3}( ---: \|){8}( --- \|){2} ---: \|( --- \|){3}", lines[1])
     ours = next(line for line in lines if line.startswith("| hhcl | market1501 | - |"))
-    assert "| 84.2 / 93.4 / 97.7 / 98.5 | 83.0 / 93.0 / 95.0 / 96.0 | 81.0" in ours
+    assert (
+        "| 84.2 / 93.4 / 97.7 / 98.5 | 10.0 / 20.0 / 22.0 / 23.0 | 83.0 / 93.0 / 95.0 / 96.0 | 81.0"
+        in ours
+    )
     assert "-1.2 / -0.4 / -2.7 / -2.5" in ours
     assert market.paper.source in ours
     assert sum("not run" in line for line in lines) == len(lines) - 3

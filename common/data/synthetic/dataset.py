@@ -79,6 +79,17 @@ def is_complete(root: Path) -> bool:
     return record.exists() and read_record(record).get("drawing") == DRAWING
 
 
+def version(root: Path) -> str:
+    """How the set differs from the default one, e.g. "strength hard, seed 3"; "" if it does not."""
+    record = root / COMPLETE
+    if not record.exists():
+        return ""
+    found, usual = read_record(record), SyntheticSettings().record()
+    changed = {name: found.get(name) for name, value in usual.items() if found.get(name) != value}
+    changed.pop("part", None)
+    return ", ".join(f"{name} {value}" for name, value in changed.items())
+
+
 def _default_workers(total: int) -> int:
     """One process per core; a set that one process draws in two seconds is not worth another."""
     if hasattr(os, "sched_getaffinity"):

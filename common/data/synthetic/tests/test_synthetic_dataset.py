@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common.data.synthetic import SyntheticSettings, write_synthetic
+from common.data.datasets import load_dataset
+from common.data.synthetic import SyntheticSettings, version, write_synthetic
 from common.data.synthetic.schedule import FOLDERS, all_shots
 from common.errors import UserError
 
@@ -190,3 +191,11 @@ def test_progress_ends_with_all_images(tmp_path):
     )
     assert seen == sorted(seen)
     assert seen[-1][0] == seen[-1][1] == len(list((tmp_path / "s").rglob("*.jpg")))
+
+
+def test_the_version_says_how_a_set_differs_from_the_default_one(tmp_path, small):
+    assert version(small) == "train_ids 4, test_ids 3, distractors 2"
+    write_synthetic(tmp_path / "synthetic", strength="hard", seed=3, **SMALL)
+    loaded = load_dataset("synthetic", tmp_path)
+    assert loaded.version.startswith("strength hard, seed 3, train_ids 4")
+    assert version(tmp_path) == ""  # nothing drawn here
