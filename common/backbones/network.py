@@ -39,7 +39,7 @@ class Encoder(nn.Module):
     Attributes:
         num_features: D.
         domain: whose batch norm `forward` uses after `split_domains`.
-        bfloat16: compute the trunk in bfloat16 where that is safe; pooling, neck, statistics and
+        trunk_in_bfloat16: compute the trunk in bfloat16 where that is safe; pooling, neck, statistics and
             output stay float32. Rounding differs; off unless asked for.
         channels_last: maps lie in memory by position, then channel.
     """
@@ -51,7 +51,7 @@ class Encoder(nn.Module):
         self.settings = settings
         self.grouping = Grouping(bn_chunks)
         self.domain: Domain = "target"
-        self.bfloat16 = False
+        self.trunk_in_bfloat16 = False
         self.channels_last = False
         trunk = find_trunk(settings.arch)
         self.trunk = trunk.build(self.grouping)
@@ -76,8 +76,8 @@ class Encoder(nn.Module):
         Where bfloat16 products are faster than float32 ones, bfloat16 and, as the fast kernels
         read it so, channels-last. Elsewhere nothing: emulated bfloat16 would be slower.
         """
-        self.bfloat16 = has_fast_bfloat16(device)
-        if self.bfloat16:
+        self.trunk_in_bfloat16 = has_fast_bfloat16(device)
+        if self.trunk_in_bfloat16:
             self.use_channels_last()
 
     @property
@@ -129,9 +129,9 @@ class Encoder(nn.Module):
             _require_pairs(len(batches[0]), chunks)
         self.grouping.domains = domains
         images = self._arranged(batches, chunks)
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bfloat16):
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.trunk_in_bfloat16):
             maps = self.trunk(images)
-        rows = self.pool(maps.float() if self.bfloat16 else maps)
+        rows = self.pool(maps.float() if self.trunk_in_bfloat16 else maps)
         # An outer autocast may have made the embedding bfloat16; lengths are float32.
         embedded = self.neck(self.embedding(rows).to(rows.dtype))
         z = self.dropout(F.normalize(embedded, dim=1))
