@@ -39,8 +39,8 @@ class Encoder(nn.Module):
     Attributes:
         num_features: D.
         domain: whose batch norm `forward` uses after `split_domains`.
-        trunk_in_bfloat16: compute the trunk in bfloat16 where that is safe; pooling, neck, statistics and
-            output stay float32. Rounding differs; off unless asked for.
+        trunk_in_bfloat16: compute the trunk in bfloat16 where that is safe; pooling, neck,
+            statistics and output stay float32. Rounding differs; off unless asked for.
         channels_last: maps lie in memory by position, then channel.
     """
 

@@ -1,0 +1,128 @@
+"""What do number format, memory layout and batch-norm groups cost in a step of the encoder?"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from common.arithmetic import has_fast_bfloat16, set_arithmetic
+from common.backbones.encoder import build_encoder
+from common.backbones.network import Encoder
+from common.recipe import EncoderSettings
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way to compute the same network.
+
+    Args:
+        fast: as `precision` "fast" computes it, bfloat16 asked for or not.
+        channels_last: the layout, where the form does not leave it to the trunk.
+        chunks: groups of batch norm.
+    """
+
+    name: str
+    chunks: int
+    fast: bool = False
+    channels_last: bool = False
+
+
+def run(
+    arch: str = "resnet50",
+    height: int = 256,
+    batch: int = 64,
+    chunks: int = 4,
+    device: str = "cpu",
+    threads: int = 1,
+    repeats: int = 5,
+) -> list[dict[str, Any]]:
+    """Time training steps (forward, backward, Adam) and extraction, the forms in turns.
+
+    Args:
+        height: of the images; the width is half of it.
+        chunks: groups of batch norm; the form "one group" shows what they cost.
+        threads: of torch on the CPU.
+
+    Returns:
+        One row per form: median, least and most milliseconds of a training step, `train` and
+        `extract` images per second (of the medians), `ratio` of the exact form's least step to
+        this one's, and whether its trunk computes in bfloat16. Where the device has no fast
+        bfloat16, "fast" differs from "exact" by the fused Adam alone.
+    """
+    on = torch.device(device)
+    torch.set_num_threads(threads)
+    forms = [
+        Form("exact", chunks),
+        Form("exact, one group", 1),
+        Form("exact, channels-last", chunks, channels_last=True),
+        Form("fast", chunks, fast=True),
+        Form("fast, one group", 1, fast=True),
+    ]
+    settings = EncoderSettings(arch=arch, height=height, width=height // 2, weights="random")
+    images = torch.rand(batch, 3, height, height // 2, device=on)
+    works = [(form, *_works(form, settings, images)) for form in forms]
+    times: dict[str, list[tuple[float, float]]] = {form.name: [] for form in forms}
+    for _ in range(1 + repeats):  # the first round warms up
+        for form, encoder, step, extract in works:
+            set_arithmetic("fast" if form.fast else "exact")
+            encoder.train()
+            trained = _seconds(step, on)
+            encoder.eval()
+            times[form.name].append((trained, _seconds(extract, on)))
+    least = min(step for step, _ in times["exact"][1:])
+    return [_row(form, times[form.name][1:], batch, least, on) for form in forms]
+
+
+def _works(
+    form: Form, settings: EncoderSettings, images: Tensor
+) -> tuple[Encoder, Callable[[], None], Callable[[], None]]:
+    """The encoder of a form, a training step of it, an extraction."""
+    encoder = build_encoder(settings, form.chunks)
+    if form.fast:
+        encoder.go_fast(images.device)
+    if form.channels_last:
+        encoder.use_channels_last()
+    encoder.to(images.device)
+    learnable = [p for p in encoder.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(learnable, lr=1e-5, fused=form.fast)
+    target = torch.linspace(-1, 1, encoder.num_features, device=images.device)
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        (encoder(images) @ target).sum().backward()
+        optimizer.step()
+
+    @torch.no_grad()
+    def extract() -> None:
+        encoder(images)
+
+    return encoder, step, extract
+
+
+def _seconds(work: Callable[[], None], device: torch.device) -> float:
+    since = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - since
+
+
+def _row(
+    form: Form, times: list[tuple[float, float]], batch: int, least: float, device: torch.device
+) -> dict[str, Any]:
+    steps = [step for step, _ in times]
+    return {
+        "form": form.name,
+        "ms": 1000 * median(steps),
+        "least": 1000 * min(steps),
+        "most": 1000 * max(steps),
+        "repeats": len(times),
+        "train": batch / median(steps),
+        "extract": batch / median(extraction for _, extraction in times),
+        "ratio": least / min(steps),
+        "bfloat16": form.fast and has_fast_bfloat16(device),
+    }
