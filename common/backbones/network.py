@@ -52,11 +52,9 @@ class Encoder(nn.Module):
         self.grouping = Grouping(bn_chunks)
         self.domain: Domain = "target"
         self.trunk_in_bfloat16 = False
-        self.channels_last = False
         trunk = find_trunk(settings.arch)
         self.trunk = trunk.build(self.grouping)
-        if trunk.channels_last:
-            self.use_channels_last()
+        self.lay_out(channels_last=trunk.channels_last)
         self.pool, vectors = build_pooling(settings.pooling, settings.parts)
         pooled = trunk.channels * vectors
         self.embedding = _embedding(pooled, settings.embedding)
@@ -65,10 +63,11 @@ class Encoder(nn.Module):
         self.neck.bias.requires_grad_(False)
         self.dropout = nn.Dropout(settings.dropout)
 
-    def use_channels_last(self) -> None:
-        """Keep the trunk's weights and maps channels-last: another order of sums, same numbers."""
-        self.channels_last = self.grouping.consecutive = True
-        self.trunk.to(memory_format=torch.channels_last)
+    def lay_out(self, *, channels_last: bool) -> None:
+        """Choose the memory layout of weights and maps: another order of sums, same numbers."""
+        self.channels_last = self.grouping.consecutive = channels_last
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.trunk.to(memory_format=layout)
 
     def go_fast(self, device: torch.device) -> None:
         """What `precision` "fast" means for the network on that device.
@@ -78,7 +77,7 @@ class Encoder(nn.Module):
         """
         self.trunk_in_bfloat16 = has_fast_bfloat16(device)
         if self.trunk_in_bfloat16:
-            self.use_channels_last()
+            self.lay_out(channels_last=True)
 
     @property
     def domains(self) -> int:

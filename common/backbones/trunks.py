@@ -32,9 +32,9 @@ TRUNKS = {
     "resnet152": Trunk(partial(resnet_trunk, 152), 2048),
     "resnet_ibn50a": Trunk(partial(resnet_ibn_trunk, 50), 2048),
     "resnet_ibn101a": Trunk(partial(resnet_ibn_trunk, 101), 2048),
-    # A depthwise convolution has nothing to sum over channels: channels-last is 1.5 times as fast.
+    # Depthwise convolutions and few channels: channels-last is faster on a CPU (bench encoder).
     "mobilenet_v2": Trunk(mobilenet_trunk, 1280, channels_last=True),
-    "tiny": Trunk(tiny_trunk, 128),
+    "tiny": Trunk(tiny_trunk, 128, channels_last=True),
 }
 
 

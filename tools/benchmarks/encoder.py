@@ -20,15 +20,15 @@ class Form:
     """One way to compute the same network.
 
     Args:
-        fast: as `precision` "fast" computes it, bfloat16 asked for or not.
-        channels_last: the layout, where the form does not leave it to the trunk.
         chunks: groups of batch norm.
+        fast: as `precision` "fast" computes it.
+        channels_last: the layout; None leaves it to the trunk.
     """
 
     name: str
     chunks: int
     fast: bool = False
-    channels_last: bool = False
+    channels_last: bool | None = None
 
 
 def run(
@@ -58,6 +58,7 @@ def run(
     forms = [
         Form("exact", chunks),
         Form("exact, one group", 1),
+        Form("exact, channels-first", chunks, channels_last=False),
         Form("exact, channels-last", chunks, channels_last=True),
         Form("fast", chunks, fast=True),
         Form("fast, one group", 1, fast=True),
@@ -84,8 +85,8 @@ def _works(
     encoder = build_encoder(settings, form.chunks)
     if form.fast:
         encoder.go_fast(images.device)
-    if form.channels_last:
-        encoder.use_channels_last()
+    if form.channels_last is not None:
+        encoder.lay_out(channels_last=form.channels_last)
     encoder.to(images.device)
     learnable = [p for p in encoder.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(learnable, lr=1e-5, fused=form.fast)
