@@ -47,5 +47,7 @@ def follow_(teacher: nn.Module, student: nn.Module, momentum: float, buffers: bo
     if buffers:
         mine += [b for b in teacher.buffers() if b.is_floating_point()]
         theirs += [b for b in student.buffers() if b.is_floating_point()]
-    for old, new in zip(mine, theirs, strict=True):
-        old.mul_(momentum).add_(new, alpha=1 - momentum)
+    if not mine:  # torch's operations on lists take no empty one
+        return
+    torch._foreach_mul_(mine, momentum)
+    torch._foreach_add_(mine, theirs, alpha=1 - momentum)
