@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-import torch
 
 from common.data.augment import draw_batch
 from common.data.images import ImageSource, Request
@@ -15,6 +14,7 @@ from common.method import Method
 from common.recipe import Recipe, Sampling
 from common.streams import Streams
 from common.team import Team
+from common.transfer import on_device
 from common.types import Batch, PseudoLabels
 
 
@@ -101,11 +101,10 @@ class EpochBatches:
         on = self.team.device
         for number, views in enumerate(self.domain.images.batches(self._requests())):
             indices = self.seen[number]
-            yield Batch(
-                views,
-                torch.from_numpy(indices).to(on, non_blocking=True),
-                torch.from_numpy(self.labels[indices]).to(on, non_blocking=True),
-            )
+            labels = self.labels[indices]
+            shares = (on_device(self.team.share(values), on) for values in (indices, labels))
+            own_indices, own_labels = shares
+            yield Batch(views, own_indices, own_labels, indices, labels)
 
     def _requests(self) -> Iterator[Request]:
         """Plans; the image source takes them some batches ahead of the training."""
@@ -131,5 +130,5 @@ class EpochBatches:
             for _ in range(shown.shape[1])
         )
         mine = self.team.share(np.arange(len(indices)))
-        self.seen.append(indices[mine])
+        self.seen.append(indices)
         return Request(shown[mine], tuple(draw.take(mine) for draw in draws))

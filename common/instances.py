@@ -5,11 +5,13 @@ SpCL and HDCPD stand on it. Row s < S is source identity s, row S + i is target 
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from common.memory import blend_rows_, centroids
+from common.transfer import on_device
 from common.types import Extract, MemoryUpdate, PseudoLabels, TrainData
 
 
@@ -95,7 +97,8 @@ class InstanceMemory(nn.Module):
     @torch.no_grad()
     def target_moves(self, seen: MemoryUpdate) -> MovedRows:
         """What updating with a target batch will change, without changing it."""
-        rows, slot = torch.unique(self.rows_of(seen.indices), return_inverse=True)
+        named, slot = np.unique(seen.indices + self.num_source, return_inverse=True)
+        rows = on_device(named, self.bank.device)
         moved = self.bank[rows]
         blend_rows_(moved, slot, seen.embeddings, self.momentum)
         return MovedRows(rows, moved - self.bank[rows])
@@ -103,7 +106,7 @@ class InstanceMemory(nn.Module):
     @torch.no_grad()
     def update(self, seen: MemoryUpdate) -> None:
         """Blend target embeddings into their images' rows, source ones into their identities'."""
-        rows = self.rows_of(seen.indices)
+        rows = seen.indices + self.num_source
         blend_rows_(self.bank, rows, seen.embeddings, self.momentum)
         if seen.source is not None:
             blend_rows_(self.bank, seen.source.labels, seen.source.embeddings, self.momentum)

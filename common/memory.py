@@ -1,15 +1,21 @@
-"""Rules by which memory banks start and move. All work without gradient; `_` means in place."""
+"""Rules by which memory banks start and move. All work without gradient; `_` means in place.
+
+The rows that a batch names are given on the host, as NumPy arrays: how often each is named
+decides the shapes and the number of steps, and to learn that from a device is to wait for it.
+"""
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from common.transfer import on_device
 from common.types import MemoryUpdate, PseudoLabels
 
-Rule = Callable[[Tensor, Tensor, Tensor, float], None]
-"""An update rule: bank (M, D) changed in place, rows (B,), embeddings (B, D), momentum."""
+Rule = Callable[[Tensor, np.ndarray, Tensor, float], None]
+"""An update rule: bank (M, D) changed in place, rows (B,) of it, embeddings (B, D), momentum."""
 
 
 @torch.no_grad()
@@ -28,8 +34,8 @@ def class_means(features: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     """
     slot = labels.where(labels >= 0, num_classes)  # one row more takes those of no class
     sums = features.new_zeros(num_classes + 1, features.shape[1]).index_add_(0, slot, features)
-    counts = torch.bincount(slot, minlength=num_classes + 1)[:num_classes].clamp(min=1)
-    return sums[:num_classes] / counts[:, None]
+    counts = slot.new_zeros(num_classes + 1).index_add_(0, slot, torch.ones_like(slot))
+    return sums[:num_classes] / counts[:num_classes, None].clamp(min=1)
 
 
 def centroids(features: Tensor, labels: Tensor, num_classes: int) -> Tensor:
@@ -37,22 +43,27 @@ def centroids(features: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     return F.normalize(class_means(features, labels, num_classes), dim=1)
 
 
-def turn_of(rows: Tensor) -> Tensor:
+def turn_of(rows: np.ndarray) -> np.ndarray:
     """Count how often each row id occurred earlier in the batch: [7, 2, 7, 7] -> [0, 0, 1, 2]."""
     order, turn, _ = _mentions(rows)
-    return torch.empty_like(rows).scatter_(0, order, turn)
+    turns = np.empty_like(turn)
+    turns[order] = turn
+    return turns
 
 
-def _mentions(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _mentions(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The batch sorted by row: positions, how often each row came before, how often in all."""
-    ordered, order = torch.sort(rows, stable=True)
-    first = torch.searchsorted(ordered, ordered)
-    count = torch.searchsorted(ordered, ordered, right=True) - first
-    return order, torch.arange(len(rows), device=rows.device) - first, count
+    order = np.argsort(rows, kind="stable")
+    ordered = rows[order]
+    first = np.searchsorted(ordered, ordered)
+    count = np.searchsorted(ordered, ordered, side="right") - first
+    return order, np.arange(len(rows)) - first, count
 
 
 @torch.no_grad()
-def blend_rows_(bank: Tensor, rows: Tensor, embeddings: Tensor, momentum: float | Tensor) -> None:
+def blend_rows_(
+    bank: Tensor, rows: np.ndarray, embeddings: Tensor, momentum: float | Tensor
+) -> None:
     """Blend every embedding into its row, one after the other in batch order.
 
         bank[r] <- v / |v|,  v = momentum * bank[r] + (1 - momentum) * embedding
@@ -71,20 +82,39 @@ def blend_rows_(bank: Tensor, rows: Tensor, embeddings: Tensor, momentum: float 
     """
     order, turn, count = _mentions(rows)
     # Rows mentioned most come first in every turn: those still moving are a head of the block.
-    order = order[torch.argsort(turn * len(rows) - count, stable=True)]
-    sizes = torch.bincount(turn, minlength=1).tolist()  # the only wait for the GPU
-    present = rows[order[: sizes[0]]]
+    order = order[np.argsort(turn * len(rows) - count, kind="stable")]
+    sizes = np.bincount(turn, minlength=1).tolist()
+    present = on_device(rows[order[: sizes[0]]], bank.device)
     block = bank.index_select(0, present)
-    for now in order.split(sizes):
+    for now in on_device(order, bank.device).split(sizes):
         kept = momentum[now, None] if isinstance(momentum, Tensor) else momentum
-        moving = block[: len(now)]
-        moving.mul_(kept).add_(embeddings.index_select(0, now).mul_(1 - kept))
-        moving.div_(torch.linalg.vector_norm(moving, dim=1, keepdim=True))
+        _blend_(block[: len(now)], embeddings.index_select(0, now), kept)
+    bank.index_copy_(0, present, block)
+
+
+def _blend_(block: Tensor, embeddings: Tensor, kept: float | Tensor) -> None:
+    """One blend of as many rows; both are changed in place."""
+    block.mul_(kept).add_(embeddings.mul_(1 - kept))
+    block.div_(torch.linalg.vector_norm(block, dim=1, keepdim=True))
+
+
+@torch.no_grad()
+def blend_distinct_(bank: Tensor, rows: np.ndarray, embeddings: Tensor, momentum: float) -> None:
+    """`blend_rows_` where no row is named twice: one step.
+
+    Args:
+        embeddings: (B, D); scratch space, changed in place.
+    """
+    present = on_device(rows, bank.device)
+    block = bank.index_select(0, present)
+    _blend_(block, embeddings, momentum)
     bank.index_copy_(0, present, block)
 
 
 @torch.no_grad()
-def hardest_members(bank: Tensor, rows: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+def hardest_members(
+    bank: Tensor, rows: np.ndarray, embeddings: Tensor
+) -> tuple[np.ndarray, Tensor]:
     """For every row named in the batch, the embedding least similar to it.
 
     Args:
@@ -96,20 +126,22 @@ def hardest_members(bank: Tensor, rows: Tensor, embeddings: Tensor) -> tuple[Ten
         present (P,) ascending row ids, position (P,) of the hardest embedding in the batch;
         the first one in batch order on a tie.
     """
-    similarity = bank.index_select(0, rows).mul_(embeddings).sum(dim=1)
-    by_similarity = torch.argsort(similarity, stable=True)
-    by_row = torch.argsort(rows[by_similarity], stable=True)
-    order = by_similarity[by_row]  # rows ascending, hardest first within a row
-    ordered = rows[order]
-    first = torch.ones_like(ordered, dtype=torch.bool)
-    first[1:] = ordered[1:] != ordered[:-1]
-    return ordered[first], order[first]
+    order, turn, count = _mentions(rows)
+    first = np.flatnonzero(turn == 0)
+    place = np.arange(count.max(initial=1))
+    # (P, K) positions of each row's embeddings, filled up with the first: it changes no minimum.
+    members = order[first[:, None] + np.where(place < count[first, None], place, 0)]
+    members_on = on_device(members, bank.device)
+    own = bank.index_select(0, on_device(rows, bank.device))
+    similarity = own.mul_(embeddings).sum(dim=1)
+    hardest = similarity[members_on].argmin(dim=1, keepdim=True)
+    return rows[order[first]], members_on.gather(1, hardest).squeeze(1)
 
 
 @torch.no_grad()
 def hardest_and_mean(
-    bank: Tensor, rows: Tensor, embeddings: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+    bank: Tensor, rows: np.ndarray, embeddings: Tensor
+) -> tuple[np.ndarray, Tensor, Tensor]:
     """For every row named in the batch, its hardest embedding and the mean of its embeddings.
 
     Args:
@@ -121,11 +153,18 @@ def hardest_and_mean(
         present (P,) ascending row ids, hardest (P, D), mean (P, D); the mean is not normalized.
     """
     present, position = hardest_members(bank, rows, embeddings)
-    slot = torch.searchsorted(present, rows)
-    return present, embeddings[position], class_means(embeddings, slot, len(present))
+    _, mean = row_means(rows, embeddings)
+    return present, embeddings[position], mean
 
 
-def blend_hardest_(bank: Tensor, rows: Tensor, embeddings: Tensor, momentum: float) -> None:
+@torch.no_grad()
+def row_means(rows: np.ndarray, embeddings: Tensor) -> tuple[np.ndarray, Tensor]:
+    """Distinct rows (P,), ascending, and the mean (P, D) of each one's embeddings."""
+    present, slot = np.unique(rows, return_inverse=True)
+    return present, class_means(embeddings, on_device(slot, embeddings.device), len(present))
+
+
+def blend_hardest_(bank: Tensor, rows: np.ndarray, embeddings: Tensor, momentum: float) -> None:
     """Blend into every row named in the batch its hardest embedding, once.
 
         bank[r] <- v / |v|,  v = momentum * bank[r] + (1 - momentum) * argmin_z (z . bank[r])
@@ -134,18 +173,17 @@ def blend_hardest_(bank: Tensor, rows: Tensor, embeddings: Tensor, momentum: flo
     `blend_rows_`.
     """
     present, position = hardest_members(bank, rows, embeddings)
-    blend_rows_(bank, present, embeddings[position], momentum)
+    blend_distinct_(bank, present, embeddings[position], momentum)
 
 
-def blend_mean_(bank: Tensor, rows: Tensor, embeddings: Tensor, momentum: float) -> None:
+def blend_mean_(bank: Tensor, rows: np.ndarray, embeddings: Tensor, momentum: float) -> None:
     """Blend into every row named in the batch the plain mean of its embeddings, once.
 
         bank[r] <- v / |v|,  v = momentum * bank[r] + (1 - momentum) * mean z
 
     The mean is not normalized before it is blended. Arguments as in `blend_rows_`.
     """
-    present, slot = torch.unique(rows, return_inverse=True)
-    blend_rows_(bank, present, class_means(embeddings, slot, len(present)), momentum)
+    blend_distinct_(bank, *row_means(rows, embeddings), momentum)
 
 
 class ClusterMemory(nn.Module):
@@ -194,8 +232,8 @@ class HybridMemory(nn.Module):
 
     def update(self, seen: MemoryUpdate) -> None:
         clusters, hardest, mean = hardest_and_mean(self.hard, seen.labels, seen.embeddings)
-        blend_rows_(self.hard, clusters, hardest, self.momentum)
-        blend_rows_(self.mean, clusters, mean, self.momentum)
+        blend_distinct_(self.hard, clusters, hardest, self.momentum)
+        blend_distinct_(self.mean, clusters, mean, self.momentum)
 
 
 def cluster_centroids(features: Tensor, pseudo: PseudoLabels) -> Tensor:

@@ -42,11 +42,9 @@ def replayed(
 
 def stored_batch(*views: Tensor, indices: Any, labels: Any) -> Batch:
     """A batch of stored outputs; the views come to require gradients."""
-    return Batch(
-        tuple(view.clone().requires_grad_() for view in views),
-        torch.as_tensor(np.asarray(indices), dtype=torch.int64),
-        torch.as_tensor(np.asarray(labels), dtype=torch.int64),
-    )
+    images, classes = (np.asarray(values, np.int64) for values in (indices, labels))
+    shown = tuple(view.clone().requires_grad_() for view in views)
+    return Batch(shown, torch.from_numpy(images), torch.from_numpy(classes), images, classes)
 
 
 def replay_step(

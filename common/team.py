@@ -84,8 +84,6 @@ class Team:
         return replace(
             update,
             embeddings=self.gather_rows(update.embeddings),
-            labels=self.gather_rows(update.labels),
-            indices=self.gather_rows(update.indices),
             source=self.gather(update.source) if update.source else None,
         )
 

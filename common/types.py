@@ -143,17 +143,25 @@ class PseudoLabels:
 
 @dataclass(frozen=True)
 class Batch:
-    """One domain's share of an iteration, on the device.
+    """One domain's share of an iteration, on the device, and the whole of it by name.
 
     Args:
         views: V tensors (B, 3, H, W), normalized.
         indices: (B,) int64 image indices of the first view.
         labels: (B,) int64 pseudo-labels (target) or identities (source).
+        all_indices, all_labels: the same of all R ranks' shares, (R * B,) in batch order, on the
+            host: what a memory plans its update by.
     """
 
     views: tuple[Tensor, ...]
     indices: Tensor
     labels: Tensor
+    all_indices: np.ndarray
+    all_labels: np.ndarray
+
+    def seen(self, embeddings: Tensor, source: "MemoryUpdate | None" = None) -> "MemoryUpdate":
+        """What the memory gets to see of this batch: embeddings (B, D) of the first view."""
+        return MemoryUpdate(embeddings.detach(), self.all_labels, self.all_indices, source)
 
 
 @dataclass(frozen=True)
@@ -161,15 +169,15 @@ class MemoryUpdate:
     """What a memory bank gets to see of an iteration, gathered from all ranks in batch order.
 
     Args:
-        embeddings: (B, D) detached, unit length.
-        labels: (B,) int64.
-        indices: (B,) int64.
+        embeddings: (B, D) detached, unit length; a rank's share until `Team.gather`.
+        labels: (B,) int64 on the host, of all ranks from the start.
+        indices: (B,) int64 on the host, of all ranks from the start.
         source: the same for the source domain, or None.
     """
 
     embeddings: Tensor
-    labels: Tensor
-    indices: Tensor
+    labels: np.ndarray
+    indices: np.ndarray
     source: "MemoryUpdate | None" = None
 
 

@@ -12,6 +12,7 @@ from common.data.host_batch import host_batch
 from common.data.pixels import transform_batch
 from common.data.request import Request, Views
 from common.data.transform import read_image
+from common.transfer import on_device
 from common.types import Samples
 
 Progress = Callable[[int, int], None]
@@ -50,14 +51,16 @@ class CachedImages:
     def _view(self, index: np.ndarray, draw: Draw | None) -> Tensor:
         if self.device.type == "cpu":
             return host_batch(self.pixels, index, draw, self.pad)
-        return transform_batch(self._gather(torch.from_numpy(index)), draw, self.pad)
+        return transform_batch(self._gather(index), draw, self.pad)
 
-    def _gather(self, index: Tensor) -> Tensor:
+    def _gather(self, index: np.ndarray) -> Tensor:
         """(B, 3, H, W) uint8 on the device, without waiting for it."""
         if self.pixels.device.type != "cpu":
-            return self.pixels[index.pin_memory().to(self.device, non_blocking=True)]
-        chosen = torch.empty(len(index), *self.pixels.shape[1:], dtype=torch.uint8, pin_memory=True)
-        torch.index_select(self.pixels, 0, index, out=chosen)
+            return self.pixels[on_device(index, self.device)]
+        pinned = self.device.type == "cuda"
+        shape = (len(index), *self.pixels.shape[1:])
+        chosen = torch.empty(shape, dtype=torch.uint8, pin_memory=pinned)
+        torch.index_select(self.pixels, 0, torch.from_numpy(index), out=chosen)
         return chosen.to(self.device, non_blocking=True)
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from common.data.augment import Draw
 from common.data.transform import ERASED, normalize
+from common.transfer import on_device
 
 
 def transform_batch(pixels: Tensor, draw: Draw | None, pad: int) -> Tensor:
@@ -24,9 +25,7 @@ def transform_batch(pixels: Tensor, draw: Draw | None, pad: int) -> Tensor:
     if draw is None:
         return normalized(pixels)
     on = pixels.device
-    flip, top, left, box = (
-        _on(torch.from_numpy(a), on) for a in (draw.flip, draw.top, draw.left, draw.box)
-    )
+    flip, top, left, box = (on_device(a, on) for a in (draw.flip, draw.top, draw.left, draw.box))
     height, width = pixels.shape[2:]
     padded = F.pad(pixels, (pad,) * 4)
     y = torch.arange(height, device=on)
@@ -41,7 +40,7 @@ def transform_batch(pixels: Tensor, draw: Draw | None, pad: int) -> Tensor:
     inside_y = (y >= top) & (y < top + tall)
     inside_x = (x >= left) & (x < left + wide)
     inside = inside_y[:, None, :, None] & inside_x[:, None, None, :]
-    erased = _on(torch.tensor(ERASED), on).view(3, 1, 1)
+    erased = on_device(torch.tensor(ERASED), on).view(3, 1, 1)
     return torch.where(inside, erased, normalized(cropped))
 
 
@@ -51,7 +50,7 @@ def normalized(pixels: Tensor) -> Tensor:
     Args:
         pixels: (B, 3, H, W) uint8.
     """
-    table = _on(normalization_table(), pixels.device)
+    table = on_device(normalization_table(), pixels.device)
     entry = pixels.to(torch.int64) + 256 * torch.arange(3, device=pixels.device).view(3, 1, 1)
     return table.take(entry)
 
@@ -60,10 +59,3 @@ def normalized(pixels: Tensor) -> Tensor:
 def normalization_table() -> Tensor:
     """(3, 256) float32: the normalized value of every channel and byte, on the host."""
     return normalize(torch.arange(256).expand(3, 256), channel_dim=0)
-
-
-def _on(values: Tensor, device: torch.device) -> Tensor:
-    """The values on the device, without waiting for it."""
-    if device.type == "cuda":
-        values = values.pin_memory()
-    return values.to(device, non_blocking=True)

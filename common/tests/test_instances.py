@@ -21,7 +21,7 @@ def started(seed=0, images=30, source=5, dim=16):
     memory.start(lambda domain: rows[domain], data)
     memory.relabel(PseudoLabels(np.arange(images) % 7))
     z = F.normalize(torch.randn(12, dim, generator=g), dim=1)
-    index = torch.randint(images, (12,), generator=g)
+    index = torch.randint(images, (12,), generator=g).numpy()
     return memory, z, index
 
 

@@ -5,7 +5,7 @@ from torch import Tensor
 from common.losses import contrast_loss
 from common.memory import ClusterMemory, blend_hardest_, blend_rows_, cluster_centroids
 from common.method import Method
-from common.types import Batch, MemoryUpdate, PseudoLabels, Step
+from common.types import Batch, PseudoLabels, Step
 
 
 class ClusterContrast(Method):
@@ -28,4 +28,4 @@ class ClusterContrast(Method):
         loss = contrast_loss(
             z, self.memory.rows, batch.labels, temperature=self.settings.temperature
         )
-        return Step({"contrast": loss}, MemoryUpdate(z.detach(), batch.labels, batch.indices))
+        return Step({"contrast": loss}, batch.seen(z))

@@ -1,5 +1,6 @@
 """The label-smoothing soft contrastive loss of DCCC (He et al., 2023, arXiv:2303.06810)."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -16,5 +17,6 @@ def soft_contrast_loss(logits: Tensor, teacher: Tensor, labels: Tensor, *, smoot
         smooth: e in [0, 1]; 0 gives plain cross-entropy (the released code crashes there).
     """
     soft = teacher.detach().softmax(dim=1)
-    target = smooth * soft + (1 - smooth) * F.one_hot(labels, logits.shape[1])
+    true = labels[:, None] == torch.arange(logits.shape[1], device=labels.device)
+    target = smooth * soft + (1 - smooth) * true
     return -(target * F.log_softmax(logits, dim=1)).sum(dim=1).mean()

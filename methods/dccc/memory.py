@@ -1,14 +1,16 @@
 """The similarity-weighted update of DCCC's cluster memory ("DyCL")."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from common.memory import blend_rows_
+from common.memory import blend_distinct_
+from common.transfer import on_device
 
 
 @torch.no_grad()
 def blend_weighted_(
-    bank: Tensor, rows: Tensor, embeddings: Tensor, momentum: float, *, temperature: float
+    bank: Tensor, rows: np.ndarray, embeddings: Tensor, momentum: float, *, temperature: float
 ) -> None:
     """Blend into every row named in the batch a mean that favours its far embeddings, once.
 
@@ -20,17 +22,18 @@ def blend_weighted_(
 
     Args:
         bank: (M, D) unit rows, changed in place.
-        rows: (B,) int64 row ids.
+        rows: (B,) int64 row ids, on the host.
         embeddings: (B, D) unit vectors.
         momentum: share of the old row that is kept.
         temperature: t > 0.
     """
-    present, slot = torch.unique(rows, return_inverse=True)
-    score = -(embeddings * bank[rows]).sum(dim=1) / temperature
+    present, inverse = np.unique(rows, return_inverse=True)
+    slot, named = (on_device(values, bank.device) for values in (inverse, rows))
+    score = -(embeddings * bank[named]).sum(dim=1) / temperature
     top = score.new_full((len(present),), -torch.inf)
     top = top.scatter_reduce(0, slot, score, "amax")
     weight = torch.exp(score - top[slot])
     total = weight.new_zeros(len(present)).index_add_(0, slot, weight)
     share = (weight / total[slot])[:, None]
     means = bank.new_zeros(len(present), bank.shape[1]).index_add_(0, slot, share * embeddings)
-    blend_rows_(bank, present, means, momentum)
+    blend_distinct_(bank, present, means, momentum)

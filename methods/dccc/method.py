@@ -59,7 +59,7 @@ class DCCC(Method):
             own = z @ rows.T / s.temperature
             soft = soft_contrast_loss(own, taught, batch.labels, smooth=s.smooth)
             losses["soft"] = s.soft_weight * soft
-        return Step(losses, MemoryUpdate(z.detach(), batch.labels, batch.indices))
+        return Step(losses, batch.seen(z))
 
     def after_step(self, seen: MemoryUpdate, iteration: int) -> None:
         super().after_step(seen, iteration)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from common.recipe import Recipe
 from common.reference import Case, Check, close, equal
 from common.replay import replayed, stored_batch, total
-from common.types import MemoryUpdate, PseudoLabels, TrainData
+from common.types import PseudoLabels, TrainData
 from methods.dsgl.disentangle import guided_prototypes
 from methods.dsgl.method import DSGL
 from methods.dsgl.recipes import JACCARD, MARKET1501, DSGLSettings
@@ -38,13 +38,13 @@ def _step(method: DSGL, case: Case, s: int) -> list[Check]:
     views = (case.tensor("x")[s], case.tensor("x_pos")[s])
     batch = stored_batch(*views, indices=a["batch_index"][s], labels=a["targets"][s])
     checks = [
-        equal("nuisance of the batch", method.nuisance[batch.indices], a["irrelevant"][s]),
+        equal("nuisance of the batch", method.nuisance[batch.all_indices], a["irrelevant"][s]),
         equal(
             "cluster of the partner", a["pseudo_labels"][a["positive_index"][s]], a["targets"][s]
         ),
     ]
     z = F.normalize(batch.views[0].detach(), dim=1)
-    seen = MemoryUpdate(z, batch.labels, batch.indices)
+    seen = batch.seen(z)
     before = method.disentangled(z, batch, seen, order=0)
     step = method.training_step(batch)
     after = method.disentangled(z, batch, seen, order=0)
@@ -70,16 +70,15 @@ def run_disentangle(case: Case) -> list[Check]:
     """The disentangled loss twice on one batch, with anchors that have no group at all."""
     a, features = case.arrays, case.tensor("features")
     method = _method(case, "hard")
-    labels = case.tensor("pseudo_labels")
     method.begin_epoch(0, features, PseudoLabels(a["pseudo_labels"]))
-    method.set_nuisance(labels, case.tensor("irrelevant_labels"))
+    method.set_nuisance(a["irrelevant_labels"])
     method.memory.mean.copy_(case.tensor("cluster_memory"))
     batch = stored_batch(case.tensor("x"), indices=a["batch_index"], labels=a["targets"])
-    checks = _groups(method, case, batch.labels, case.tensor("irrelevant"))
+    checks = _groups(method, case, batch.all_labels, a["irrelevant"])
     for call in range(len(a["loss"])):
         batch.views[0].grad = None
         z = method.encoder(batch.views[0])
-        seen = MemoryUpdate(z.detach(), batch.labels, batch.indices)
+        seen = batch.seen(z)
         loss = method.disentangled(z, batch, seen, order=0)
         loss.backward()
         method.instances.write(seen.indices, seen.embeddings)
@@ -90,13 +89,13 @@ def run_disentangle(case: Case) -> list[Check]:
     return checks
 
 
-def _groups(method: DSGL, case: Case, y: torch.Tensor, r: torch.Tensor) -> list[Check]:
+def _groups(method: DSGL, case: Case, y: np.ndarray, r: np.ndarray) -> list[Check]:
     """Positive groups, negative groups and guided prototypes before the first call."""
     a, groups, centroids = case.arrays, method.groups[0], method.memory.mean
     sums = groups.sums(method.instances.features)
-    positives = groups.positives(sums, y, r, centroids[y])
+    positives = groups.positives(sums, y, r, centroids)
     negatives, means = groups.negatives(y, r), groups.means(sums)
-    none = ~negatives.any(dim=1)
+    none = np.logical_not(negatives.any(axis=1))
     first = torch.zeros(a["negative_first"].shape)
     for i in range(len(first)):
         found = means[negatives[i]] if not none[i] else centroids[r[i], None]
@@ -105,7 +104,7 @@ def _groups(method: DSGL, case: Case, y: torch.Tensor, r: torch.Tensor) -> list[
     guided = guided_prototypes(centroids, y, positives, share)
     return [
         close("positive groups", positives, a["positive_group"], 1e-6),
-        equal("negative groups", negatives.sum(dim=1) + none, a["negative_count"]),
+        equal("negative groups", negatives.sum(axis=1) + none, a["negative_count"]),
         close("first negative groups", first, a["negative_first"], 1e-6),
         close("guided prototypes", guided, a["guided_prototypes"], 1e-6),
     ]

@@ -7,9 +7,11 @@ from torch import Tensor
 
 from common.errors import UserError
 from common.memory import blend_rows_
+from common.transfer import on_device
+from methods.dsgl.memory import last_mentions
 
 
-def nuisance_labels(features: Tensor, labels: Tensor, centroids: Tensor) -> Tensor:
+def nuisance_labels(features: Tensor, labels: np.ndarray, centroids: Tensor) -> np.ndarray:
     """(N, 2) int64: the two other clusters whose centroids an image resembles most.
 
     Images that share such a label look alike for reasons other than identity ("identity-
@@ -18,7 +20,7 @@ def nuisance_labels(features: Tensor, labels: Tensor, centroids: Tensor) -> Tens
     Args:
         features: (N, D) unit vectors.
         labels: (N,) clusters, -1 for outliers.
-        centroids: (C, D) unit rows.
+        centroids: (C, D) unit rows, where the features lie.
 
     Raises:
         UserError: fewer than three clusters.
@@ -28,17 +30,19 @@ def nuisance_labels(features: Tensor, labels: Tensor, centroids: Tensor) -> Tens
             f"DSGL compares three clusters at least; this epoch has {len(centroids)}. Try a "
             "larger clustering.eps or better initial weights."
         )
-    clustered = labels >= 0
-    found = torch.full((len(labels), 2), -1, dtype=torch.int64, device=labels.device)
-    similarity = features[clustered] @ centroids.T
-    similarity.scatter_(1, labels[clustered, None], -torch.inf)
-    found[clustered] = similarity.topk(2, dim=1).indices
+    clustered = np.flatnonzero(labels >= 0)
+    images, own = (on_device(x, features.device) for x in (clustered, labels[clustered]))
+    similarity = features[images] @ centroids.T
+    similarity.scatter_(1, own[:, None], -torch.inf)
+    found = np.full((len(labels), 2), -1, np.int64)
+    found[clustered] = similarity.topk(2, dim=1).indices.cpu().numpy()
     return found
 
 
 class Groups:
     """The images of every (cluster, nuisance label) pair of an epoch.
 
+    Which pairs make up which group is decided on the host, their features stay on the device.
     For an anchor of cluster y with nuisance label r:
 
         positive group G+(y, r)   = images of y with another nuisance label than r
@@ -47,15 +51,19 @@ class Groups:
     Args:
         labels: (N,) clusters, -1 for outliers.
         nuisance: (N,) first nuisance label of every image.
+        device: where the features lie.
     """
 
-    def __init__(self, labels: Tensor, nuisance: Tensor) -> None:
-        self.images = (labels >= 0).nonzero().squeeze(1)
-        kept, other = labels[self.images], nuisance[self.images]
-        width = int(max(labels.max(), nuisance.max())) + 1
-        pairs, self.pair_of = torch.unique(kept * width + other, return_inverse=True)
+    def __init__(self, labels: np.ndarray, nuisance: np.ndarray, device: torch.device) -> None:
+        images = np.flatnonzero(labels >= 0)
+        width = max(labels.max(), nuisance.max()) + 1
+        pairs, pair_of, sizes = np.unique(
+            labels[images] * width + nuisance[images], return_inverse=True, return_counts=True
+        )
         self.cluster, self.nuisance = pairs // width, pairs % width
-        self.sizes = torch.bincount(self.pair_of, minlength=len(pairs))
+        self.images, self.pair_of, self.sizes = (
+            on_device(values, device) for values in (images, pair_of, sizes)
+        )
 
     def sums(self, instances: Tensor) -> Tensor:
         """(P, D) sum of the instance features (N, D) of every pair."""
@@ -66,19 +74,20 @@ class Groups:
         """(P, D) mean feature of every pair: what the negative groups are represented by."""
         return sums / self.sizes[:, None]
 
-    def positives(self, sums: Tensor, y: Tensor, r: Tensor, fallback: Tensor) -> Tensor:
-        """(B, D) mean of every anchor's positive group; `fallback` (B, D) where it is empty."""
-        member = (self.cluster == y[:, None]) & (self.nuisance != r[:, None])
+    def positives(self, sums: Tensor, y: np.ndarray, r: np.ndarray, centroids: Tensor) -> Tensor:
+        """(B, D) mean of every anchor's positive group; its centroid where the group is empty."""
+        found = (self.cluster == y[:, None]) & (self.nuisance != r[:, None])
+        member = on_device(found, sums.device)
         count = (member * self.sizes).sum(dim=1, keepdim=True)
         mean = member.to(sums.dtype) @ sums / count.clamp(min=1)
-        return torch.where(count > 0, mean, fallback)
+        return torch.where(count > 0, mean, centroids[on_device(y, sums.device)])
 
-    def negatives(self, y: Tensor, r: Tensor) -> Tensor:
+    def negatives(self, y: np.ndarray, r: np.ndarray) -> np.ndarray:
         """(B, P) bool: which pairs are negative groups of which anchor."""
         return (self.nuisance == r[:, None]) & (self.cluster != y[:, None])
 
 
-def guided_prototypes(centroids: Tensor, y: Tensor, positives: Tensor, share: float) -> Tensor:
+def guided_prototypes(centroids: Tensor, y: np.ndarray, positives: Tensor, share: float) -> Tensor:
     """(C, D) unit prototypes, those of the batch's clusters pulled to a positive group.
 
         P_c = unit((1 - a) A_c + a g_i),   i the last anchor of cluster c in the batch
@@ -92,19 +101,17 @@ def guided_prototypes(centroids: Tensor, y: Tensor, positives: Tensor, share: fl
         positives: (B, D) means of their positive groups.
         share: a in [0, 1].
     """
-    last = torch.full((len(centroids),), -1, dtype=torch.int64, device=y.device)
-    order = torch.arange(len(y), device=y.device)
-    last = last.scatter_reduce(0, y, order, "amax")
-    pulled = (1 - share) * centroids + share * positives[last.clamp(min=0)]
-    return F.normalize(torch.where((last >= 0)[:, None], pulled, centroids), dim=1)
+    clusters, last = (on_device(part, centroids.device) for part in last_mentions(y))
+    pulled = (1 - share) * centroids[clusters] + share * positives[last]
+    return F.normalize(centroids.index_copy(0, clusters, pulled), dim=1)
 
 
 def sequential_prototypes(
     centroids: Tensor,
     groups: Groups,
     sums: Tensor,
-    y: Tensor,
-    r: Tensor,
+    y: np.ndarray,
+    r: np.ndarray,
     *,
     positive_share: float,
     negative_share: float,
@@ -124,15 +131,15 @@ def sequential_prototypes(
         y, r: (B,) cluster and nuisance label of the anchors, in batch order.
     """
     prototypes = centroids.clone()
-    positives = groups.positives(sums, y, r, centroids[y])
-    anchors, pairs = groups.negatives(y, r).nonzero(as_tuple=True)
-    turn = torch.cat([torch.arange(len(y), device=y.device), anchors])
-    rows = torch.cat([y, groups.cluster[pairs]])
-    change = torch.cat([positives, groups.means(sums)[pairs]])
+    positives = groups.positives(sums, y, r, centroids)
+    anchors, pairs = np.nonzero(groups.negatives(y, r))
+    rows = np.concatenate([y, groups.cluster[pairs]])
+    change = torch.cat([positives, groups.means(sums)[on_device(pairs, sums.device)]])
     kept = change.new_full((len(rows),), 1 - negative_share)
     kept[: len(y)] = 1 - positive_share
-    order = torch.argsort(turn, stable=True)
-    blend_rows_(prototypes, rows[order], change[order], kept[order])
+    order = np.argsort(np.concatenate([np.arange(len(y)), anchors]), kind="stable")
+    turn = on_device(order, sums.device)
+    blend_rows_(prototypes, rows[order], change[turn], kept[turn])
     return prototypes
 
 

@@ -1,9 +1,10 @@
 """Memory banks of DSGL: cluster prototypes, and the latest feature of every image."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from common.memory import turn_of
+from common.transfer import on_device
 
 
 class InstanceTable(nn.Module):
@@ -23,8 +24,13 @@ class InstanceTable(nn.Module):
         self.register_buffer("features", features.clone(), persistent=False)
 
     @torch.no_grad()
-    def write(self, indices: Tensor, embeddings: Tensor) -> None:
+    def write(self, indices: np.ndarray, embeddings: Tensor) -> None:
         """Replace the rows of the batch's images; the last one stays where an image repeats."""
-        counts = torch.bincount(indices, minlength=len(self.features))
-        last = turn_of(indices) + 1 == counts[indices]
-        self.features[indices[last]] = embeddings[last]
+        images, last = (on_device(part, self.features.device) for part in last_mentions(indices))
+        self.features.index_copy_(0, images, embeddings.index_select(0, last))
+
+
+def last_mentions(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct rows (P,) of a batch, ascending, and the position of each one's last mention."""
+    present, from_end = np.unique(rows[::-1], return_index=True)
+    return present, len(rows) - 1 - from_end

@@ -8,6 +8,7 @@ from common.losses import smooth_cross_entropy
 from common.memory import HybridMemory, cluster_centroids
 from common.method import Method
 from common.streams import Draws
+from common.transfer import on_device
 from common.types import Batch, MemoryUpdate, PseudoLabels, Step
 from methods.dsgl.disentangle import (
     Groups,
@@ -29,29 +30,30 @@ class DSGL(Method):
 
     memory: HybridMemory
     instances: InstanceTable
-    nuisance: Tensor
+    nuisance: np.ndarray
     groups: tuple[Groups, Groups]
     labels: np.ndarray
 
     def begin_epoch(self, epoch: int, features: Tensor, pseudo: PseudoLabels) -> None:
         centroids = cluster_centroids(features, pseudo)
-        labels = torch.as_tensor(pseudo.labels, device=features.device)
         self.memory = HybridMemory(centroids, self.settings.momentum)
         self.instances = InstanceTable(features)
         self.labels = pseudo.labels
-        self.set_nuisance(labels, nuisance_labels(features, labels, centroids))
+        self.set_nuisance(nuisance_labels(features, pseudo.labels, centroids))
 
-    def set_nuisance(self, labels: Tensor, nuisance: Tensor) -> None:
+    def set_nuisance(self, nuisance: np.ndarray) -> None:
         """Fix the epoch's nuisance labels (N, 2) and the groups by the first and the second."""
         self.nuisance = nuisance
-        self.groups = (Groups(labels, nuisance[:, 0]), Groups(labels, nuisance[:, 1]))
+        device = self.memory.mean.device
+        first, second = (Groups(self.labels, labels, device) for labels in nuisance.T)
+        self.groups = (first, second)
 
     def view_indices(self, indices: np.ndarray, draws: Draws) -> np.ndarray:
         return np.stack([indices, drawn_partners(self.labels, indices, draws.numpy)], axis=1)
 
     def training_step(self, batch: Batch, source: Batch | None = None) -> Step:
         z, partners = self.encoder(batch.views[0]), self.encoder(batch.views[1])
-        update = MemoryUpdate(z.detach(), batch.labels, batch.indices)
+        update = batch.seen(z)
         seen = self.team.gather(update)
         before = self.disentangled(z, batch, seen, order=0)
         self.instances.write(seen.indices, seen.embeddings)
@@ -75,16 +77,16 @@ class DSGL(Method):
         """The disentangled loss with the instance table as it is now."""
         s, centroids, groups = self.settings, self.memory.mean, self.groups[0]
         sums = groups.sums(self.instances.features)
-        r = self.nuisance[seen.indices, order]
-        positives = groups.positives(sums, seen.labels, r, centroids[seen.labels])
-        own = self.nuisance[batch.indices, order]
+        y, r = seen.labels, self.nuisance[seen.indices, order]
+        positives = groups.positives(sums, y, r, centroids)
+        own_y, own_r = self.team.share(y), self.team.share(r)
         return disentangled_contrast_loss(
             z,
-            guided_prototypes(centroids, seen.labels, positives, s.disentangle_share),
+            guided_prototypes(centroids, y, positives, s.disentangle_share),
             batch.labels,
             groups.means(sums),
-            groups.negatives(batch.labels, own),
-            centroids[own],
+            on_device(groups.negatives(own_y, own_r), z.device),
+            centroids[on_device(own_r, z.device)],
             temperature=s.disentangle_temperature,
             share=s.disentangle_share,
         )

@@ -6,7 +6,9 @@ from torch import Tensor
 from common.instances import guarded_cross_entropy
 
 
-def hardest_contrast_loss(similarities: Tensor, labels: Tensor, own: Tensor) -> Tensor:
+def hardest_contrast_loss(
+    similarities: Tensor, labels: Tensor, own: Tensor, classes: int
+) -> Tensor:
     """Softmax in which every class is represented by its hardest stored instance.
 
         h_ic = min_{j: y_j = c} s_ij  for the own class,  max_{j: y_j = c} s_ij  for the others
@@ -18,9 +20,9 @@ def hardest_contrast_loss(similarities: Tensor, labels: Tensor, own: Tensor) -> 
         similarities: (B, M) scaled similarities with all memory rows; float32.
         labels: (M,) classes of the rows, 0..C-1 without gaps.
         own: (B,) class of every embedding.
+        classes: C.
     """
     batch = len(similarities)
-    classes = int(labels.max()) + 1
     lowest = similarities.new_full((batch, classes), -torch.inf)
     index = labels.expand(batch, -1)
     hardest = lowest.scatter_reduce(1, index, similarities, "amax", include_self=False)

@@ -43,28 +43,25 @@ class HDCPD(Method):
 
     def begin_epoch(self, epoch: int, features: Tensor, pseudo: PseudoLabels) -> None:
         self.memory.relabel(pseudo)
+        identities, sizes = self.memory.num_source, self.memory.sizes
+        self.identities = torch.arange(identities, device=sizes.device)
+        self.several = identities + (sizes[identities:] >= 2).nonzero().squeeze(1)
 
     def training_step(self, batch: Batch, source: Batch | None = None) -> Step:
         rows = self.memory.rows_of(batch.indices)
-        several = self.memory.sizes >= 2
-        several[: self.memory.num_source] = False
         if source is None:
             z = self.encoder(batch.views[0])
             with torch.no_grad():
                 g = self.teacher(batch.views[1])
-            seen = MemoryUpdate(z.detach(), batch.labels, batch.indices)
-            return Step(self._losses(z, g, rows, several), seen)
+            return Step(self._losses(z, g, rows, self.several), batch.seen(z))
         zs, zt = self.encoder.forward_domains(source.views[0], batch.views[0])
         with torch.no_grad():
             gs, gt = self.teacher.forward_domains(source.views[1], batch.views[1])
-        of_source = MemoryUpdate(zs.detach(), source.labels, source.indices)
-        seen = MemoryUpdate(zt.detach(), batch.labels, batch.indices, of_source)
+        seen = batch.seen(zt, source=source.seen(zs))
         released = self.settings.order == "released"
         moved = self.memory.target_moves(self.team.gather(seen)) if released else None
-        classes = torch.zeros_like(several)
-        classes[: self.memory.num_source] = True
-        from_source = self._losses(zs, gs, source.labels, classes, moved)
-        losses = self._losses(zt, gt, rows, several)
+        from_source = self._losses(zs, gs, source.labels, self.identities, moved)
+        losses = self._losses(zt, gt, rows, self.several)
         return Step(losses | {f"source {k}": v for k, v in from_source.items()}, seen)
 
     def _losses(
@@ -73,13 +70,14 @@ class HDCPD(Method):
         """Contrast over all classes, distillation over the chosen ones."""
         memory, s = self.memory, self.settings
         student = memory.similarities(z, s.temperature, moved)
-        contrast = hardest_contrast_loss(student, memory.labels, memory.labels[rows])
+        own, count = memory.labels[rows], len(memory.sizes)
+        contrast = hardest_contrast_loss(student, memory.labels, own, count)
         teacher = memory.similarities(g, s.teacher_temperature)
         if s.student_temperature != s.temperature:
             student = student * (s.temperature / s.student_temperature)
         means = (mean_by_class(x, memory.labels, memory.sizes) for x in (student, teacher))
-        own, taught = (mean[:, classes] for mean in means)
-        return {"contrast": contrast, "distill": _distilled(self, own, taught, "cluster")}
+        learnt, taught = (mean.index_select(1, classes) for mean in means)
+        return {"contrast": contrast, "distill": _distilled(self, learnt, taught, "cluster")}
 
     def after_step(self, seen: MemoryUpdate, iteration: int) -> None:
         super().after_step(seen, iteration)
@@ -107,7 +105,7 @@ class HDCPDClusters(Method):
             "contrast": contrast_loss(z, rows, batch.labels, temperature=s.temperature),
             "distill": _distilled(self, own, taught, s.distill_axis),
         }
-        return Step(losses, MemoryUpdate(z.detach(), batch.labels, batch.indices))
+        return Step(losses, batch.seen(z))
 
     def after_step(self, seen: MemoryUpdate, iteration: int) -> None:
         super().after_step(seen, iteration)

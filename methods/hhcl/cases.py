@@ -136,7 +136,7 @@ def _rows(method: HHCL) -> torch.Tensor:
 def _positions(method: HHCL, batch: Batch, arrays: dict[str, np.ndarray]) -> np.ndarray:
     bank = method.memory.hard if isinstance(method.memory, HybridMemory) else _rows(method)
     z = torch.nn.functional.normalize(batch.views[0].detach(), dim=1)
-    present, position = hardest_members(bank, batch.labels, z)
+    present, position = hardest_members(bank, batch.all_labels, z)
     found = np.full(arrays["hard_position"].shape[1], -1)
-    found[present.numpy()] = position.numpy()
+    found[present] = position.numpy()
     return found

@@ -80,7 +80,7 @@ def instance_contrast_loss(
     """
     slots, clusters, _ = instances.shape
     similarity = (embeddings @ instances.flatten(0, 1).T).view(-1, slots, clusters)
-    own = torch.nn.functional.one_hot(labels, clusters).bool()
+    own = labels[:, None] == torch.arange(clusters, device=labels.device)
     hardest = torch.where(own, similarity.min(dim=1).values, similarity.max(dim=1).values)
     hard = smooth_cross_entropy(hardest / temperature, labels, epsilon=smooth)
     mean = smooth_cross_entropy(embeddings @ centroids.T / temperature, labels, epsilon=smooth)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from common.errors import UserError
 from common.memory import blend_mean_, turn_of
+from common.transfer import on_device
 from common.types import MemoryUpdate
 
 
@@ -33,12 +34,13 @@ class InstanceMemory(nn.Module):
 
     def update(self, seen: MemoryUpdate) -> None:
         slots = turn_of(seen.labels)
-        if int(slots.max()) >= len(self.instances):
+        if slots.max() >= len(self.instances):
             raise UserError(
-                f"a cluster occurs {int(slots.max()) + 1} times in a batch, but the memory holds "
+                f"a cluster occurs {slots.max() + 1} times in a batch, but the memory holds "
                 f"{len(self.instances)} instances of each. Raise sampling.instances."
             )
-        self.instances[slots, seen.labels] = seen.embeddings
+        where = (on_device(place, self.instances.device) for place in (slots, seen.labels))
+        self.instances[tuple(where)] = seen.embeddings
         blend_mean_(self.centroids, seen.labels, seen.embeddings, self.momentum)
 
 

@@ -11,7 +11,7 @@ from common.memory import (
     cluster_centroids,
 )
 from common.method import Method
-from common.types import Batch, MemoryUpdate, PseudoLabels, Step
+from common.types import Batch, PseudoLabels, Step
 from methods.hhcl.loss import hybrid_contrast_loss, hybrid_weights, instance_contrast_loss
 from methods.hhcl.memory import InstanceMemory, drawn_instances, instance_rows
 
@@ -43,7 +43,7 @@ class HHCL(Method):
     def training_step(self, batch: Batch, source: Batch | None = None) -> Step:
         z = self.encoder(batch.views[0])
         losses = self.losses(z, batch.labels)
-        return Step(losses, MemoryUpdate(z.detach(), batch.labels, batch.indices))
+        return Step(losses, batch.seen(z))
 
     def losses(self, z: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """The loss that belongs to the memory, from unit embeddings (B, D)."""

@@ -1,10 +1,12 @@
 """Memory bank of MultiQueue: a first-in first-out queue of features per cluster."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from common.memory import turn_of
+from common.transfer import on_device
 from common.types import MemoryUpdate
 
 
@@ -41,14 +43,15 @@ class QueueMemory(nn.Module):
         So the first write of an epoch goes to slot 1, as in the released code. Of more than Q
         embeddings of one cluster the last Q remain.
         """
-        length = self.queues.shape[1]
-        turn = turn_of(seen.labels)
-        counts = torch.bincount(seen.labels, minlength=len(self.pointer))
-        last = turn >= counts[seen.labels] - length
-        labels, embeddings = seen.labels[last], seen.embeddings[last]
-        slots = (self.pointer[labels] + 1 + turn[last]) % length
+        length, device = self.queues.shape[1], self.queues.device
+        counts = np.bincount(seen.labels, minlength=len(self.pointer))
+        turns = turn_of(seen.labels)
+        last = np.flatnonzero(turns >= counts[seen.labels] - length)
+        labels, turn = (on_device(values[last], device) for values in (seen.labels, turns))
+        embeddings = seen.embeddings[on_device(last, device)]
+        slots = (self.pointer[labels] + 1 + turn) % length
         if self.blend:
             old = self.queues[labels, slots]
             embeddings = F.normalize(self.blend * old + (1 - self.blend) * embeddings, dim=1)
         self.queues[labels, slots] = embeddings
-        self.pointer.copy_((self.pointer + counts) % length)
+        self.pointer.add_(on_device(counts, device)).remainder_(length)

@@ -11,6 +11,7 @@ from common.method import Method, ParameterGroup
 from common.recipe import Recipe
 from common.streams import Streams
 from common.team import Team
+from common.transfer import on_device
 from common.types import Batch, MemoryUpdate, PseudoLabels, Step, TrainData
 from methods.multiqueue.memory import QueueMemory
 
@@ -43,9 +44,9 @@ class MultiQueue(Method):
 
     def training_step(self, batch: Batch, source: Batch | None = None) -> Step:
         z = self.encoder(batch.views[0])
-        rows = self.memory.rows(self.draw_slots().to(z.device))
+        rows = self.memory.rows(on_device(self.draw_slots(), z.device))
         loss = contrast_loss(z, rows, batch.labels, temperature=self.temperature)
-        return Step({"contrast": loss}, MemoryUpdate(z.detach(), batch.labels, batch.indices))
+        return Step({"contrast": loss}, batch.seen(z))
 
     def draw_slots(self) -> Tensor:
         """(C,) a slot of every queue, uniform; the same on all ranks, and saved with the run."""

@@ -13,7 +13,7 @@ from common.method import Method
 from common.recipe import Dbscan, Recipe
 from common.streams import Streams
 from common.team import Team
-from common.types import Batch, Extract, MemoryUpdate, PseudoLabels, Step, TrainData
+from common.types import Batch, Extract, PseudoLabels, Step, TrainData
 from methods.spcl.loss import unified_contrast_loss
 from methods.spcl.reliability import independence_threshold, reliability, reliable_labels
 
@@ -69,15 +69,9 @@ class SpCL(Method):
     def training_step(self, batch: Batch, source: Batch | None = None) -> Step:
         if source is None:
             z = self.encoder(batch.views[0])
-            seen = MemoryUpdate(z.detach(), batch.labels, batch.indices)
-            return Step({"contrast": self._target_loss(z, batch)}, seen)
+            return Step({"contrast": self._target_loss(z, batch)}, batch.seen(z))
         zs, zt = self.encoder.forward_domains(source.views[0], batch.views[0])
-        seen = MemoryUpdate(
-            zt.detach(),
-            batch.labels,
-            batch.indices,
-            source=MemoryUpdate(zs.detach(), source.labels, source.indices),
-        )
+        seen = batch.seen(zt, source=source.seen(zs))
         released = self.settings.order == "released"
         moved = self.memory.target_moves(self.team.gather(seen)) if released else None
         similarities = self.memory.similarities(zs, self.settings.temperature, moved)

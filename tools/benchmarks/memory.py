@@ -1,20 +1,18 @@
 """How fast do the memory banks move, against a loop over the batch, and do they move the same?"""
 
 import time
-from collections.abc import Callable
 from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from common.memory import blend_hardest_, blend_mean_, blend_rows_
+from common.memory import Rule, blend_hardest_, blend_mean_, blend_rows_
 
 INSTANCES = 16  # of every cluster in the batch, as in the papers
 MOMENTUM = 0.1
-
-Rule = Callable[[Tensor, Tensor, Tensor, float], None]
 
 
 def run(
@@ -33,8 +31,8 @@ def run(
     g = torch.Generator().manual_seed(0)
     bank = F.normalize(torch.randn(clusters, dim, generator=g), dim=1)
     embeddings = F.normalize(torch.randn(batch, dim, generator=g), dim=1)
-    named = torch.randperm(clusters, generator=g)[: max(1, batch // INSTANCES)]
-    rows = named.repeat_interleave(INSTANCES).repeat(1 + batch // len(named))[:batch]
+    named = torch.randperm(clusters, generator=g)[: max(1, batch // INSTANCES)].numpy()
+    rows = np.tile(named.repeat(INSTANCES), 1 + batch // len(named))[:batch]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -44,7 +42,7 @@ def run(
 
 
 @torch.no_grad()
-def plain_rows_(bank: Tensor, rows: Tensor, embeddings: Tensor, momentum: float) -> None:
+def plain_rows_(bank: Tensor, rows: np.ndarray, embeddings: Tensor, momentum: float) -> None:
     """Every embedding into its row, in batch order."""
     for row, z in zip(rows.tolist(), embeddings, strict=True):
         bank[row] = momentum * bank[row] + (1 - momentum) * z
@@ -52,7 +50,7 @@ def plain_rows_(bank: Tensor, rows: Tensor, embeddings: Tensor, momentum: float)
 
 
 @torch.no_grad()
-def plain_hardest_(bank: Tensor, rows: Tensor, embeddings: Tensor, momentum: float) -> None:
+def plain_hardest_(bank: Tensor, rows: np.ndarray, embeddings: Tensor, momentum: float) -> None:
     """The least similar embedding of each row, found one by one."""
     hardest: dict[int, tuple[float, Tensor]] = {}
     for row, z in zip(rows.tolist(), embeddings, strict=True):
@@ -60,11 +58,11 @@ def plain_hardest_(bank: Tensor, rows: Tensor, embeddings: Tensor, momentum: flo
         if row not in hardest or similarity < hardest[row][0]:
             hardest[row] = similarity, z
     for row, (_, z) in hardest.items():
-        plain_rows_(bank, torch.tensor([row]), z[None], momentum)
+        plain_rows_(bank, np.array([row]), z[None], momentum)
 
 
 @torch.no_grad()
-def plain_mean_(bank: Tensor, rows: Tensor, embeddings: Tensor, momentum: float) -> None:
+def plain_mean_(bank: Tensor, rows: np.ndarray, embeddings: Tensor, momentum: float) -> None:
     """The mean embedding of each row, summed one by one."""
     total: dict[int, Tensor] = {}
     count: dict[int, int] = {}
@@ -72,7 +70,7 @@ def plain_mean_(bank: Tensor, rows: Tensor, embeddings: Tensor, momentum: float)
         total[row] = total[row] + z if row in total else z
         count[row] = count.get(row, 0) + 1
     for row, z in total.items():
-        plain_rows_(bank, torch.tensor([row]), (z / count[row])[None], momentum)
+        plain_rows_(bank, np.array([row]), (z / count[row])[None], momentum)
 
 
 RULES: tuple[tuple[Rule, Rule], ...] = (
@@ -83,7 +81,7 @@ RULES: tuple[tuple[Rule, Rule], ...] = (
 
 
 def _compared(
-    rule: Rule, plain: Rule, bank: Tensor, rows: Tensor, embeddings: Tensor, repeats: int
+    rule: Rule, plain: Rule, bank: Tensor, rows: np.ndarray, embeddings: Tensor, repeats: int
 ) -> dict[str, Any]:
     times: dict[Rule, list[float]] = {rule: [], plain: []}
     moved: dict[Rule, Tensor] = {}
