@@ -205,6 +205,13 @@ class ClusterMemory(nn.Module):
         self.rule = rule
         self.register_buffer("rows", rows.clone(), persistent=False)
 
+    @classmethod
+    def at_centroids(
+        cls, features: Tensor, pseudo: PseudoLabels, momentum: float, rule: Rule
+    ) -> "ClusterMemory":
+        """The bank of an epoch: every row starts as its cluster's centroid."""
+        return cls(cluster_centroids(features, pseudo), momentum, rule)
+
     def update(self, seen: MemoryUpdate) -> None:
         self.rule(self.rows, seen.labels, seen.embeddings, self.momentum)
 

@@ -66,12 +66,16 @@ class Method(nn.Module):
         self.draws: Draws = streams["method"]
         if self.taught:
             self.teacher = make_teacher(encoder)
+        self.set_up()
 
     @property
     def settings(self) -> Any:
         return self.recipe.settings
 
     # once per run -----------------------------------------------------------------------
+
+    def set_up(self) -> None:
+        """Make what lasts the whole run besides the networks: a memory, learnable scalars."""
 
     def begin_training(self, extract: Extract) -> None:
         """Before epoch 0 of a fresh run; not called on resume."""

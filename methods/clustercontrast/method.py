@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from common.losses import contrast_loss
-from common.memory import ClusterMemory, blend_hardest_, blend_rows_, cluster_centroids
+from common.memory import ClusterMemory, blend_hardest_, blend_rows_
 from common.method import Method
 from common.types import Batch, PseudoLabels, Step
 
@@ -20,8 +20,7 @@ class ClusterContrast(Method):
 
     def begin_epoch(self, epoch: int, features: Tensor, pseudo: PseudoLabels) -> None:
         rule = blend_hardest_ if self.settings.update == "hard" else blend_rows_
-        rows = cluster_centroids(features, pseudo)
-        self.memory = ClusterMemory(rows, self.settings.momentum, rule)
+        self.memory = ClusterMemory.at_centroids(features, pseudo, self.settings.momentum, rule)
 
     def training_step(self, batch: Batch, source: Batch | None = None) -> Step:
         z = self.encoder(batch.views[0])

@@ -12,7 +12,6 @@ from common.memory import (
     blend_hardest_,
     blend_mean_,
     blend_rows_,
-    cluster_centroids,
 )
 from common.method import Method
 from common.teacher import follow_, teacher_momentum
@@ -33,8 +32,8 @@ class DCCC(Method):
     memory: ClusterMemory
 
     def begin_epoch(self, epoch: int, features: Tensor, pseudo: PseudoLabels) -> None:
-        rows = cluster_centroids(features, pseudo)
-        self.memory = ClusterMemory(rows, self.settings.momentum, self._rule())
+        momentum = self.settings.momentum
+        self.memory = ClusterMemory.at_centroids(features, pseudo, momentum, self._rule())
 
     def _rule(self) -> Rule:
         """The update by its name in the released code."""

@@ -3,16 +3,12 @@
 import torch
 from torch import Tensor
 
-from common.backbones.encoder import Encoder
 from common.instances import InstanceMemory, MovedRows, mean_by_class
 from common.losses import contrast_loss
-from common.memory import ClusterMemory, blend_hardest_, blend_rows_, cluster_centroids
+from common.memory import ClusterMemory, blend_hardest_, blend_rows_
 from common.method import Method
-from common.recipe import Recipe
-from common.streams import Streams
 from common.teacher import follow_, teacher_momentum
-from common.team import Team
-from common.types import Batch, Extract, MemoryUpdate, PseudoLabels, Step, TrainData
+from common.types import Batch, Extract, MemoryUpdate, PseudoLabels, Step
 from methods.hdcpd.loss import distillation_loss, hardest_contrast_loss
 
 
@@ -26,11 +22,8 @@ class HDCPD(Method):
     taught = True
     memory: InstanceMemory
 
-    def __init__(
-        self, encoder: Encoder, recipe: Recipe, data: TrainData, team: Team, streams: Streams
-    ) -> None:
-        super().__init__(encoder, recipe, data, team, streams)
-        self.memory = InstanceMemory(data, encoder.num_features, self.settings.momentum)
+    def set_up(self) -> None:
+        self.memory = InstanceMemory(self.data, self.encoder.num_features, self.settings.momentum)
 
     def begin_training(self, extract: Extract) -> None:
         self.memory.start(extract, self.data)
@@ -92,8 +85,7 @@ class HDCPDClusters(Method):
 
     def begin_epoch(self, epoch: int, features: Tensor, pseudo: PseudoLabels) -> None:
         rule = blend_hardest_ if self.settings.update == "hard" else blend_rows_
-        rows = cluster_centroids(features, pseudo)
-        self.memory = ClusterMemory(rows, self.settings.momentum, rule)
+        self.memory = ClusterMemory.at_centroids(features, pseudo, self.settings.momentum, rule)
 
     def training_step(self, batch: Batch, source: Batch | None = None) -> Step:
         s, rows = self.settings, self.memory.rows

@@ -4,15 +4,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from common.backbones.encoder import Encoder
 from common.losses import contrast_loss
 from common.memory import class_means
 from common.method import Method, ParameterGroup
-from common.recipe import Recipe
-from common.streams import Streams
-from common.team import Team
 from common.transfer import on_device
-from common.types import Batch, MemoryUpdate, PseudoLabels, Step, TrainData
+from common.types import Batch, MemoryUpdate, PseudoLabels, Step
 from methods.multiqueue.memory import QueueMemory
 
 
@@ -28,10 +24,7 @@ class MultiQueue(Method):
 
     memory: QueueMemory
 
-    def __init__(
-        self, encoder: Encoder, recipe: Recipe, data: TrainData, team: Team, streams: Streams
-    ) -> None:
-        super().__init__(encoder, recipe, data, team, streams)
+    def set_up(self) -> None:
         start = torch.tensor(self.settings.temperature)
         self.temperature = nn.Parameter(start, requires_grad=self.settings.learn_temperature)
 

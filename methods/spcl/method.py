@@ -5,15 +5,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from common.backbones.encoder import Encoder
 from common.clustering import cluster_at
 from common.errors import UserError
 from common.instances import InstanceMemory
 from common.method import Method
-from common.recipe import Dbscan, Recipe
-from common.streams import Streams
-from common.team import Team
-from common.types import Batch, Extract, PseudoLabels, Step, TrainData
+from common.recipe import Dbscan
+from common.types import Batch, Extract, PseudoLabels, Step
 from methods.spcl.loss import unified_contrast_loss
 from methods.spcl.reliability import independence_threshold, reliability, reliable_labels
 
@@ -29,11 +26,8 @@ class SpCL(Method):
 
     memory: InstanceMemory
 
-    def __init__(
-        self, encoder: Encoder, recipe: Recipe, data: TrainData, team: Team, streams: Streams
-    ) -> None:
-        super().__init__(encoder, recipe, data, team, streams)
-        self.memory = InstanceMemory(data, encoder.num_features, self.settings.momentum)
+    def set_up(self) -> None:
+        self.memory = InstanceMemory(self.data, self.encoder.num_features, self.settings.momentum)
         self.threshold: float | None = None
 
     def begin_training(self, extract: Extract) -> None:
