@@ -10,6 +10,7 @@ from common.errors import UserError
 from common.types import Retrieval, Samples
 
 CPU_ENTRIES, GPU_ENTRIES = 2**21, 2**25  # distances held at once: 8 MB, 128 MB
+THIN = 64  # rows: a thinner matrix product is slow, so a CPU holds more up to the GPU's number
 
 
 @torch.no_grad()
@@ -70,7 +71,7 @@ def evaluate(
         query, gallery: identities and cameras of the rows.
         ranks: R, length of the CMC.
         block: queries at a time; changes memory and speed only. Default: about 8 MB of
-            distances on the CPU, 128 MB on a GPU.
+            distances on the CPU, up to 128 MB for a large gallery; 128 MB on a GPU.
 
     Raises:
         UserError: no query has a match, or a feature is not finite.
@@ -177,6 +178,7 @@ def _evaluate(blocks: Iterable[Tensor], query: Samples, gallery: Samples, ranks:
         precision, first = score_(matrix, query.take(part), gallery)
         precisions.append(precision.cpu().numpy())
         firsts.append(first.cpu().numpy())
+        del matrix  # before the next one is formed
     ranks_of_first = np.concatenate(firsts)
     valid = ranks_of_first > 0
     return Retrieval(
@@ -196,7 +198,8 @@ def _slices(
     query: Samples, gallery: Samples, device: torch.device, block: int | None
 ) -> Iterator[slice]:
     entries = CPU_ENTRIES if device.type == "cpu" else GPU_ENTRIES
-    size = block or max(64, entries // len(gallery))  # a thinner matrix product is slow
+    fitting = max(entries, min(THIN * len(gallery), GPU_ENTRIES))
+    size = block or max(1, fitting // len(gallery))
     return (slice(start, start + size) for start in range(0, len(query), size))
 
 
@@ -230,8 +233,12 @@ def _remove_junk_(
 
 
 def _same_identity(query: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All pairs (row, column) of equal entries, row by row; cheaper than comparing every pair."""
-    order = np.argsort(gallery, kind="stable")
+    """All pairs (row, column) of equal entries, row by row; cheaper than comparing every pair.
+
+    Only the gallery's part that the queries show is sorted: distractors may be the most of it.
+    """
+    shown = np.flatnonzero(np.isin(gallery, query))
+    order = shown[np.argsort(gallery[shown], kind="stable")]
     begin, end = (np.searchsorted(gallery[order], query, side) for side in ("left", "right"))
     count = end - begin
     place = np.arange(count.sum()) + np.repeat(begin - (count.cumsum() - count), count)

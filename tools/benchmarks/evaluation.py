@@ -1,9 +1,7 @@
 """How fast is the evaluation, and how much memory does it need, against a loop over the queries?"""
 
 import time
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-from pathlib import Path
+from dataclasses import replace
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -14,34 +12,58 @@ from torch import Tensor
 
 from common.evaluator.retrieval import distances, evaluate
 from common.types import Retrieval, Samples
+from tools.benchmarks.fresh_process import forget_peak, fresh_process, memory_mb, peak_mb
 
-IDENTITIES, CAMERAS, RANKS = 750, 6, 50
+RANKS = 50
+DISTRACTOR = -1  # their one identity; no query has it
 
 
 def run(
-    queries: int = 3368, gallery: int = 15913, dim: int = 2048, repeats: int = 3
+    queries: int = 3368,
+    gallery: int = 15913,
+    distractors: int = 0,
+    dim: int = 2048,
+    identities: int = 750,
+    cameras: int = 6,
+    plain_queries: int = 0,
+    repeats: int = 3,
 ) -> list[dict[str, Any]]:
-    """Time and peak memory of both, each in a fresh process; the default size is Market-1501's.
+    """Time and memory of both, each in a fresh process; the default size is Market-1501's.
+
+    Args:
+        gallery: images of the queries' identities; `distractors` are added.
+        dim: feature size D.
+        plain_queries: the plain loop takes the first so many queries only; 0 for all.
+        repeats: evaluations by each.
 
     Returns:
-        One row per implementation: median, least and most seconds of a run; `extra_mb` of memory
-        beyond features and libraries (None where the system does not tell); `ratio`, the plain
-        loop's least seconds over this one's; whether mAP and CMC equal the plain loop's.
+        One row per implementation: queries and gallery images that it was given; median, least
+        and most seconds; `extra_mb`, its largest memory beyond that before (None where the system
+        does not tell); mAP and CMC@1; `ratio`, the plain loop's least seconds for a query over
+        this one's; and whether mAP and CMC of the plain loop's queries are equal.
     """
-    with _fresh_process() as plain, _fresh_process() as ours:
+    taken = {"ours": queries, "plain": min(plain_queries or queries, queries)}
+    size = (queries, gallery, distractors, dim, identities, cameras)
+    with fresh_process() as plain, fresh_process() as ours:
         workers = {"ours": ours, "plain": plain}
-        for worker in workers.values():
-            worker.submit(_prepare, queries, gallery, dim).result()
+        for name, worker in workers.items():
+            worker.submit(_prepare, name, *size).result()
         measured: dict[str, list[Measured]] = {name: [] for name in workers}
         for _ in range(repeats):  # in turns, so that a busy machine slows both
             for name, worker in workers.items():
-                measured[name].append(worker.submit(_measure, name).result())
-    rows = [_row(name, found) for name, found in measured.items()]
-    reference, least = measured["plain"][0].found, rows[1]["least"]
-    for row, (found, *_) in zip(rows, measured.values(), strict=True):
-        row["ratio"] = least / row["least"]
-        row["equal"] = _equal(found.found, reference)
-    return rows
+                measured[name].append(worker.submit(_measure, name, taken[name]).result())
+        same = measured["ours"][0]
+        if taken["plain"] < queries:
+            same = ours.submit(_measure, "ours", taken["plain"]).result()
+    equal = _equal(same.found, measured["plain"][0].found)
+    rows = [
+        _row(name, taken[name], gallery + distractors, found) for name, found in measured.items()
+    ]
+    per_query = [row["least"] / row["queries"] for row in rows]
+    return [
+        {**row, "ratio": per_query[1] / own, "equal": equal}
+        for row, own in zip(rows, per_query, strict=True)
+    ]
 
 
 def plain_evaluate(
@@ -65,46 +87,53 @@ DATA: list[Any] = []  # of a measuring process: features and samples of queries 
 
 
 class Measured(NamedTuple):
-    """One evaluation: its time, and the process's memory before and its peak after."""
+    """One evaluation."""
 
     seconds: float
-    before_mb: float | None
-    peak_mb: float | None
+    extra_mb: float | None
     found: Retrieval
 
 
-def _fresh_process() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
-
-
-def _prepare(queries: int, gallery: int, dim: int) -> None:
+def _prepare(
+    name: str, queries: int, gallery: int, distractors: int, dim: int, identities: int, cameras: int
+) -> None:
     rng = np.random.default_rng(0)
-    DATA[:] = (*_images(rng, queries, dim), *_images(rng, gallery, dim))
-    query_features, query, gallery_features, images = DATA
-    few = slice(0, min(32, queries))
-    for function in FUNCTIONS.values():  # load the libraries
-        function(query_features[few], query.take(few), gallery_features, images)
+    pids = [rng.integers(0, identities, count) for count in (queries, gallery)]
+    pids[1] = np.append(pids[1], np.full(distractors, DISTRACTOR))
+    centers = np.random.default_rng(1).integers(-1, 2, (identities + 1, dim), dtype=np.int8)
+    DATA[:] = [part for own in pids for part in _images(rng, own, centers, cameras)]
+    few = DATA[3].take(slice(0, 32))
+    elsewhere = replace(few, cams=few.cams + 1)  # every image finds itself
+    FUNCTIONS[name](DATA[2][:32], elsewhere, DATA[2][:32], few)  # load the libraries
 
 
-def _measure(name: str) -> Measured:
-    before = _peak_mb()
+def _measure(name: str, queries: int) -> Measured:
+    query_features, query, gallery_features, gallery = DATA
+    before = memory_mb()
+    forget_peak()
     start = time.perf_counter()
-    found = FUNCTIONS[name](*DATA)
-    return Measured(time.perf_counter() - start, before, _peak_mb(), found)
+    found = FUNCTIONS[name](
+        query_features[:queries], query.take(slice(0, queries)), gallery_features, gallery
+    )
+    seconds, peak = time.perf_counter() - start, peak_mb()
+    extra = None if before is None or peak is None else peak - before
+    return Measured(seconds, extra, found)
 
 
-def _row(name: str, measured: list[Measured]) -> dict[str, Any]:
-    before, peak = measured[0].before_mb, measured[-1].peak_mb
+def _row(name: str, queries: int, gallery: int, measured: list[Measured]) -> dict[str, Any]:
+    first = measured[0]
     seconds = [one.seconds for one in measured]
     return {
         "implementation": name,
+        "queries": queries,
+        "gallery": gallery,
         "seconds": median(seconds),
         "least": min(seconds),
         "most": max(seconds),
         "repeats": len(measured),
-        "extra_mb": None if before is None or peak is None else peak - before,
-        "map": measured[0].found.map,
-        "rank1": measured[0].found.rank(1),
+        "extra_mb": first.extra_mb,
+        "map": first.found.map,
+        "rank1": first.found.rank(1),
     }
 
 
@@ -112,28 +141,17 @@ def _equal(found: Retrieval, reference: Retrieval) -> bool:
     return abs(found.map - reference.map) < 1e-9 and np.array_equal(found.cmc, reference.cmc)
 
 
-def _images(rng: np.random.Generator, count: int, dim: int) -> tuple[Tensor, Samples]:
-    """Features around one center per identity.
+def _images(
+    rng: np.random.Generator, pids: np.ndarray, centers: np.ndarray, cameras: int
+) -> tuple[Tensor, Samples]:
+    """Features around one center per identity, the last of them for all distractors.
 
     Their entries are small whole numbers: distances are exact, so both sides must agree to the
     last rank however the product is cut into blocks.
     """
-    pids = rng.integers(0, IDENTITIES, count)
-    centers = np.random.default_rng(1).integers(-1, 2, (IDENTITIES, dim), dtype=np.int8)
+    count, dim = len(pids), centers.shape[1]
     features = np.empty((count, dim), np.float32)
     for row, pid in zip(features, pids, strict=True):
         row[:] = centers[pid] + rng.integers(-9, 10, dim, dtype=np.int8)
-    samples = Samples(np.arange(count).astype(object), pids, rng.integers(0, CAMERAS, count))
+    samples = Samples(np.arange(count).astype(object), pids, rng.integers(0, cameras, count))
     return torch.from_numpy(features), samples
-
-
-def _peak_mb() -> float | None:
-    """Largest memory of this process so far.
-
-    Not `ru_maxrss`: on Linux a new process inherits that from the one that started it.
-    """
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return None
-    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024

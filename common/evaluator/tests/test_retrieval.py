@@ -1,5 +1,7 @@
 """mAP and CMC against plain per-query versions, with ties, distractors and lonely queries."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,8 @@ from sklearn.metrics import average_precision_score
 
 from common.errors import UserError
 from common.evaluator.retrieval import (
+    GPU_ENTRIES,
+    _slices,
     distances,
     evaluate,
     evaluate_distances,
@@ -93,6 +97,30 @@ def test_the_block_size_changes_nothing(block, levels):
     assert found.map == whole.map
     assert found.num_valid == whole.num_valid
     np.testing.assert_array_equal(found.cmc, whole.cmc)
+
+
+@pytest.mark.parametrize("distractor", [-1, 0])
+def test_many_distractors_of_one_identity_count_as_wrong_images(distractor):
+    fq, query, fg, gallery = random_case(4)
+    query, gallery = (replace(part, pids=part.pids + 1) for part in (query, gallery))
+    others = Samples(*(np.full(400, value) for value in (object(), distractor, 0)))
+    far = torch.full((400, fg.shape[1]), 1e3)
+
+    found = evaluate(fq, query, torch.cat([fg, far]), gallery.join(others))
+
+    assert found.map == evaluate(fq, query, fg, gallery).map
+    near = evaluate(fq, query, torch.cat([fg, fq[:1].expand(400, -1)]), gallery.join(others))
+    assert near.map < found.map
+
+
+def test_the_distances_held_at_once_are_bounded_for_a_large_gallery():
+    rng = np.random.default_rng(0)
+    query, gallery = samples(rng, 3000, 50, 3), samples(rng, 1_000_000, 50, 3)
+
+    parts = list(_slices(query, gallery, torch.device("cpu"), None))
+
+    assert max(part.stop - part.start for part in parts) * len(gallery) <= GPU_ENTRIES
+    assert parts[-1].stop >= len(query)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
