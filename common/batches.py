@@ -17,6 +17,8 @@ from common.team import Team
 from common.transfer import on_device
 from common.types import Batch, PseudoLabels
 
+LEAST_RECALL = 0.95  # both of a pair must list each other, so every miss costs twice
+
 
 @dataclass(frozen=True)
 class DomainImages:
@@ -60,6 +62,17 @@ def giant_cluster(pseudo: PseudoLabels) -> str | None:
     return (
         f"one cluster holds {sizes.max()} of {len(pseudo.labels)} images: eps is probably too "
         "large for these features. Try a smaller clustering.eps."
+    )
+
+
+def low_recall(pseudo: PseudoLabels) -> str | None:
+    """A warning where an approximate search missed enough neighbours to change the labels."""
+    recall = pseudo.details.get("recall", 1.0)
+    if recall >= LEAST_RECALL:
+        return None
+    return (
+        f"the approximate search found {recall:.1%} of the neighbours; below {LEAST_RECALL:.0%} "
+        'labels change grossly. Raise clustering.search.share, or set "clustering.search=Exact()".'
     )
 
 

@@ -84,6 +84,26 @@ class Sampling:
 
 
 @dataclass(frozen=True)
+class Exact:
+    """Neighbours by an exact search: the same on every machine, at every size."""
+
+
+@dataclass(frozen=True)
+class Approximate:
+    """Neighbours by an inverted file of faiss: some are missed. No paper uses it.
+
+    Args:
+        share: of the cells around which the images are grouped, looked at for each image; in
+            (0, 1], 1 finds all. The log tells the recall.
+    """
+
+    share: float = 0.1
+
+
+Search = Exact | Approximate
+
+
+@dataclass(frozen=True)
 class Dbscan:
     """DBSCAN on the k-reciprocal Jaccard distance.
 
@@ -93,6 +113,7 @@ class Dbscan:
         k1: neighbours of the reciprocal sets, the point itself included.
         k2: neighbours of the query expansion; 1 leaves it out.
         center_cameras: subtract the mean feature of each camera first. No paper uses it.
+        search: how neighbours are found.
     """
 
     eps: Schedule = Constant(0.6)
@@ -100,6 +121,7 @@ class Dbscan:
     k1: int = 30
     k2: int = 6
     center_cameras: bool = False
+    search: Search = Exact()
 
 
 @dataclass(frozen=True)
@@ -112,6 +134,7 @@ class InfoMap:
         k2: modules of at most this size become outliers.
         trials: runs of Infomap of which the best is taken.
         seed: of Infomap's own generator.
+        search: how neighbours are found.
     """
 
     similarity: float = 0.5
@@ -119,6 +142,7 @@ class InfoMap:
     k2: int = 4
     trials: int = 1
     seed: int = 123
+    search: Search = Exact()
 
 
 Clustering = Dbscan | InfoMap
@@ -272,7 +296,7 @@ def _replaced(owner: Any, path: list[str], text: str, full: str) -> Any:
     if dataclasses.is_dataclass(old):
         if len(path) > 1:
             return dataclasses.replace(owner, **{path[0]: _replaced(old, path[1:], text, full)})
-        if text.endswith(")"):  # another kind, e.g. LinearEps(start=0.6)
+        if text.endswith(")") or not dataclasses.fields(old):  # a kind, e.g. LinearEps(start=0.6)
             hint = typing.get_type_hints(type(owner))[path[0]]
             return dataclasses.replace(owner, **{path[0]: _called(text, hint, full)})
         hint = typing.get_type_hints(type(owner))[path[0]]

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.optim import Adam, Optimizer
 
 from common.arithmetic import set_arithmetic
-from common.batches import DomainImages, EpochBatches, giant_cluster, require_usable
+from common.batches import DomainImages, EpochBatches, giant_cluster, low_recall, require_usable
 from common.data.images import ImageSource
 from common.data.sampler import iterations_of
 from common.errors import UserError
@@ -110,7 +110,7 @@ def _epoch(
     require_usable(pseudo, recipe.sampling, epoch)
     method.begin_epoch(epoch, features, pseudo)
     parts["clustering"] = progress.spend("clustering", since)
-    if warning := giant_cluster(pseudo):
+    for warning in filter(None, (giant_cluster(pseudo), low_recall(pseudo))):
         _tell(job, {"event": "warning", "epoch": epoch, "text": f"epoch {epoch + 1}: {warning}"})
 
     since = time.perf_counter()

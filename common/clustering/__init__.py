@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
+from common.clustering.approximate import check_search
 from common.clustering.cameras import centered_by_camera
 from common.clustering.dbscan import dbscan
 from common.clustering.infomap import modules_of, neighbor_graph
@@ -27,7 +28,8 @@ def cluster(
 ) -> PseudoLabels:
     """Pseudo-labels of an epoch.
 
-    The same on every device and for every number of threads and processes, and without numba.
+    The same on every device and for every number of threads and processes, and without numba. Of
+    an approximate search the details tell the recall.
 
     Args:
         features: (N, D) float32 unit rows in image order.
@@ -38,34 +40,36 @@ def cluster(
             forms the labels, all receive them.
 
     Raises:
-        UserError: a setting is out of range, or the package of InfoMap is missing.
+        UserError: a setting is out of range, or the package of InfoMap or faiss is missing.
     """
     if isinstance(settings, InfoMap):
         return PseudoLabels(*_modules(features, settings, team))
     eps = settings.eps(epoch)
     if settings.center_cameras:
         features = centered_by_camera(features, cams)
-    return PseudoLabels(cluster_at(features, settings, [eps], team)[0], {"eps": eps})
+    return cluster_at(features, settings, [eps], team)[0]
 
 
 def cluster_at(
     features: Tensor, settings: Dbscan, eps: Sequence[float], team: Team = ALONE
-) -> list[np.ndarray]:
-    """DBSCAN labels (N,) at each of several radii, from one pass over the distances.
+) -> list[PseudoLabels]:
+    """DBSCAN labels at each of several radii, from one pass over the distances.
 
     The pairs are found once, at the largest radius. `settings.eps` is not read. A team works as
     in `cluster`.
     """
     _check(settings, eps)
     features = features.detach().contiguous()
-    neighbors = search(features, settings.k1, team)
+    neighbors = search(features, settings.k1, settings.search, team)
 
     def labels() -> Labels:
         half = half_length(settings.k1)
         pairs = pairs_of_neighbors(features, neighbors, half, settings.k2, max(eps))
-        return np.stack([dbscan(pairs, radius, settings.min_samples) for radius in eps]), {}
+        found = [dbscan(pairs, radius, settings.min_samples) for radius in eps]
+        return np.stack(found), neighbors.details
 
-    return list(team.labels_from_first(labels)[0])
+    found, details = team.labels_from_first(labels)
+    return [PseudoLabels(row, {"eps": r, **details}) for r, row in zip(eps, found, strict=True)]
 
 
 def _modules(features: Tensor, settings: InfoMap, team: Team) -> Labels:
@@ -74,12 +78,13 @@ def _modules(features: Tensor, settings: InfoMap, team: Team) -> Labels:
 
     def labels() -> Labels:
         found = modules_of(graph, settings)
-        return found.labels, {"codelength": found.codelength}
+        return found.labels, {"codelength": found.codelength, **graph.details}
 
     return team.labels_from_first(labels)
 
 
 def _check(settings: Dbscan, eps: Sequence[float]) -> None:
+    check_search(settings.search)
     for radius in eps:
         if not 0 < radius < 1:
             raise UserError(f"clustering.eps is {radius:g}; choose it between 0 and 1, e.g. 0.6.")

@@ -25,7 +25,7 @@ def run_jaccard(case: Case) -> list[Check]:
             case.arrays["jaccard"],
             DISTANCE_TOLERANCE,
         ),
-        equal("labels", np.stack(labels), case.arrays["labels"]),
+        equal("labels", np.stack([found.labels for found in labels]), case.arrays["labels"]),
     ]
 
 

@@ -1,20 +1,17 @@
 """InfoMap on the directed cosine neighbour graph, as in Cluster Contrast (arXiv:2103.11568)."""
 
+import contextlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
-from common.clustering.neighbors import nearest_neighbors
+from common.clustering.approximate import check_search, find_neighbors
 from common.errors import UserError
 from common.recipe import InfoMap
 from common.team import ALONE, Team
-
-try:
-    from infomap import Infomap
-except ImportError:
-    Infomap = None
 
 
 @dataclass(frozen=True)
@@ -27,6 +24,7 @@ class Graph:
         edges: (E, 2) int64 from, to.
         weights: (E,) float64 similarities.
         singles: images without any edge.
+        details: the recall of an approximate search.
     """
 
     knn_index: np.ndarray
@@ -34,6 +32,7 @@ class Graph:
     edges: np.ndarray
     weights: np.ndarray
     singles: np.ndarray
+    details: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def neighbor_graph(features: Tensor, settings: InfoMap, team: Team = ALONE) -> G
     """
     _check(settings)
     unit = F.normalize(features.float(), dim=1)
-    neighbors = nearest_neighbors(unit, settings.k1, team)
+    neighbors = find_neighbors(unit, settings.k1, settings.search, team)
     knn_index = neighbors.rank.cpu().numpy()
     knn_dist = 1 - neighbors.similarity.cpu().numpy()
     others = np.ones(knn_index.shape, np.bool_)
@@ -95,7 +94,7 @@ def neighbor_graph(features: Tensor, settings: InfoMap, team: Team = ALONE) -> G
     edges = np.stack([source, knn_index[source, place]], axis=1)
     weights = 1 - knn_dist[source, place].astype(np.float64)
     singles = np.setdiff1d(np.arange(len(knn_index)), edges)
-    return Graph(knn_index, knn_dist, edges, weights, singles)
+    return Graph(knn_index, knn_dist, edges, weights, singles, neighbors.details)
 
 
 def _partition(graph: Graph, settings: InfoMap) -> tuple[np.ndarray, float]:
@@ -103,7 +102,7 @@ def _partition(graph: Graph, settings: InfoMap) -> tuple[np.ndarray, float]:
     module = np.zeros(len(graph.knn_index), np.int64)
     if not len(graph.edges):
         return module, 0.0
-    network = Infomap(
+    network = _infomap()(
         two_level=True,
         directed=True,
         silent=True,
@@ -127,11 +126,28 @@ def kept_modules(module: np.ndarray, k2: int) -> np.ndarray:
 
 
 def _check(settings: InfoMap) -> None:
-    if Infomap is None:
-        raise UserError('InfoMap needs the package infomap: pip install "unreid[infomap]".')
+    _infomap()
+    check_search(settings.search)
     if settings.k1 < 2 or settings.trials < 1 or not -1 <= settings.similarity <= 1:
         raise UserError(
             f"clustering.k1 is {settings.k1}, trials {settings.trials}, similarity "
             f"{settings.similarity:g}; k1 must be at least 2, trials at least 1 and the similarity "
             "between -1 and 1."
         )
+
+
+def _infomap() -> Any:
+    """The class of the package.
+
+    Its bindings and those of faiss share a table of types: if faiss comes second, reading modules
+    ends the process. So faiss, which the approximate search may want, is imported first.
+    """
+    with contextlib.suppress(ImportError):
+        import faiss  # noqa: F401
+    try:
+        from infomap import Infomap
+    except ImportError:
+        raise UserError(
+            'InfoMap needs the package infomap: pip install "unreid[infomap]".'
+        ) from None
+    return Infomap

@@ -22,8 +22,10 @@ import numpy as np
 from torch import Tensor
 
 from common.clustering import compiled, sparse, tensors
-from common.clustering.neighbors import Neighbors, nearest_neighbors
+from common.clustering.approximate import find_neighbors
+from common.clustering.neighbors import Neighbors
 from common.clustering.pairs import Pairs
+from common.recipe import Exact, Search
 from common.team import ALONE, Team
 
 _log = logging.getLogger(__name__)
@@ -42,7 +44,7 @@ def jaccard_pairs(features: Tensor, k1: int, k2: int, max_distance: float) -> Pa
         max_distance: in (0, 1]; compared in float32. 1 gives all pairs below 1.
     """
     features = features.detach().contiguous()
-    neighbors = search(features, k1)
+    neighbors = search(features, k1, Exact())
     return pairs_of_neighbors(features, neighbors, half_length(k1), k2, max_distance)
 
 
@@ -51,11 +53,11 @@ def jaccard_distance(features: Tensor, k1: int, k2: int) -> np.ndarray:
     return jaccard_pairs(features, k1, k2, max_distance=1.0).dense(elsewhere=1.0)
 
 
-def search(features: Tensor, k1: int, team: Team = ALONE) -> Neighbors:
+def search(features: Tensor, k1: int, how: Search, team: Team = ALONE) -> Neighbors:
     """The lists of the reciprocal sets; shorter where there are fewer than k1 images."""
     if len(features) < k1 and team.first:
         _report_few_points(len(features), k1)
-    return nearest_neighbors(features, k1, team)
+    return find_neighbors(features, k1, how, team)
 
 
 def half_length(k1: int) -> int:

@@ -28,10 +28,17 @@ class Neighbors:
     Args:
         rank: (N, k) int32; the row itself first, then ascending (squared distance, index).
         similarity: (N, k) float32 inner products.
+        recall: share of the true neighbours found, on a sample; None if the search was exact.
     """
 
     rank: Tensor
     similarity: Tensor
+    recall: float | None = None
+
+    @property
+    def details(self) -> dict[str, float]:
+        """Numbers worth a log line."""
+        return {} if self.recall is None else {"recall": self.recall}
 
 
 def nearest_neighbors(features: Tensor, k: int, team: Team = ALONE) -> Neighbors:
@@ -48,13 +55,23 @@ def nearest_neighbors(features: Tensor, k: int, team: Team = ALONE) -> Neighbors
     features = features.detach().contiguous()
     check_unit_rows(features)
     k = min(k, len(features))
+    proposed = candidates.propose(features, k, team.part(len(features)))
+    return from_candidates(features, proposed, k, team)
+
+
+def from_candidates(
+    features: Tensor, proposed: Candidates, k: int, team: Team = ALONE
+) -> Neighbors:
+    """The k nearest: those among the candidates where this is proved, else among all rows.
+
+    Args:
+        proposed: candidates of this process's part of the rows.
+    """
     part = team.part(len(features))
-    proposed = candidates.propose(features, k, part)
     found = _ranked(features, proposed, k, part)
     own = slice(part.start, part.stop)
     unproved = torch.nonzero(found.similarity[own, -1] <= proposed.limit[own]).ravel()
-    for rows in (part.start + unproved).split(max(1, FULL_SEARCH // len(features))):
-        _search_in_full(features, found, rows)
+    search_in_full(features, found, part.start + unproved)
     return Neighbors(team.complete_(found.rank), team.complete_(found.similarity))
 
 
@@ -88,10 +105,14 @@ def _self_first(similarities: Tensor) -> Tensor:
     return raised
 
 
-def _search_in_full(features: Tensor, found: Neighbors, rows: Tensor) -> None:
-    """Search the given rows among all points, in place.
+def search_in_full(features: Tensor, found: Neighbors, rows: Tensor) -> None:
+    """Search the given rows among all points, in place, some at a time."""
+    for some in rows.split(max(1, FULL_SEARCH // len(features))):
+        _search_rows(features, found, some)
 
-    The neighbours found so far bound the k-th similarity from below, so that only points
+
+def _search_rows(features: Tensor, found: Neighbors, rows: Tensor) -> None:
+    """The neighbours found so far bound the k-th similarity from below, so that only points
     that may reach it are ranked.
     """
     k = found.rank.shape[1]

@@ -3,7 +3,7 @@
 import pytest
 
 from common.errors import UserError
-from common.recipe import InfoMap, flatten, from_json, override, parse_changes, to_json
+from common.recipe import Approximate, InfoMap, flatten, from_json, override, parse_changes, to_json
 from common.schedules import Constant, LinearEps, StepDecay
 from methods import METHODS
 from methods.hhcl.recipes import MARKET1501, HHCLSettings
@@ -29,6 +29,7 @@ def test_another_kind_of_schedule_or_clustering_is_written_as_a_call():
     assert changed("clustering.eps=LinearEps(start=0.6)").clustering.eps == LinearEps(0.6)
     assert changed("lr_factor=StepDecay(every=3)").lr_factor == StepDecay(3)
     assert changed("clustering=InfoMap(k1=10)").clustering == InfoMap(k1=10)
+    assert changed("clustering.search=Approximate(share=0.2)").clustering.search == Approximate(0.2)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +44,7 @@ def test_another_kind_of_schedule_or_clustering_is_written_as_a_call():
         ("seed.x=3", "single value"),
         ("clustering.eps=__import__('os').system('true')", "write one of"),
         ("clustering.eps=LinearEps(0.6)", "write one of"),
+        ("clustering.search=approximate", "write one of Approximate, Exact"),
         ("settings.hard_weight=0", "above 0"),
     ],
 )

@@ -45,7 +45,8 @@ class SpCL(Method):
         eps = clustering.eps(epoch)
         radii = (eps - gap, eps, eps + gap)
         tight, normal, loose = cluster_at(features, clustering, radii, self.team)
-        return PseudoLabels(self.reliable(tight, normal, loose), {"eps": eps})
+        labels = self.reliable(tight.labels, normal.labels, loose.labels)
+        return PseudoLabels(labels, normal.details)
 
     def reliable(self, tight: np.ndarray, normal: np.ndarray, loose: np.ndarray) -> np.ndarray:
         """Classes (N,) from three clusterings (-1 = outlier) with rising radius."""

@@ -58,6 +58,17 @@ def test_the_warning_of_a_giant_cluster_is_heard_and_logged(tmp_path, monkeypatc
     ).events()
 
 
+def test_a_low_recall_is_logged_and_warned_of(tmp_path):
+    method, job, _ = with_labels(np.arange(IDS * PER_ID) // PER_ID, tmp_path)
+    assign = method.assign
+    method.assign = lambda *given: replace(assign(*given), details={"recall": 0.5})
+    train(method, job)
+    events = RunDir(tmp_path).events()
+    warnings = [e["text"] for e in events if e["event"] == "warning"]
+    assert [e["recall"] for e in events if e["event"] == "epoch"] == [0.5, 0.5]
+    assert "epoch 1: the approximate search found 50.0% of the neighbours" in warnings[0]
+
+
 def test_the_eps_of_the_recipe_is_used_and_logged_in_every_epoch(tmp_path):
     falling = replace(RECIPE, clustering=replace(RECIPE.clustering, eps=LinearEps(0.6, step=0.1)))
     run_small(falling, tmp_path, small_data())

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from common.clustering import cluster, cluster_at, warm_up
 from common.errors import UserError
-from common.recipe import Dbscan, InfoMap
+from common.recipe import Approximate, Dbscan, InfoMap
 from common.schedules import Constant, ExponentialEps
 
 
@@ -22,9 +22,8 @@ def test_eps_follows_its_schedule():
     settings = Dbscan(eps=ExponentialEps(0.7))
     found = cluster(clustered(spread=1.3), settings, epoch=20)
     assert found.details == {"eps": settings.eps(20)}
-    assert np.array_equal(
-        found.labels, cluster_at(clustered(spread=1.3), settings, [settings.eps(20)])[0]
-    )
+    at = cluster_at(clustered(spread=1.3), settings, [settings.eps(20)])[0]
+    assert np.array_equal(found.labels, at.labels)
 
 
 def test_infomap_settings_give_infomap_labels():
@@ -64,6 +63,8 @@ def test_centering_without_cameras_is_refused():
         (Dbscan(k1=1, k2=1), "k1 is 1"),
         (Dbscan(k2=0), "k2 is 0"),
         (Dbscan(k1=5, k2=6), "k2 is 6, more than k1 = 5"),
+        (Dbscan(search=Approximate(0.0)), "share is 0; choose it above 0"),
+        (InfoMap(search=Approximate(1.5)), "share is 1.5; choose it above 0"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, message):

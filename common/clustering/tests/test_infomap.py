@@ -1,11 +1,12 @@
 """The neighbour graph of InfoMap, its settings and what becomes of modules."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from common.clustering import infomap as infomap_module
 from common.clustering.infomap import infomap_labels, kept_modules, neighbor_graph
 from common.errors import UserError
 from common.recipe import InfoMap
@@ -63,7 +64,7 @@ def test_images_without_any_edge_are_all_outliers():
 
 
 def test_a_missing_package_gives_the_command_to_install_it(monkeypatch):
-    monkeypatch.setattr(infomap_module, "Infomap", None)
+    monkeypatch.setitem(sys.modules, "infomap", None)
     with pytest.raises(UserError, match=r'pip install "unreid\[infomap\]"'):
         infomap_labels(torch.eye(4), InfoMap())
 

@@ -24,6 +24,10 @@ def clustered(size, dim, seed=0, spread=1.0):
     return F.normalize(centers[identity] + spread * torch.randn(size, dim, generator=g), dim=1)
 
 
+def labels_at(features, settings, eps):
+    return [found.labels for found in cluster_at(features, settings, eps)]
+
+
 def ranks(features, k1):
     exact = features.double().numpy()
     similarity = (exact @ exact.T).astype(np.float32)
@@ -102,7 +106,7 @@ def test_distances_and_labels_follow_the_definition(form, case):
     expected = defined_distance(features, k1, k2)
 
     distance = jaccard_distance(features, k1, k2)
-    labels = cluster_at(features, Dbscan(k1=k1, k2=k2), EPS)
+    labels = labels_at(features, Dbscan(k1=k1, k2=k2), EPS)
 
     assert np.abs(distance - expected).max() <= TOLERANCE
     for eps, found in zip(EPS, labels, strict=True):
@@ -116,8 +120,8 @@ def test_distances_and_labels_follow_the_definition(form, case):
 
 def test_noise_and_one_giant_cluster_are_found_as_such():
     noise, crowd = CASES["only noise"][0], CASES["one giant cluster"][0]
-    assert (cluster_at(noise, Dbscan(), [0.4])[0] == -1).all()
-    assert np.bincount(cluster_at(crowd, Dbscan(), [0.7])[0] + 1).max() > 150
+    assert (labels_at(noise, Dbscan(), [0.4])[0] == -1).all()
+    assert np.bincount(labels_at(crowd, Dbscan(), [0.7])[0] + 1).max() > 150
 
 
 def test_points_without_a_common_column_are_at_distance_one(form):
@@ -154,9 +158,9 @@ def weights_as_int32(rows):
 @pytest.mark.parametrize("spread", [0.8, 1.4, 2.0])
 def test_tensor_and_compiled_forms_give_the_same_labels(spread, monkeypatch):
     features = clustered(900, 64, spread=spread)
-    ours = cluster_at(features, Dbscan(), EPS)
+    ours = labels_at(features, Dbscan(), EPS)
     monkeypatch.setattr(compiled, "AVAILABLE", False)
-    assert np.array_equal(ours, cluster_at(features, Dbscan(), EPS))
+    assert np.array_equal(ours, labels_at(features, Dbscan(), EPS))
 
 
 @pytest.mark.parametrize("blocks", [(1, 7), (2, 64), (2, 10**6)])
@@ -182,9 +186,9 @@ def test_threads_and_blocks_do_not_change_a_bit(form, blocks, monkeypatch):
 
 def test_several_radii_in_one_pass_equal_one_pass_each():
     features = clustered(400, 32, spread=1.2)
-    together = cluster_at(features, Dbscan(), [0.58, 0.6, 0.62])
+    together = labels_at(features, Dbscan(), [0.58, 0.6, 0.62])
     for eps, labels in zip([0.58, 0.6, 0.62], together, strict=True):
-        assert np.array_equal(labels, cluster_at(features, Dbscan(), [eps])[0])
+        assert np.array_equal(labels, labels_at(features, Dbscan(), [eps])[0])
 
 
 def test_missing_numba_is_reported_once(monkeypatch, caplog):
@@ -192,7 +196,7 @@ def test_missing_numba_is_reported_once(monkeypatch, caplog):
     compiled._report_missing.cache_clear()
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
-            cluster_at(clustered(50, 8), Dbscan(), [0.5])
+            labels_at(clustered(50, 8), Dbscan(), [0.5])
     assert [record.message for record in caplog.records if "numba" in record.message] == [
         "numba cannot be used: clustering takes the slower tensor form, same labels."
     ]
@@ -201,7 +205,7 @@ def test_missing_numba_is_reported_once(monkeypatch, caplog):
 def test_too_few_points_for_k1_are_reported_once(caplog):
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
-            cluster_at(clustered(11, 8), Dbscan(k1=29), [0.5])
+            labels_at(clustered(11, 8), Dbscan(k1=29), [0.5])
     messages = [record.message for record in caplog.records]
     assert messages == ["11 images have no 29 neighbours: k1 is cut to their number."]
 
@@ -212,6 +216,6 @@ def test_a_gpu_gives_the_labels_of_the_cpu(case):
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
     features, k1, k2 = CASES[case]
-    expected = cluster_at(features, Dbscan(k1=k1, k2=k2), EPS)
+    expected = labels_at(features, Dbscan(k1=k1, k2=k2), EPS)
     for _ in range(2):
-        assert np.array_equal(expected, cluster_at(features.cuda(), Dbscan(k1=k1, k2=k2), EPS))
+        assert np.array_equal(expected, labels_at(features.cuda(), Dbscan(k1=k1, k2=k2), EPS))

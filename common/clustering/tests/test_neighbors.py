@@ -87,13 +87,13 @@ def test_rows_without_a_proof_are_searched_in_full(form, monkeypatch):
     g = torch.Generator().manual_seed(0)
     features = F.normalize(torch.ones(300, 64) + 3e-3 * torch.randn(300, 64, generator=g), dim=1)
     searched = []
-    full = neighbors._search_in_full
+    full = neighbors.search_in_full
 
     def recorded(features, found, rows):
         searched.append(len(rows))
         full(features, found, rows)
 
-    monkeypatch.setattr(neighbors, "_search_in_full", recorded)
+    monkeypatch.setattr(neighbors, "search_in_full", recorded)
     found = nearest_neighbors(features, 20)
 
     assert sum(searched) > 200

@@ -1,0 +1,110 @@
+"""The approximate search: equal to the exact one without misses, and honest about its recall."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from common.batches import low_recall
+from common.clustering import cluster, compiled
+from common.clustering.approximate import find_neighbors
+from common.clustering.neighbors import nearest_neighbors
+from common.errors import UserError
+from common.recipe import Approximate, Dbscan, Exact, InfoMap
+from common.types import PseudoLabels
+
+
+def clustered(size=700, dim=32, seed=0, spread=1.5):
+    g = torch.Generator().manual_seed(seed)
+    centers = torch.randn(1 + size // 12, dim, generator=g)
+    identity = torch.randint(len(centers), (size,), generator=g)
+    return F.normalize(centers[identity] + spread * torch.randn(size, dim, generator=g), dim=1)
+
+
+@pytest.fixture(params=["compiled", "tensor"])
+def form(request, monkeypatch):
+    monkeypatch.setattr(compiled, "AVAILABLE", compiled.AVAILABLE and request.param == "compiled")
+    return request.param
+
+
+CASES = {
+    "distinct": (clustered(), 30),
+    "pairs of duplicates": (clustered(300).repeat(2, 1), 30),
+    "more duplicates than k": (clustered(9).repeat(60, 1), 30),
+    "fewer points than k": (clustered(12), 30),
+    "one point": (clustered(1), 30),
+    "one neighbour": (clustered(50), 1),
+    "negative similarities": (torch.cat([torch.eye(20), -torch.eye(20)]), 35),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_all_cells_give_the_exact_neighbors(form, case):
+    features, k = CASES[case]
+    expected = nearest_neighbors(features, k)
+    found = find_neighbors(features, k, Approximate(1.0))
+    assert torch.equal(found.rank, expected.rank)
+    assert torch.equal(found.similarity, expected.similarity)
+    assert found.recall == 1.0
+
+
+def test_too_few_cells_give_a_low_recall_that_is_told(form):
+    features = clustered(3000)
+    found = find_neighbors(features, 10, Approximate(0.08))
+    true = nearest_neighbors(features, 10)
+    counted = [np.isin(a, b).mean() for a, b in zip(true.rank, found.rank, strict=True)]
+    assert found.recall < 0.9
+    assert found.recall == pytest.approx(np.mean(counted), abs=0.02)
+
+
+def test_cells_that_run_dry_are_made_up_for_in_full(form):
+    features = clustered(400)
+    found = find_neighbors(features, 30, Approximate(1e-6))  # one cell of about five points
+    assert torch.equal(found.rank, nearest_neighbors(features, 30).rank)
+
+
+def test_every_list_starts_with_the_point_and_names_a_neighbor_once(form):
+    found = find_neighbors(clustered(3000), 10, Approximate(0.08))
+    assert torch.equal(found.rank[:, 0], torch.arange(3000, dtype=torch.int32))
+    assert all(len(set(row)) == 10 for row in found.rank.tolist())
+    assert (found.rank >= 0).all()
+    assert (found.similarity[:, 1:].diff(dim=1) <= 0).all()
+
+
+def test_the_search_is_the_same_every_time():
+    features = clustered(3000)
+    first, second = (find_neighbors(features, 10, Approximate(0.1)) for _ in range(2))
+    assert torch.equal(first.rank, second.rank)
+    assert first.recall == second.recall
+
+
+@pytest.mark.parametrize("settings", [Dbscan(k1=10), InfoMap(k1=10)])
+def test_the_recall_stands_beside_the_labels(settings):
+    features = clustered(1500)
+    exact = cluster(features, settings, 0)
+    told = cluster(features, type(settings)(k1=10, search=Approximate(0.05)), 0)
+    assert "recall" not in exact.details
+    assert 0 < told.details["recall"] < 0.95
+    assert not np.array_equal(told.labels, exact.labels)
+
+
+def test_a_recall_below_95_percent_is_warned_of():
+    labels = np.arange(10)
+    assert "found 94.0% of the neighbours" in low_recall(PseudoLabels(labels, {"recall": 0.94}))
+    assert low_recall(PseudoLabels(labels, {"recall": 0.95})) is None
+    assert low_recall(PseudoLabels(labels)) is None
+
+
+@pytest.mark.parametrize("settings", [Dbscan, InfoMap])
+def test_a_missing_faiss_says_what_to_install(settings, monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    cluster(clustered(50), settings(search=Exact()), 0)
+    with pytest.raises(UserError, match="pip install faiss-cpu"):
+        cluster(clustered(50), settings(search=Approximate()), 0)
+
+
+def test_rows_that_are_not_unit_vectors_are_refused():
+    with pytest.raises(ValueError, match="not finite unit vectors"):
+        find_neighbors(2 * clustered(50), 5, Approximate())
