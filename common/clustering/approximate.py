@@ -1,7 +1,8 @@
-"""Approximate neighbours by an inverted file of faiss, with their recall on a sample.
+"""Approximate neighbours by an inverted file, with their recall on a sample.
 
-K-means groups the rows into cells; only the cells nearest to a row are looked at. What they hold is
-ranked in the arithmetic of the exact search, so with all cells looked at the two are equal.
+K-means of faiss groups the rows into cells; a row is compared with the rows of the cells nearest to
+its own, by products of whole cells. What is found is ranked and proved as in the exact search, so
+with all cells looked at the two are equal.
 """
 
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from common.clustering.candidates import SPARE, Candidates, float32_error
+from common.clustering.candidates import SPARE, Candidates, float32_error, row_block_bytes
 from common.clustering.neighbors import (
     Neighbors,
     from_candidates,
@@ -23,21 +24,22 @@ from common.recipe import Approximate, Search
 from common.team import ALONE, Team
 
 TRAINED_PER_CELL = 40  # rows from which k-means finds a centre
+ROUNDS = 10  # of k-means
 SAMPLE = 1000  # rows searched exactly to measure the recall
-QUERIES = 1 << 16  # rows searched at once
 
 
 def find_neighbors(features: Tensor, k: int, search: Search, team: Team = ALONE) -> Neighbors:
     """The k nearest rows of each row, exactly or as far as the search finds them.
 
     Args:
-        team: each has the same index and looks up a part of the rows.
+        team: each has the same cells and looks up a part of the rows.
 
     Raises:
         UserError: the share is out of range, or faiss cannot be imported.
     """
     if not isinstance(search, Approximate):
         return nearest_neighbors(features, k, team)
+    check_search(search)
     features = features.detach().contiguous()
     check_unit_rows(features)
     k = min(k, len(features))
@@ -59,28 +61,40 @@ def check_search(search: Search) -> None:
 
 
 def from_cells(features: Tensor, k: int, share: float, part: range) -> Candidates:
-    """Candidates of the rows `part` from a share of the cells.
+    """Candidates of the rows `part` from the share of the cells nearest to their own.
 
-    Rows whose cells hold too few points get the limit inf, so that they are searched in full;
-    for the others the limit tells what was left out of the cells that were looked at.
+    The limit tells what was left out of these cells; rows whose cells hold too few points get the
+    limit inf, so that they are searched in full.
     """
     size, device = len(features), features.device
     keep = min(k - 1 + SPARE, size - 1)
-    ids = torch.zeros(size, keep, dtype=torch.int32)
-    limit, none = torch.empty(size), torch.tensor(-torch.inf)
-    rows = features.cpu()
-    index = _inverted_file(rows, share)
-    for some in torch.arange(part.start, part.stop).split(QUERIES):
-        similarity, found = map(torch.from_numpy, index.search(rows[some].numpy(), keep + 1))
-        others = (found >= 0) & (found != some[:, None])
-        order = (~others).byte().argsort(dim=1, stable=True)[:, :keep]
-        full = others.sum(dim=1) >= keep
-        after = (some[:, None] + 1 + torch.arange(keep)) % size  # any: bounds the full search
-        ids[some] = torch.where(full[:, None], found.gather(1, order), after).int()
-        missed = similarity.amin(dim=1) + float32_error(features) if keep < size - 1 else none
-        limit[some] = torch.where(full, missed, torch.inf)
+    centers = _centers(features)
+    members = _members(features, centers)
+    nearest = (centers @ centers.T).topk(max(1, round(share * len(centers))), dim=1).indices
+    after = torch.arange(1, keep + 1, device=device)  # any others: a start for the full search
+    ids = (torch.arange(size, device=device)[:, None] + after).remainder_(size).int()
+    limit = torch.full((size,), torch.inf, device=device)
+    for own, cells in zip(members, nearest.tolist(), strict=True):
+        points = torch.cat([members[cell] for cell in cells]).sort().values
+        rows = own[(own >= part.start) & (own < part.stop)]
+        if keep < len(points) and len(rows):
+            _propose(features, rows, points, ids, limit)
     counts = torch.full((size,), keep, dtype=torch.int32, device=device)
-    return Candidates(ids.to(device), counts, limit.to(device))
+    return Candidates(ids, counts, limit)
+
+
+def _propose(features: Tensor, rows: Tensor, points: Tensor, ids: Tensor, limit: Tensor) -> None:
+    """Fill ids and limit of the rows with the best of the points, the rows among them."""
+    keep = ids.shape[1]
+    gathered = features[points]
+    for some in rows.split(max(1, row_block_bytes(features.device) // (4 * len(points)))):
+        block = features[some] @ gathered.T
+        itself = torch.searchsorted(points, some)
+        block.scatter_(1, itself[:, None], -torch.inf)
+        largest, at = block.topk(keep, dim=1)
+        ids[some] = points[at].int()
+        everything = keep == len(features) - 1
+        limit[some] = -torch.inf if everything else largest[:, -1] + float32_error(features)
 
 
 def sampled_recall(features: Tensor, found: Neighbors) -> float:
@@ -93,18 +107,23 @@ def sampled_recall(features: Tensor, found: Neighbors) -> float:
     return float(near.float().mean())
 
 
-def _inverted_file(rows: Tensor, share: float) -> Any:
-    """The trained and filled index; about 4 sqrt(N) cells, the same ones in every run."""
+def _centers(features: Tensor) -> Tensor:
+    """(C, D) unit centres of about 4 sqrt(N) cells, by k-means on evenly spaced rows."""
+    size, dim = features.shape
+    count = min(round(4 * size**0.5), size)
     faiss = _faiss()
     faiss.omp_set_num_threads(torch.get_num_threads())
-    size, dim = rows.shape
-    cells = min(round(4 * size**0.5), size)
-    index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dim), dim, cells, faiss.METRIC_INNER_PRODUCT)
-    index.cp.min_points_per_centroid = 1
-    index.nprobe = max(1, round(share * cells))
-    index.train(rows[:: max(1, size // (cells * TRAINED_PER_CELL))].numpy())
-    index.add(rows.numpy())
-    return index
+    kmeans = faiss.Kmeans(dim, count, niter=ROUNDS, spherical=True, min_points_per_centroid=1)
+    kmeans.train(features[:: max(1, size // (count * TRAINED_PER_CELL))].cpu().numpy())
+    return torch.from_numpy(kmeans.centroids).to(features.device)
+
+
+def _members(features: Tensor, centers: Tensor) -> list[Tensor]:
+    """The rows of each cell, ascending."""
+    block = max(1, row_block_bytes(features.device) // (4 * len(centers)))
+    cell = torch.cat([(rows @ centers.T).argmax(dim=1) for rows in features.split(block)])
+    sizes = torch.bincount(cell, minlength=len(centers)).tolist()
+    return list(cell.argsort(stable=True).split(sizes))
 
 
 def _faiss() -> Any:

@@ -174,13 +174,18 @@ class _Lists:
         return self.ids, self.counts, dropped.masked_fill(self.bounds == kinds.min, -torch.inf)
 
 
+def row_block_bytes(device: torch.device) -> int:
+    """Size of a block of whole rows of float32 similarities."""
+    return ROW_BLOCK_BYTES if device.type == "cpu" else DEVICE_ROW_BLOCK_BYTES
+
+
 def from_rows(features: Tensor, keep: int, dtype: torch.dtype, part: range) -> Candidates:
     """Candidates from whole rows of the similarity matrix, some rows at a time."""
     size = len(features)
     rounded, change = _rounded(features, dtype)
     ids = torch.empty(size, keep, dtype=torch.int32, device=features.device)
     missed = torch.full((size,), -torch.inf, device=features.device)
-    limit = ROW_BLOCK_BYTES if features.device.type == "cpu" else DEVICE_ROW_BLOCK_BYTES
+    limit = row_block_bytes(features.device)
     own = torch.arange(part.start, part.stop, device=features.device)
     for rows in own.split(max(1, limit // (4 * size))):
         block = _product(rounded[rows], rounded)

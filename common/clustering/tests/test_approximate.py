@@ -51,12 +51,12 @@ def test_all_cells_give_the_exact_neighbors(form, case):
 
 
 def test_too_few_cells_give_a_low_recall_that_is_told(form):
-    features = clustered(3000)
-    found = find_neighbors(features, 10, Approximate(0.08))
-    true = nearest_neighbors(features, 10)
-    counted = [np.isin(a, b).mean() for a, b in zip(true.rank, found.rank, strict=True)]
-    assert found.recall < 0.9
-    assert found.recall == pytest.approx(np.mean(counted), abs=0.02)
+    features = clustered(1000)
+    found = find_neighbors(features, 10, Approximate(0.1))
+    true = nearest_neighbors(features, 10).rank
+    counted = (found.rank[:, :, None] == true[:, None]).any(dim=2).float().mean()
+    assert 0.3 < found.recall < 0.9
+    assert found.recall == pytest.approx(float(counted), abs=1e-6)  # all rows are in the sample
 
 
 def test_cells_that_run_dry_are_made_up_for_in_full(form):
@@ -66,15 +66,15 @@ def test_cells_that_run_dry_are_made_up_for_in_full(form):
 
 
 def test_every_list_starts_with_the_point_and_names_a_neighbor_once(form):
-    found = find_neighbors(clustered(3000), 10, Approximate(0.08))
-    assert torch.equal(found.rank[:, 0], torch.arange(3000, dtype=torch.int32))
+    found = find_neighbors(clustered(1000), 10, Approximate(0.1))
+    assert torch.equal(found.rank[:, 0], torch.arange(1000, dtype=torch.int32))
     assert all(len(set(row)) == 10 for row in found.rank.tolist())
     assert (found.rank >= 0).all()
     assert (found.similarity[:, 1:].diff(dim=1) <= 0).all()
 
 
 def test_the_search_is_the_same_every_time():
-    features = clustered(3000)
+    features = clustered(1000)
     first, second = (find_neighbors(features, 10, Approximate(0.1)) for _ in range(2))
     assert torch.equal(first.rank, second.rank)
     assert first.recall == second.recall
