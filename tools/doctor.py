@@ -56,7 +56,7 @@ def hints(found: dict[str, Any]) -> list[str]:
     if not found["optional"]["infomap"]:
         said.append("variants infomap need a package: pip install -e '.[infomap]'.")
     if not found["optional"]["faiss"]:
-        said.append("faiss cannot be imported: torch's exact search is used instead.")
+        said.append("faiss cannot be imported: clustering.search=Approximate() is not to be had.")
     if missing := [arch for arch, path in found["weights"].items() if path is None]:
         said.append(
             f"no initial weights of {', '.join(missing)} in {found['weights_folder']}: "

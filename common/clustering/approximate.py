@@ -6,7 +6,6 @@ with all cells looked at the two are equal.
 """
 
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,6 +21,11 @@ from common.clustering.similarity import check_unit_rows
 from common.errors import UserError
 from common.recipe import Approximate, Search
 from common.team import ALONE, Team
+
+try:
+    from faiss import Kmeans, omp_set_num_threads
+except ImportError:
+    Kmeans = None
 
 TRAINED_PER_CELL = 40  # rows from which k-means finds a centre
 ROUNDS = 10  # of k-means
@@ -57,7 +61,11 @@ def check_search(search: Search) -> None:
             f"clustering.search.share is {search.share:g}; choose it above 0 and at most 1, "
             "e.g. 0.1."
         )
-    _faiss()
+    if Kmeans is None:
+        raise UserError(
+            "the approximate search needs faiss, which cannot be imported: pip install faiss-cpu, "
+            'or choose the exact search by --set "clustering.search=Exact()".'
+        )
 
 
 def from_cells(features: Tensor, k: int, share: float, part: range) -> Candidates:
@@ -111,9 +119,8 @@ def _centers(features: Tensor) -> Tensor:
     """(C, D) unit centres of about 4 sqrt(N) cells, by k-means on evenly spaced rows."""
     size, dim = features.shape
     count = min(round(4 * size**0.5), size)
-    faiss = _faiss()
-    faiss.omp_set_num_threads(torch.get_num_threads())
-    kmeans = faiss.Kmeans(dim, count, niter=ROUNDS, spherical=True, min_points_per_centroid=1)
+    omp_set_num_threads(torch.get_num_threads())
+    kmeans = Kmeans(dim, count, niter=ROUNDS, spherical=True, min_points_per_centroid=1)
     kmeans.train(features[:: max(1, size // (count * TRAINED_PER_CELL))].cpu().numpy())
     return torch.from_numpy(kmeans.centroids).to(features.device)
 
@@ -124,14 +131,3 @@ def _members(features: Tensor, centers: Tensor) -> list[Tensor]:
     cell = torch.cat([(rows @ centers.T).argmax(dim=1) for rows in features.split(block)])
     sizes = torch.bincount(cell, minlength=len(centers)).tolist()
     return list(cell.argsort(stable=True).split(sizes))
-
-
-def _faiss() -> Any:
-    try:
-        import faiss
-    except ImportError as error:
-        raise UserError(
-            f"the approximate search needs faiss, which cannot be imported ({error}): "
-            'pip install faiss-cpu, or choose --set "clustering.search=Exact()".'
-        ) from None
-    return faiss

@@ -1,8 +1,6 @@
 """InfoMap on the directed cosine neighbour graph, as in Cluster Contrast (arXiv:2103.11568)."""
 
-import contextlib
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch.nn.functional as F
@@ -12,6 +10,13 @@ from common.clustering.approximate import check_search, find_neighbors
 from common.errors import UserError
 from common.recipe import InfoMap
 from common.team import ALONE, Team
+
+# After faiss, which `approximate` imports: the bindings of both share a table of types, and if
+# faiss comes second, reading modules ends the process.
+try:
+    from infomap import Infomap
+except ImportError:
+    Infomap = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,7 @@ def _partition(graph: Graph, settings: InfoMap) -> tuple[np.ndarray, float]:
     module = np.zeros(len(graph.knn_index), np.int64)
     if not len(graph.edges):
         return module, 0.0
-    network = _infomap()(
+    network = Infomap(
         two_level=True,
         directed=True,
         silent=True,
@@ -126,7 +131,8 @@ def kept_modules(module: np.ndarray, k2: int) -> np.ndarray:
 
 
 def _check(settings: InfoMap) -> None:
-    _infomap()
+    if Infomap is None:
+        raise UserError('InfoMap needs the package infomap: pip install "unreid[infomap]".')
     check_search(settings.search)
     if settings.k1 < 2 or settings.trials < 1 or not -1 <= settings.similarity <= 1:
         raise UserError(
@@ -134,20 +140,3 @@ def _check(settings: InfoMap) -> None:
             f"{settings.similarity:g}; k1 must be at least 2, trials at least 1 and the similarity "
             "between -1 and 1."
         )
-
-
-def _infomap() -> Any:
-    """The class of the package.
-
-    Its bindings and those of faiss share a table of types: if faiss comes second, reading modules
-    ends the process. So faiss, which the approximate search may want, is imported first.
-    """
-    with contextlib.suppress(ImportError):
-        import faiss  # noqa: F401
-    try:
-        from infomap import Infomap
-    except ImportError:
-        raise UserError(
-            'InfoMap needs the package infomap: pip install "unreid[infomap]".'
-        ) from None
-    return Infomap

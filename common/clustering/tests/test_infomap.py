@@ -1,12 +1,11 @@
 """The neighbour graph of InfoMap, its settings and what becomes of modules."""
 
-import sys
-
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
+from common.clustering import infomap as infomap_module
 from common.clustering.infomap import infomap_labels, kept_modules, neighbor_graph
 from common.errors import UserError
 from common.recipe import InfoMap
@@ -64,7 +63,7 @@ def test_images_without_any_edge_are_all_outliers():
 
 
 def test_a_missing_package_gives_the_command_to_install_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "infomap", None)
+    monkeypatch.setattr(infomap_module, "Infomap", None)
     with pytest.raises(UserError, match=r'pip install "unreid\[infomap\]"'):
         infomap_labels(torch.eye(4), InfoMap())
 
