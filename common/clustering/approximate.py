@@ -25,7 +25,7 @@ from common.team import ALONE, Team
 try:
     from faiss import Kmeans, omp_set_num_threads
 except ImportError:
-    Kmeans = None
+    Kmeans = None  # type: ignore[assignment, misc]
 
 TRAINED_PER_CELL = 40  # rows from which k-means finds a centre
 ROUNDS = 10  # of k-means
