@@ -9,7 +9,6 @@ import ast
 import dataclasses
 import difflib
 import json
-import types
 import typing
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -146,6 +145,8 @@ class InfoMap:
 
 
 Clustering = Dbscan | InfoMap
+NAMES = ("method", "dataset", "source", "variant")  # they say which recipe it is
+DESCRIPTION = (*NAMES, "paper")  # what is not a setting
 
 
 @dataclass(frozen=True)
@@ -267,15 +268,24 @@ def override(recipe: Recipe, changes: dict[str, str]) -> Recipe:
     """The recipe with the named values replaced.
 
     Raises:
-        UserError: a name that the recipe does not have, or a value of another type.
+        UserError: a name that the recipe does not have or that is not to be set, or a value of
+            another type.
     """
     for name, text in changes.items():
+        if name.split(".")[0] in DESCRIPTION:
+            raise UserError(
+                f"{name!r} says which published run this is; it is not a setting. Choose another "
+                "run by METHOD, DATASET, --source and --variant."
+            )
         recipe = _replaced(recipe, name.split("."), text, name)
     return recipe
 
 
 def flatten(recipe: Any, prefix: str = "") -> dict[str, Any]:
-    """Dotted names to values, in order of declaration: what `--set` accepts."""
+    """Dotted names to values, in order of declaration.
+
+    `--set` accepts them, except those of `DESCRIPTION`.
+    """
     flat: dict[str, Any] = {}
     for f in dataclasses.fields(recipe):
         value = getattr(recipe, f.name)
@@ -319,10 +329,6 @@ def _parsed(text: str, hint: Any, name: str) -> Any:
         if text not in map(str, choices):
             raise UserError(f"{name}={text}: choose one of {', '.join(map(str, choices))}.")
         return next(choice for choice in choices if str(choice) == text)
-    if origin in (types.UnionType, typing.Union):
-        if text.lower() == "none" and type(None) in typing.get_args(hint):
-            return None
-        return _parsed(text, next(a for a in typing.get_args(hint) if a is not type(None)), name)
     if origin is tuple:
         inner = typing.get_args(hint)[0]
         return tuple(_parsed(part, inner, name) for part in text.split(",") if part)

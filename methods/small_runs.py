@@ -32,20 +32,33 @@ class SmallData:
     @property
     def test_order(self) -> np.ndarray:
         """Query images, then gallery images."""
-        return np.argsort(np.arange(len(self.pixels)) % PER_ID != 0, kind="stable")
+        per_id = len(self.pixels) // IDS
+        return np.argsort(np.arange(len(self.pixels)) % per_id != 0, kind="stable")
 
 
-def small_data(seed: int = 0, cams: int = 2) -> SmallData:
-    """12 identities with 8 images of 64 x 32 each."""
+def small_data(
+    seed: int = 0,
+    cams: int = 2,
+    per_id: int = PER_ID,
+    size: tuple[int, int] = (64, 32),
+    noise: float = 12.0,
+) -> SmallData:
+    """12 identities with a few images each.
+
+    Args:
+        per_id: images of an identity.
+        size: height and width.
+        noise: standard deviation, of 255; 12 leaves clusters beyond doubt.
+    """
     g = torch.Generator().manual_seed(seed)
     looks = torch.randint(0, 256, (IDS, 3, 4, 2), generator=g).float()
-    looks = torch.nn.functional.interpolate(looks, (64, 32), mode="nearest")
-    pids = np.repeat(np.arange(IDS), PER_ID)
-    noise = 12 * torch.randn(len(pids), 3, 64, 32, generator=g)
-    pixels = (looks[pids] + noise).clamp(0, 255).to(torch.uint8)
+    looks = torch.nn.functional.interpolate(looks, size, mode="nearest")
+    pids = np.repeat(np.arange(IDS), per_id)
+    pixels = looks[pids] + noise * torch.randn(len(pids), 3, *size, generator=g)
+    pixels = pixels.clamp(0, 255).to(torch.uint8)
     names = np.array([f"{i:04d}.jpg" for i in range(len(pids))], dtype=object)
     samples = Samples(names, pids, np.arange(len(pids)) % cams)
-    query = np.arange(0, len(pids), PER_ID)
+    query = np.arange(0, len(pids), per_id)
     rest = np.setdiff1d(np.arange(len(pids)), query)
     return SmallData(Dataset("small", "", samples, samples.take(query), samples.take(rest)), pixels)
 
@@ -77,7 +90,8 @@ def small_job(
 ) -> tuple[Method, Job]:
     """Method and job of a small run; a source domain is other patterns."""
     team = team or Team()
-    source = small_data(seed=9) if recipe.source else None
+    size = recipe.encoder.height, recipe.encoder.width
+    source = small_data(seed=9, size=size) if recipe.source else None
     train_data = TrainData(
         len(data.dataset.train),
         data.dataset.train.cams,

@@ -10,11 +10,9 @@ from typing import Any
 
 from common.errors import UserError
 from common.method import MethodSpec
-from common.recipe import Recipe, to_plain
+from common.recipe import NAMES, Recipe, to_plain
 from methods import METHODS
 from tools.lookup import paper_recipe, spec_of
-
-NAMES = ("method", "dataset", "source", "variant")  # they say which recipe, not what is in it
 
 
 def overview() -> list[dict[str, Any]]:

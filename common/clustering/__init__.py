@@ -45,20 +45,24 @@ def cluster(
     if isinstance(settings, InfoMap):
         return PseudoLabels(*_modules(features, settings, team))
     eps = settings.eps(epoch)
-    if settings.center_cameras:
-        features = centered_by_camera(features, cams)
-    return cluster_at(features, settings, [eps], team)[0]
+    return cluster_at(features, settings, [eps], cams, team)[0]
 
 
 def cluster_at(
-    features: Tensor, settings: Dbscan, eps: Sequence[float], team: Team = ALONE
+    features: Tensor,
+    settings: Dbscan,
+    eps: Sequence[float],
+    cams: np.ndarray | None = None,
+    team: Team = ALONE,
 ) -> list[PseudoLabels]:
     """DBSCAN labels at each of several radii, from one pass over the distances.
 
-    The pairs are found once, at the largest radius. `settings.eps` is not read. A team works as
-    in `cluster`.
+    The pairs are found once, at the largest radius. `settings.eps` is not read. Cameras and team
+    are as in `cluster`.
     """
     _check(settings, eps)
+    if settings.center_cameras:
+        features = centered_by_camera(features, cams)
     features = features.detach().contiguous()
     neighbors = search(features, settings.k1, settings.search, team)
 

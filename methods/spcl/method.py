@@ -44,7 +44,7 @@ class SpCL(Method):
             raise UserError("SpCL compares three radii of DBSCAN; it cannot cluster by InfoMap.")
         eps = clustering.eps(epoch)
         radii = (eps - gap, eps, eps + gap)
-        tight, normal, loose = cluster_at(features, clustering, radii, self.team)
+        tight, normal, loose = cluster_at(features, clustering, radii, self.data.cams, self.team)
         labels = self.reliable(tight.labels, normal.labels, loose.labels)
         return PseudoLabels(labels, normal.details)
 
