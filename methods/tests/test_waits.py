@@ -1,0 +1,129 @@
+"""No iteration of any method waits for the device; an epoch waits when its losses are read."""
+
+import warnings
+from collections import Counter
+from dataclasses import fields, replace
+from typing import Literal, get_args, get_origin, get_type_hints
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from common import training
+from common.data.augment import draw_batch
+from common.data.cached_images import CachedImages
+from common.data.request import Request
+from common.recipe import Augment
+from common.streams import Streams
+from common.team import Team
+from common.types import PseudoLabels
+from common.waits import waits
+from methods import METHODS
+from methods.small_runs import small_data, small_job, small_recipe
+
+ON_THE_HOST = {
+    "common/data/sampler.py identity_pass": "batches are planned on the host",
+    "common/data/augment.py draw_batch": "so is what chance decides about them",
+    "common/data/host_batch.py host_batch": "the form for CPUs alone",
+}
+"""Where tensors lie on the host in a run on a GPU too, and why."""
+
+AT_THE_END = Counter(
+    {
+        "cpu in common/training.py train_epoch": 1,
+        "aten.nonzero in common/training.py _require_finite": 1,
+        "tolist in common/training.py train_epoch": 1,
+    }
+)
+"""How the losses of an epoch are read, after its last iteration."""
+
+
+def variants():
+    """Recipes for drawn data that differ in their step, then plain ones with a setting changed."""
+    found = {}
+    for name, spec in METHODS.items():
+        drawn = [recipe for recipe in spec.recipes if recipe.dataset == "synthetic"]
+        changed = [
+            replace(drawn[0], settings=settings) for settings in other_settings(drawn[0].settings)
+        ]
+        for recipe in (*drawn, *changed):
+            found.setdefault((name, recipe.source, recipe.settings), recipe)
+    return list(found.values())
+
+
+def other_settings(settings):
+    """Every other word, every switch turned, and everything that is off at 0 turned on."""
+    hints = get_type_hints(type(settings))
+    for field in fields(settings):
+        hint, now = hints[field.name], getattr(settings, field.name)
+        values = get_args(hint) if get_origin(hint) is Literal else ()
+        values = (not now,) if hint is bool else values
+        values = (0.1,) if hint is float and now == 0 else values
+        yield from (replace(settings, **{field.name: v}) for v in values if v != now)
+
+
+def named(recipe):
+    plain, chosen = type(recipe.settings)(), recipe.settings
+    names = [field.name for field in fields(plain)]
+    changes = [n for n in names if getattr(plain, n) != getattr(chosen, n)]
+    said = (f"{name}={getattr(chosen, name)}" for name in changes)
+    return "-".join(filter(None, (recipe.method, recipe.source, *said)))
+
+
+def started(recipe, folder, iterations, team=None):
+    """What `train_epoch` is called with at the start of an epoch, labels and features made up."""
+    recipe = small_recipe(recipe)
+    sampling = replace(recipe.sampling, iterations=iterations)
+    # In precision exact torch's Adam counts its steps on the host, which looks like a wait here.
+    recipe = replace(recipe, sampling=sampling, precision="fast")
+    data = small_data()
+    method, job = small_job(recipe, folder, data, team)
+    method.to(job.team.device)
+    g = torch.Generator().manual_seed(0)
+    features = torch.randn(len(data.pixels), method.encoder.num_features, generator=g)
+    features = F.normalize(features, dim=1).to(job.team.device)
+    method.begin_training(lambda domain: features)
+    labels = data.dataset.train.pids
+    method.begin_epoch(0, features, PseudoLabels(labels))
+    batches = training._domain_batches(method, job, labels)
+    return method, batches, training.make_optimizer(method), job
+
+
+@pytest.mark.parametrize("recipe", variants(), ids=named)
+def test_no_iteration_waits_for_the_device(recipe, tmp_path):
+    epoch = started(recipe, tmp_path, iterations=1)
+    with waits() as found:
+        training.train_epoch(*epoch, epoch=0)
+    there = Counter(entry for entry in found if entry.split(" in ")[1] not in ON_THE_HOST)
+    assert there == AT_THE_END
+
+
+@pytest.mark.parametrize("home", ["device", "host"])
+def test_batches_are_made_on_the_device_without_waiting(home):
+    device = torch.device("meta")  # holds no values: nothing can be read from it
+    pixels = small_data().pixels.to(device if home == "device" else "cpu")
+    index = np.arange(8)
+    draw = draw_batch(Streams(1)["augment"], len(index), *pixels.shape[2:], Augment(pad=3))
+    requests = [Request(index[:, None], (draw,)), Request(index[:, None], None)]
+    with waits() as found:
+        views = [view for (view,) in CachedImages(pixels, 3, device).batches(requests)]
+    assert found == []
+    assert [view.shape for view in views] == [(8, 3, 64, 32)] * 2
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("recipe", variants(), ids=named)
+def test_more_iterations_make_a_gpu_wait_no_more_often(recipe, tmp_path):
+    waited = []
+    for iterations in (1, 4):
+        epoch = started(recipe, tmp_path, iterations, Team(device=torch.device("cuda")))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            torch.cuda.set_sync_debug_mode("warn")
+            try:
+                training.train_epoch(*epoch, epoch=0)
+            finally:
+                torch.cuda.set_sync_debug_mode("default")
+        waited.append(sum("synchronizing" in str(warning.message) for warning in caught))
+    assert waited[0] == waited[1]
