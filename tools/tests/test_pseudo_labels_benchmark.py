@@ -1,25 +1,63 @@
-"""The two sides of the clustering benchmark do the same work."""
+"""The sides of the clustering benchmarks do the same work."""
 
 import numpy as np
 import pytest
 import torch
 
-from tools.benchmarks import pseudo_labels
+from common.clustering import compiled
+from common.errors import UserError
+from tools.benchmarks import infomap, pseudo_labels
+from tools.benchmarks.pseudo_labels import Setup
+from tools.benchmarks.reid_features import reid_like_features
 
 
 def test_the_dense_yardstick_gives_the_same_labels():
-    features = pseudo_labels.reid_like_features(500, 64)
-    cpu, wall, sparse = pseudo_labels._sparse_parts(features)
-    _, _, dense = pseudo_labels._dense_parts(features)
-    assert np.array_equal(sparse, dense)
-    assert sparse.max() > 5
-    assert len(cpu) == len(wall) == len(pseudo_labels.PARTS)
+    features, setup = reid_like_features(500, 64), Setup(500, 64)
+    sparse = pseudo_labels._sparse_parts(features, setup)
+    dense = pseudo_labels._dense_parts(features, setup)
+    assert np.array_equal(sparse.labels, dense.labels)
+    assert sparse.labels.max() > 5
+    assert len(sparse.clock.cpu) == len(sparse.clock.wall) == len(pseudo_labels.PARTS)
+
+
+def test_the_form_of_a_device_gives_the_same_labels(monkeypatch):
+    features, setup = reid_like_features(500, 64), Setup(500, 64)
+    ours = pseudo_labels._sparse_parts(features, setup)
+    monkeypatch.setattr(compiled, "AVAILABLE", False)
+    assert np.array_equal(ours.labels, pseudo_labels._sparse_parts(features, setup).labels)
+
+
+def test_a_row_tells_seconds_memory_and_the_recall_of_an_approximate_search():
+    setup = Setup(600, 32, share=0.2)
+    features = reid_like_features(600, 32)
+    once = pseudo_labels._measure_once(pseudo_labels._sparse_parts, features, setup)
+    row = pseudo_labels._row(setup, [once, once])
+    assert 0 < row["recall"] < 1
+    assert row["whole"] == pytest.approx(row["search"] + row["after_search"])
+    assert row["wall_whole"] == pytest.approx(sum(row[f"wall_{p}"] for p in pseudo_labels.PARTS))
+    assert row["device_mb"] is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"), [({"share": 1.5}, "share is 1.5"), ({"device": "cuda"}, "no CUDA device")]
+)
+def test_what_cannot_be_measured_is_said_at_once(changes, said, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match=said):
+        pseudo_labels.run(**changes)
 
 
 def test_features_are_unit_rows_that_depend_on_the_seed_alone():
-    features = pseudo_labels.reid_like_features(300, 32, seed=3)
+    features = reid_like_features(300, 32, seed=3)
     assert torch.allclose(features.norm(dim=1), torch.ones(300))
-    assert torch.equal(features, pseudo_labels.reid_like_features(300, 32, seed=3))
+    assert torch.equal(features, reid_like_features(300, 32, seed=3))
+
+
+def test_infomap_is_measured_part_by_part():
+    row = infomap._row(400, 32, 0.3, 1, "cpu")
+    assert row["edges"] > 400
+    assert row["modules"] >= row["clusters"] > 1
+    assert row["whole"] == pytest.approx(row["graph"] + row["partition"])
 
 
 @pytest.mark.slow
