@@ -86,22 +86,9 @@ def assemble(
     Raises:
         UserError: a setting that the data or the number of processes does not allow.
     """
-    spec = METHODS[recipe.method]
     streams = Streams(recipe.seed)
     observer({"event": "stage", "text": "building the network"})
-    settings = replace(recipe.encoder, weights="random") if restored else recipe.encoder
-    chunks = max(recipe.bn_chunks // team.size, 1)  # the ranks share the batch-norm groups
-    encoder = build_encoder(settings, chunks, 2 if source else 1, recipe.seed)
-    if recipe.precision == "fast":
-        encoder.go_fast(team.device)
-    data = TrainData(
-        num_images=len(dataset.train),
-        cams=dataset.train.cams,
-        source_pids=source.train.pids if source else None,
-        num_source_ids=source.train.num_ids if source else 0,
-        target_pids=dataset.train.pids if recipe.supervised else None,
-    )
-    method = spec.build(encoder, recipe, data, team, streams).to(team.device)
+    method = build_method(recipe, dataset, source, team, streams, restored=restored)
     job = Job(
         dataset=dataset,
         train=domain_images(dataset.train, recipe, options, team, observer),
@@ -114,6 +101,31 @@ def assemble(
         observer=observer,
     )
     return method, job
+
+
+def build_method(
+    recipe: Recipe,
+    dataset: Dataset,
+    source: Dataset | None,
+    team: Team,
+    streams: Streams,
+    *,
+    restored: bool = False,
+) -> Method:
+    """The method with its encoder, on the team's device. Arguments as in `assemble`."""
+    settings = replace(recipe.encoder, weights="random") if restored else recipe.encoder
+    chunks = max(recipe.bn_chunks // team.size, 1)  # the ranks share the batch-norm groups
+    encoder = build_encoder(settings, chunks, 2 if source else 1, recipe.seed)
+    if recipe.precision == "fast":
+        encoder.go_fast(team.device)
+    data = TrainData(
+        num_images=len(dataset.train),
+        cams=dataset.train.cams,
+        source_pids=source.train.pids if source else None,
+        num_source_ids=source.train.num_ids if source else 0,
+        target_pids=dataset.train.pids if recipe.supervised else None,
+    )
+    return METHODS[recipe.method].build(encoder, recipe, data, team, streams).to(team.device)
 
 
 def require_consistent(
