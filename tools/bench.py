@@ -35,10 +35,17 @@ def questions() -> list[dict[str, Any]]:
 
 
 def run_benchmark(name: str, changes: Sequence[str] = ()) -> Rows:
-    """Run a benchmark; its rows.
+    """Run a benchmark; its rows. Arguments and errors as in `arguments_of`."""
+    arguments = arguments_of(name, changes)
+    run: Callable[..., Rows] = found_benchmarks()[name].run
+    return run(**arguments)
+
+
+def arguments_of(name: str, changes: Sequence[str] = ()) -> dict[str, Any]:
+    """The changed arguments of a benchmark's `run`.
 
     Args:
-        changes: arguments of its `run` as NAME=VALUE; lists are written "threads=1,2".
+        changes: arguments as NAME=VALUE; lists are written "threads=1,2".
 
     Raises:
         UserError: no such benchmark or setting, or a value of another type.
@@ -48,14 +55,13 @@ def run_benchmark(name: str, changes: Sequence[str] = ()) -> Rows:
         near = get_close_matches(name, known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise UserError(f"unknown benchmark {name!r}. Known: {', '.join(known)}.{hint}")
-    run: Callable[..., Rows] = known[name].run
-    parameters = _parameters(run)
+    parameters = _parameters(known[name].run)
     arguments = {}
     for key, text in parse_changes(list(changes)).items():
         if key not in parameters:
             raise UserError(f"{name} has no setting {key!r}. Known: {', '.join(parameters)}.")
         arguments[key] = _like(parameters[key].default, text, f"{key}={text}")
-    return run(**arguments)
+    return arguments
 
 
 def _parameters(run: Callable[..., Rows]) -> dict[str, inspect.Parameter]:

@@ -20,6 +20,7 @@ from common.recipe import override, parse_changes
 from common.run import RunDir
 from methods import METHODS
 from methods.small_runs import run_small, small_data, small_recipe
+from tools.bench import arguments_of, found_benchmarks
 from tools.cli import app
 from tools.lookup import paper_recipe
 
@@ -96,6 +97,13 @@ def test_the_index_leads_to_every_page():
     assert {p for p in PAGES if p.parent.name in ("docs", "methods")} - {index} <= linked
 
 
+def test_every_benchmark_has_a_section_with_its_command():
+    text = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
+    sections = text.split("\n## ")[1:]
+    shown = {c[1] for section in sections for c in commands_of(section) if c[0] == "bench"}
+    assert shown == set(found_benchmarks())
+
+
 def test_commands_are_found_in_spans_and_blocks_but_not_patterns_of_commands():
     text = "Run `tools bench`, not `tools reproduce METHOD`.\n\n    A=1 python -m tools verify a\n"
     assert commands_of(text) == [("bench",), ("verify", "a")]
@@ -116,6 +124,10 @@ def require_sound(arguments):
         recipe = paper_recipe(given["method"], given["dataset"], given["source"], given["variant"])
     elif path == ["train"]:
         recipe = METHODS[given["method"]].user_recipe
+    elif path == ["bench"]:
+        if given["name"] is not None:
+            arguments_of(given["name"], given["changes"] or [])
+        return
     elif path in (["recipes"], ["verify"]):
         assert given["method"] in (None, "common", *METHODS)
         return
