@@ -76,3 +76,13 @@ def test_the_guarded_cross_entropy_is_the_written_formula(scale):
 def test_the_guarded_cross_entropy_saturates():
     loss = guarded_cross_entropy(torch.tensor([[0.0, 80.0]]), torch.tensor([0]))
     assert float(loss) == pytest.approx(-np.log(1e-6), abs=1e-3)
+
+
+@pytest.mark.parametrize("level", [0.0, -6.0, -12.0])
+def test_both_small_constants_count_where_all_scores_are_low(level):
+    """exp(-12) is 6e-6, the size of the constants."""
+    scores = torch.tensor([[level, level - 1, level + 0.5]]).double()
+    e = scores.exp()
+    expected = -(e[0, 1] / (e.sum() + 1e-6) + 1e-6).log()
+    found = guarded_cross_entropy(scores, torch.tensor([1]))
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=0)

@@ -71,7 +71,7 @@ def test_every_kind_of_schedule_is_tried():
     assert {type(schedule) for schedule in EVERY} == set(typing.get_args(Schedule))
 
 
-@pytest.mark.parametrize("epoch", range(0, 80, 7))
+@pytest.mark.parametrize("epoch", [0, 4, 5, 9, 10, 29, 30, 31, 60, 79])
 def test_the_decay_of_a_warm_up_counts_every_milestone_passed(epoch):
     schedule = Warmup(epochs=10, start=0.1, milestones=(5, 30, 60), decay=0.2)
     ramp = min(0.1 + 0.9 * epoch / 10, 1)
