@@ -53,8 +53,8 @@ class InstanceMemory(nn.Module):
     def start(self, extract: Extract, data: TrainData) -> None:
         """Fill the bank once, before epoch 0: source class means, target features, unit length."""
         if data.source_pids is not None:
-            pids = torch.as_tensor(data.source_pids, device=self.bank.device)
-            self.bank[: self.num_source] = centroids(extract("source"), pids, self.num_source)
+            means = centroids(extract("source"), data.source_pids, self.num_source)
+            self.bank[: self.num_source] = means
         self.bank[self.num_source :] = F.normalize(extract("target"), dim=1)
 
     @property

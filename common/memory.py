@@ -19,7 +19,24 @@ Rule = Callable[[Tensor, np.ndarray, Tensor, float], None]
 
 
 @torch.no_grad()
-def class_means(features: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+def group_sums(values: Tensor, order: Tensor, starts: Tensor) -> Tensor:
+    """Sum of every group's rows, added in the given order on every device.
+
+    So all ranks get the same bits, as they would not by atomic additions.
+
+    Args:
+        values: (B, D).
+        order: (B,) int64 rows of `values`, one group after the other.
+        starts: (P,) int64 where each group begins; a group may be empty.
+
+    Returns:
+        (P, D).
+    """
+    return F.embedding_bag(order, values, starts, mode="sum")
+
+
+@torch.no_grad()
+def class_means(features: Tensor, labels: np.ndarray, num_classes: int) -> Tensor:
     """Mean feature of every class; rows with a negative label belong to none.
 
         c_k = sum_{i: y_i = k} f_i / n_k
@@ -32,32 +49,40 @@ def class_means(features: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     Returns:
         (C, D), not normalized.
     """
-    slot = labels.where(labels >= 0, num_classes)  # one row more takes those of no class
-    sums = features.new_zeros(num_classes + 1, features.shape[1]).index_add_(0, slot, features)
-    counts = slot.new_zeros(num_classes + 1).index_add_(0, slot, torch.ones_like(slot))
-    return sums[:num_classes] / counts[:num_classes, None].clamp(min=1)
+    order = np.argsort(labels, kind="stable")
+    starts = np.searchsorted(labels[order], np.arange(num_classes + 1))
+    members = order[starts[0] :]  # those of no class come first
+    counts = np.diff(starts).clip(min=1)
+    parts = (members, starts[:-1] - starts[0], counts[:, None])
+    order_on, starts_on, counts_on = (on_device(part, features.device) for part in parts)
+    return group_sums(features, order_on, starts_on) / counts_on
 
 
-def centroids(features: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+def centroids(features: Tensor, labels: np.ndarray, num_classes: int) -> Tensor:
     """Unit-length class means (C, D): how cluster memories start. See `class_means`."""
     return F.normalize(class_means(features, labels, num_classes), dim=1)
 
 
 def turn_of(rows: np.ndarray) -> np.ndarray:
     """Count how often each row id occurred earlier in the batch: [7, 2, 7, 7] -> [0, 0, 1, 2]."""
-    order, turn, _ = _mentions(rows)
-    turns = np.empty_like(turn)
-    turns[order] = turn
-    return turns
+    order, starts, counts = by_row(rows)
+    turn = np.empty_like(order)
+    turn[order] = np.arange(len(rows)) - starts.repeat(counts)
+    return turn
 
 
-def _mentions(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The batch sorted by row: positions, how often each row came before, how often in all."""
+def by_row(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A batch grouped by row, rows ascending, a row's positions in batch order.
+
+    Args:
+        rows: (B,) int64 row ids, not negative.
+
+    Returns:
+        order (B,) positions in the batch, starts (P,) where in it each row's begin, counts (P,).
+    """
     order = np.argsort(rows, kind="stable")
-    ordered = rows[order]
-    first = np.searchsorted(ordered, ordered)
-    count = np.searchsorted(ordered, ordered, side="right") - first
-    return order, np.arange(len(rows)) - first, count
+    starts = np.flatnonzero(np.diff(rows[order], prepend=-1))
+    return order, starts, np.diff(starts, append=len(rows))
 
 
 @torch.no_grad()
@@ -80,9 +105,10 @@ def blend_rows_(
         embeddings: (B, D) unit vectors.
         momentum: share of the old row that is kept, in [0, 1]; (B,) where it differs.
     """
-    order, turn, count = _mentions(rows)
+    order, starts, counts = by_row(rows)
+    turn = np.arange(len(rows)) - starts.repeat(counts)
     # Rows mentioned most come first in every turn: those still moving are a head of the block.
-    order = order[np.argsort(turn * len(rows) - count, kind="stable")]
+    order = order[np.argsort(turn * len(rows) - counts.repeat(counts), kind="stable")]
     sizes = np.bincount(turn, minlength=1).tolist()
     present = on_device(rows[order[: sizes[0]]], bank.device)
     block = bank.index_select(0, present)
@@ -126,16 +152,14 @@ def hardest_members(
         present (P,) ascending row ids, position (P,) of the hardest embedding in the batch;
         the first one in batch order on a tie.
     """
-    order, turn, count = _mentions(rows)
-    first = np.flatnonzero(turn == 0)
-    place = np.arange(count.max(initial=1))
+    order, starts, counts = by_row(rows)
+    place = np.arange(counts.max(initial=1))
     # (P, K) positions of each row's embeddings, filled up with the first: it changes no minimum.
-    members = order[first[:, None] + np.where(place < count[first, None], place, 0)]
-    members_on = on_device(members, bank.device)
-    own = bank.index_select(0, on_device(rows, bank.device))
-    similarity = own.mul_(embeddings).sum(dim=1)
-    hardest = similarity[members_on].argmin(dim=1, keepdim=True)
-    return rows[order[first]], members_on.gather(1, hardest).squeeze(1)
+    table = order[starts[:, None] + np.where(place < counts[:, None], place, 0)]
+    members, named = (on_device(part, bank.device) for part in (table, rows))
+    similarity = bank.index_select(0, named).mul_(embeddings).sum(dim=1)
+    hardest = similarity[members].argmin(dim=1, keepdim=True)
+    return rows[order[starts]], members.gather(1, hardest).squeeze(1)
 
 
 @torch.no_grad()
@@ -160,8 +184,10 @@ def hardest_and_mean(
 @torch.no_grad()
 def row_means(rows: np.ndarray, embeddings: Tensor) -> tuple[np.ndarray, Tensor]:
     """Distinct rows (P,), ascending, and the mean (P, D) of each one's embeddings."""
-    present, slot = np.unique(rows, return_inverse=True)
-    return present, class_means(embeddings, on_device(slot, embeddings.device), len(present))
+    order, starts, counts = by_row(rows)
+    parts = (order, starts, counts[:, None])
+    order_on, starts_on, counts_on = (on_device(part, embeddings.device) for part in parts)
+    return rows[order[starts]], group_sums(embeddings, order_on, starts_on) / counts_on
 
 
 def blend_hardest_(bank: Tensor, rows: np.ndarray, embeddings: Tensor, momentum: float) -> None:
@@ -245,5 +271,4 @@ class HybridMemory(nn.Module):
 
 def cluster_centroids(features: Tensor, pseudo: PseudoLabels) -> Tensor:
     """Unit centroids (C, D) of the epoch's clusters from its features (N, D)."""
-    labels = torch.as_tensor(pseudo.labels, device=features.device)
-    return centroids(features, labels, pseudo.num_classes)
+    return centroids(features, pseudo.labels, pseudo.num_classes)

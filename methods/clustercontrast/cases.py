@@ -17,7 +17,7 @@ from methods.clustercontrast.recipes import MARKET1501, ClusterContrastSettings
 def run_memory(case: Case) -> list[Check]:
     """Start of the memory, then consecutive steps: loss, gradient, memory."""
     a, features = case.arrays, case.tensor("features")
-    means = class_means(features, case.tensor("labels"), len(a["centroid_mean"]))
+    means = class_means(features, a["labels"], len(a["centroid_mean"]))
     settings = ClusterContrastSettings(
         update=case.meta["case"],
         momentum=case.meta["momentum"],

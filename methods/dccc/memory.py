@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.memory import blend_distinct_
+from common.memory import blend_distinct_, by_row, group_sums
 from common.transfer import on_device
 
 
@@ -27,13 +27,17 @@ def blend_weighted_(
         momentum: share of the old row that is kept.
         temperature: t > 0.
     """
-    present, inverse = np.unique(rows, return_inverse=True)
-    slot, named = (on_device(values, bank.device) for values in (inverse, rows))
-    score = -(embeddings * bank[named]).sum(dim=1) / temperature
+    order, starts, counts = by_row(rows)
+    present = rows[order[starts]]
+    slots = np.arange(len(present)).repeat(counts)
+    parts = (order, starts, slots, rows[order])
+    places, begin, slot, named = (on_device(part, bank.device) for part in parts)
+    z = embeddings.index_select(0, places)
+    score = -(z * bank[named]).sum(dim=1) / temperature
     top = score.new_full((len(present),), -torch.inf)
     top = top.scatter_reduce(0, slot, score, "amax")
-    weight = torch.exp(score - top[slot])
-    total = weight.new_zeros(len(present)).index_add_(0, slot, weight)
-    share = (weight / total[slot])[:, None]
-    means = bank.new_zeros(len(present), bank.shape[1]).index_add_(0, slot, share * embeddings)
+    weight = torch.exp(score - top[slot])[:, None]
+    in_turn = torch.arange(len(rows), device=bank.device)
+    total = group_sums(weight, in_turn, begin)
+    means = group_sums(weight / total[slot] * z, in_turn, begin)
     blend_distinct_(bank, present, means, momentum)

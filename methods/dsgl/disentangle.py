@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from common.errors import UserError
-from common.memory import blend_rows_
+from common.memory import blend_rows_, group_sums
 from common.transfer import on_device
 from methods.dsgl.memory import last_mentions
 
@@ -57,18 +57,17 @@ class Groups:
     def __init__(self, labels: np.ndarray, nuisance: np.ndarray, device: torch.device) -> None:
         images = np.flatnonzero(labels >= 0)
         width = max(labels.max(), nuisance.max()) + 1
-        pairs, pair_of, sizes = np.unique(
-            labels[images] * width + nuisance[images], return_inverse=True, return_counts=True
-        )
+        pair_of = labels[images] * width + nuisance[images]
+        order = np.argsort(pair_of, kind="stable")
+        pairs, starts, sizes = np.unique(pair_of[order], return_index=True, return_counts=True)
         self.cluster, self.nuisance = pairs // width, pairs % width
-        self.images, self.pair_of, self.sizes = (
-            on_device(values, device) for values in (images, pair_of, sizes)
+        self.images, self.starts, self.sizes = (
+            on_device(values, device) for values in (images[order], starts, sizes)
         )
 
     def sums(self, instances: Tensor) -> Tensor:
         """(P, D) sum of the instance features (N, D) of every pair."""
-        sums = instances.new_zeros(len(self.sizes), instances.shape[1])
-        return sums.index_add_(0, self.pair_of, instances[self.images])
+        return group_sums(instances, self.images, self.starts)
 
     def means(self, sums: Tensor) -> Tensor:
         """(P, D) mean feature of every pair: what the negative groups are represented by."""

@@ -21,7 +21,7 @@ def run_memory(case: Case) -> list[Check]:
     checks = [
         close(
             "centroid mean",
-            class_means(features, case.tensor("pseudo_labels"), len(case.arrays["centroid_mean"])),
+            class_means(features, case.arrays["pseudo_labels"], len(case.arrays["centroid_mean"])),
             case.arrays["centroid_mean"],
             1e-6,
         ),

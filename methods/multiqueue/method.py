@@ -29,8 +29,7 @@ class MultiQueue(Method):
         self.temperature = nn.Parameter(start, requires_grad=self.settings.learn_temperature)
 
     def begin_epoch(self, epoch: int, features: Tensor, pseudo: PseudoLabels) -> None:
-        labels = torch.as_tensor(pseudo.labels, device=features.device)
-        start = class_means(features, labels, pseudo.num_classes)
+        start = class_means(features, pseudo.labels, pseudo.num_classes)
         if self.settings.normalize_start:
             start = F.normalize(start, dim=1)
         self.memory = QueueMemory(start, self.settings.queue_length, self.settings.enqueue_blend)
