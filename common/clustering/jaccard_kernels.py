@@ -25,6 +25,33 @@ def _grown(array: Array, used: int, wanted: int) -> Array:
 
 
 @njit(cache=True, nogil=True)
+def walk_order(rank: Array, near: int, order: Array) -> None:
+    """Fill `order` with all points, each followed by what is near it: depth first.
+
+    Args:
+        near: neighbours of a point that are walked to.
+    """
+    size = len(rank)
+    seen = np.zeros(size, np.bool_)
+    waiting = np.empty(size * near + 1, np.int32)
+    used = 0
+    for start in range(size):
+        waiting[0], left = start, 1
+        while left > 0:
+            left -= 1
+            point = waiting[left]
+            if seen[point]:
+                continue
+            seen[point] = True
+            order[used] = point
+            used += 1
+            for a in range(near - 1, -1, -1):
+                if not seen[rank[point, a]]:
+                    waiting[left] = rank[point, a]
+                    left += 1
+
+
+@njit(cache=True, nogil=True)
 def mutual_positions(rank: Array, mutual: Array, start: int, stop: int) -> None:
     """mutual[i, a]: where i stands in the list of its a-th neighbour; k if nowhere."""
     k = rank.shape[1]
@@ -87,9 +114,19 @@ def _softmax(values: Array, start: int, end: int) -> None:
 
 @njit(cache=True, nogil=True)
 def weights(
-    features: Array, rank: Array, ranked: Array, mutual: Array, half: int, start: int, stop: int
+    features: Array,
+    order: Array,
+    rank: Array,
+    ranked: Array,
+    mutual: Array,
+    half: int,
+    start: int,
+    stop: int,
 ) -> SparseBlock:
-    """Rows of V: softmax of minus the squared distance over the expanded reciprocal set."""
+    """Rows of V: softmax of minus the squared distance over the expanded reciprocal set.
+
+    Point i of the lists is row order[i] of the features.
+    """
     k = rank.shape[1]
     counts = np.empty(stop - start, np.int32)
     columns = np.empty(64 * (stop - start), np.int32)
@@ -108,7 +145,8 @@ def weights(
             place[rank[i, a]] = a
         for n in range(used, end):
             j = columns[n]
-            s = ranked[i, place[j]] if owner[j] == i else similarity(features, i, j)
+            known = owner[j] == i
+            s = ranked[i, place[j]] if known else similarity(features, order[i], order[j])
             values[n] = np.float32(2) * s - np.float32(2)
         _softmax(values, used, end)
         counts[i - start] = end - used
@@ -175,11 +213,16 @@ def transpose(
 
 @njit(cache=True, nogil=True)
 def sort_columns(
-    list_starts: Array, list_rows: Array, starts: Array, columns: Array, places: Array
+    number: Array,
+    list_starts: Array,
+    list_rows: Array,
+    starts: Array,
+    columns: Array,
+    places: Array,
 ) -> None:
-    """Fill, for each row, its ascending columns and its place in the list of each column."""
+    """Fill, for each row, its columns in the order `number`, and its place in their lists."""
     fill = starts[:-1].copy()
-    for c in range(len(list_starts) - 1):
+    for c in number:
         for n in range(list_starts[c], list_starts[c + 1]):
             i = list_rows[n]
             columns[fill[i]] = c
@@ -198,7 +241,7 @@ def _add_minima(
     list_values: Array,
     shared: Array,
 ) -> None:
-    """shared[j] = t(i, j) for all j > i that share a column; grows in ascending column order."""
+    """shared[j] = t(i, j) for all j > i that share a column; grows in the order of the columns."""
     for n in range(starts[i], starts[i + 1]):
         c = columns[n]
         first = list_starts[c] + places[n]

@@ -184,6 +184,28 @@ def test_threads_and_blocks_do_not_change_a_bit(form, blocks, monkeypatch):
         assert np.array_equal(a, b)
 
 
+def test_the_order_of_the_rows_does_not_change_a_bit(monkeypatch):
+    features = clustered(500, 32, spread=1.4)
+    walked = in_order(jaccard_pairs(features, 20, 6, 0.7))
+    monkeypatch.setattr(compiled.jaccard, "walk_order", in_reverse)
+    reverse = in_order(jaccard_pairs(features, 20, 6, 0.7))
+    for a, b in zip(walked, reverse, strict=True):
+        assert np.array_equal(a, b)
+
+
+def in_reverse(rank, near, order):
+    order[:] = np.arange(len(rank))[::-1]
+
+
+def test_the_walk_visits_every_point_once_and_neighbors_in_turn():
+    features, identity = torch.eye(20).repeat(5, 1), torch.arange(20).repeat(5)
+    rank = nearest_neighbors(features, 5).rank.numpy()
+    order = np.empty(100, np.int32)
+    compiled.jaccard.walk_order(rank, 5, order)
+    assert sorted(order) == list(range(100))
+    assert (identity[order].view(20, 5) == torch.arange(20)[:, None]).all()
+
+
 def test_several_radii_in_one_pass_equal_one_pass_each():
     features = clustered(400, 32, spread=1.2)
     together = labels_at(features, Dbscan(), [0.58, 0.6, 0.62])
