@@ -69,7 +69,7 @@ def bfloat16_pays(features: Tensor, k: int, keep: int) -> bool:
         return False
     some = features[:: -(-len(features) // SAMPLE)]
     largest = _product(some, features).topk(keep + 1, dim=1).values  # the row itself among them
-    _, change = _rounded(some, torch.bfloat16)
+    change = _change(some, torch.bfloat16)
     proved = largest[:, k - 1] > _limit(features, largest[:, keep], change, torch.bfloat16)
     return bool(proved.float().mean() > SAMPLE_PROVED)
 
@@ -91,12 +91,12 @@ def _product(rows: Tensor, columns: Tensor) -> Tensor:
     return rows @ columns.T
 
 
-def _rounded(features: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Rows in the product's number format, and the length of the change of each row."""
-    rounded = features.to(dtype)
+def _change(features: Tensor, dtype: torch.dtype) -> Tensor:
+    """Length of what the product's number format changes in each row."""
     if dtype == torch.float32:
-        return rounded, torch.zeros(len(features), device=features.device)
-    return rounded, torch.linalg.vector_norm(features - rounded.float(), dim=1)
+        return torch.zeros(len(features), device=features.device)
+    changes = (rows - rows.to(dtype).float() for rows in features.split(BLOCK))
+    return torch.cat([torch.linalg.vector_norm(change, dim=1) for change in changes])
 
 
 def _limit(features: Tensor, largest_missed: Tensor, change: Tensor, dtype: torch.dtype) -> Tensor:
@@ -128,8 +128,8 @@ def from_triangle(features: Tensor, keep: int, dtype: torch.dtype, part: range) 
     # Along the diagonals: threads seldom wait for each other.
     in_threads(search, sorted(near, key=lambda corner: corner[1] - corner[0]))
     ids, counts, missed = lists.finish()
-    change = torch.cat([_rounded(rows, dtype)[1] for rows in features.split(BLOCK)])
-    return Candidates(ids, counts, _limit(features, missed, change, dtype))
+    limit = _limit(features, missed, _change(features, dtype), dtype)
+    return Candidates(ids, counts, limit)
 
 
 class _Lists:
@@ -182,7 +182,7 @@ def row_block_bytes(device: torch.device) -> int:
 def from_rows(features: Tensor, keep: int, dtype: torch.dtype, part: range) -> Candidates:
     """Candidates from whole rows of the similarity matrix, some rows at a time."""
     size = len(features)
-    rounded, change = _rounded(features, dtype)
+    rounded = features.to(dtype)
     ids = torch.empty(size, keep, dtype=torch.int32, device=features.device)
     missed = torch.full((size,), -torch.inf, device=features.device)
     limit = row_block_bytes(features.device)
@@ -195,4 +195,4 @@ def from_rows(features: Tensor, keep: int, dtype: torch.dtype, part: range) -> C
         if keep < size - 1:
             missed[rows] = largest[:, -1].float()
     counts = torch.full((size,), keep, dtype=torch.int32, device=features.device)
-    return Candidates(ids, counts, _limit(features, missed, change, dtype))
+    return Candidates(ids, counts, _limit(features, missed, _change(features, dtype), dtype))

@@ -19,6 +19,7 @@ from common.clustering.similarity import check_unit_rows, pair_similarities, row
 from common.team import ALONE, Team
 
 FULL_SEARCH = 1 << 22  # similarities held at once for rows without a proof
+DEVICE_FULL_SEARCH = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,8 @@ def _self_first(similarities: Tensor) -> Tensor:
 
 def search_in_full(features: Tensor, found: Neighbors, rows: Tensor) -> None:
     """Search the given rows among all points, in place, some at a time."""
-    for some in rows.split(max(1, FULL_SEARCH // len(features))):
+    limit = FULL_SEARCH if features.device.type == "cpu" else DEVICE_FULL_SEARCH
+    for some in rows.split(max(1, limit // len(features))):
         _search_rows(features, found, some)
 
 

@@ -170,9 +170,13 @@ def _starts(counts: Tensor) -> Tensor:
 
 
 def _block_entries(device: torch.device, on_cpu: int = CPU_BLOCK) -> int:
-    """Entries of a dense block of rows; on a GPU a sixteenth of its memory, to launch little."""
+    """Entries of a dense block of rows.
+
+    On a GPU a sixteenth of its memory, to launch little; less than 2^31, the most that
+    `torch.nonzero` takes.
+    """
     if device.type == "cuda":
-        return torch.cuda.get_device_properties(device).total_memory // 64
+        return min(torch.cuda.get_device_properties(device).total_memory // 64, 1 << 30)
     return on_cpu if device.type == "cpu" else DEVICE_BLOCK
 
 
