@@ -91,7 +91,8 @@ def small_job(
     """Method and job of a small run; a source domain is other patterns."""
     team = team or Team()
     size = recipe.encoder.height, recipe.encoder.width
-    source = small_data(seed=9, size=size) if recipe.source else None
+    per_id = len(data.pixels) // IDS
+    source = small_data(seed=9, per_id=per_id, size=size) if recipe.source else None
     train_data = TrainData(
         len(data.dataset.train),
         data.dataset.train.cams,
