@@ -98,7 +98,9 @@ def neighbor_graph(features: Tensor, settings: InfoMap, team: Team = ALONE) -> G
     source, place = np.nonzero(others & (knn_dist <= 1 - settings.similarity))
     edges = np.stack([source, knn_index[source, place]], axis=1)
     weights = 1 - knn_dist[source, place].astype(np.float64)
-    singles = np.setdiff1d(np.arange(len(knn_index)), edges)
+    linked = np.zeros(len(knn_index), np.bool_)
+    linked[edges] = True
+    singles = np.flatnonzero(~linked)
     return Graph(knn_index, knn_dist, edges, weights, singles, neighbors.details)
 
 
