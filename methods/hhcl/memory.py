@@ -44,20 +44,18 @@ class InstanceMemory(nn.Module):
         blend_mean_(self.centroids, seen.labels, seen.embeddings, self.momentum)
 
 
-def drawn_instances(
-    features: Tensor, labels: np.ndarray, slots: int, rng: np.random.RandomState
-) -> np.ndarray:
+def drawn_instances(labels: np.ndarray, slots: int, rng: np.random.RandomState) -> np.ndarray:
     """Image indices (K, C): for every cluster K of its images, with replacement.
 
     Args:
-        features: (N, D); its length is the number of images.
         labels: (N,) pseudo-labels 0..C-1, -1 for outliers.
         slots: K.
         rng: one draw of size K per cluster, clusters ascending.
     """
     order = np.argsort(labels, kind="stable")
-    members = np.split(order, np.searchsorted(labels[order], np.arange(labels.max() + 1)))[1:]
-    return np.stack([rng.choice(images, slots) for images in members], axis=1)
+    bounds = np.searchsorted(labels[order], np.arange(labels.max() + 2))
+    size = (labels.max() + 1, slots)
+    return order[rng.randint(bounds[:-1, None], bounds[1:, None], size)].T
 
 
 def instance_rows(features: Tensor, chosen: np.ndarray) -> Tensor:

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.overrides import TorchFunctionMode
 
 from common import training
+from common.clustering import compiled
 from common.data.augment import draw_batch
 from common.data.cached_images import CachedImages
 from common.data.request import Request
@@ -18,7 +20,7 @@ from common.recipe import Augment
 from common.streams import Streams
 from common.team import Team
 from common.types import PseudoLabels
-from common.waits import waits
+from common.waits import TO_HOST, waits
 from methods import METHODS
 from methods.small_runs import small_data, small_job, small_recipe
 
@@ -97,6 +99,39 @@ def test_no_iteration_waits_for_the_device(recipe, tmp_path):
         training.train_epoch(*epoch, epoch=0)
     there = Counter(entry for entry in found if entry.split(" in ")[1] not in ON_THE_HOST)
     assert there == AT_THE_END
+
+
+class Copied(TorchFunctionMode):
+    """Notes the shapes of tensors that are copied to the host."""
+
+    def __init__(self):
+        super().__init__()
+        self.shapes = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func in TO_HOST:
+            self.shapes.append(tuple(args[0].shape))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_features_stay_on_the_device_from_extraction_to_the_memory(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(compiled, "usable", lambda features: False)  # the form for GPUs
+    drawn = next(recipe for recipe in METHODS[name].recipes if recipe.dataset == "synthetic")
+    method, job = small_job(small_recipe(drawn), tmp_path, small_data())
+
+    def features_of(domain):
+        return training.features_of(method, job, domain)
+
+    with Copied() as copied:
+        method.begin_training(features_of)
+        features = method.clustering_features(features_of)
+        pseudo = method.assign(features, 0)
+        method.begin_epoch(0, features, pseudo)
+
+    width = features.shape[1]
+    assert copied.shapes  # ranks or distances at least
+    assert [shape for shape in copied.shapes if shape[-1:] == (width,)] == []
 
 
 @pytest.mark.parametrize("home", ["device", "host"])
