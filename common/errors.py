@@ -1,4 +1,4 @@
-"""Errors that the user can put right."""
+"""Errors that are told in a sentence, without a traceback."""
 
 
 class UserError(Exception):
@@ -7,3 +7,7 @@ class UserError(Exception):
     `tools` prints the message in red without a traceback and exits with code 2. Whatever is
     not a `UserError` is a broken assumption of ours and keeps its traceback.
     """
+
+
+class LostProcess(Exception):
+    """Another process of the run ended early or cannot be reached; the run can be resumed."""

@@ -7,25 +7,35 @@ With one process everything is a no-op.
 """
 
 import json
+import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from common.errors import UserError
+from common.errors import LostProcess, UserError
 from common.types import MemoryUpdate
 
 Labels = tuple[np.ndarray, dict[str, float]]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Team:
     """Rank and size of a run, and the few exchanges it needs.
+
+    An exchange raises `LostProcess` where another process has ended.
 
     Args:
         rank: of this process, from 0.
@@ -66,7 +76,8 @@ class Team:
             for rank in range(self.size):
                 part = replace(self, rank=rank).part(len(rows))
                 if part:
-                    dist.broadcast(rows[part.start : part.stop], src=rank)
+                    with _exchange():
+                        dist.broadcast(rows[part.start : part.stop], src=rank)
         return rows
 
     def gather_rows(self, rows: Tensor) -> Tensor:
@@ -74,7 +85,8 @@ class Team:
         if self.size == 1:
             return rows
         parts = [torch.empty_like(rows) for _ in range(self.size)]
-        dist.all_gather(parts, rows.contiguous())
+        with _exchange():
+            dist.all_gather(parts, rows.contiguous())
         return torch.cat(parts)
 
     def gather(self, update: MemoryUpdate) -> MemoryUpdate:
@@ -93,7 +105,8 @@ class Team:
             return
         gradients = [p.grad for p in parameters if p.grad is not None]
         flat = torch.cat([gradient.flatten() for gradient in gradients])
-        dist.all_reduce(flat)
+        with _exchange():
+            dist.all_reduce(flat)
         flat /= self.size
         start = 0
         for gradient in gradients:
@@ -105,7 +118,8 @@ class Team:
         if self.size == 1:
             return value
         value = value.clone()
-        dist.all_reduce(value)
+        with _exchange():
+            dist.all_reduce(value)
         return value / self.size
 
     def labels_from_first(self, compute: Callable[[], Labels]) -> Labels:
@@ -123,46 +137,70 @@ class Team:
             return json.dumps([labels.shape, details])
 
         shape, details = json.loads(self.text_from_first(about))
-        return self._from_first(labels.ravel()).reshape(shape), details
+        return self._integers_from(0, labels.ravel()).reshape(shape), details
 
     def text_from_first(self, compute: Callable[[], str]) -> str:
-        """Compute a text on rank 0, give it to all. A `UserError` there is raised on all.
+        """Compute a text on rank 0, give it to all. A `UserError` there is raised on all."""
+        return self._text_from(0, self.together(lambda: compute() if self.first else ""))
 
-        Sent as JSON in plain numbers: nothing that could run on arrival.
+    def together(self, compute: Callable[[], Result]) -> Result:
+        """Compute on every rank; a `UserError` on any of them is raised on all.
+
+        For what can go wrong on one machine alone, e.g. a file that is missing there.
         """
-        if self.size == 1:
-            return compute()
-        message = {"text": "", "error": ""}
-        if self.first:
-            try:
-                message["text"] = compute()
-            except UserError as error:
-                message["error"] = str(error)
-        sent = np.frombuffer(json.dumps(message).encode(), np.uint8)
-        message = json.loads(bytes(self._from_first(sent).astype(np.uint8)))
-        if message["error"]:
-            raise UserError(message["error"])
-        return message["text"]
+        found: list[Result] = []
+        said = ""
+        try:
+            found.append(compute())
+        except UserError as error:
+            if self.size == 1:
+                raise
+            said = str(error)
+        failed = self.gather_rows(torch.tensor([bool(said)], device=self.device))
+        if failed.any():
+            rank = int(failed.int().argmax())
+            said = self._text_from(rank, said)
+            raise UserError(f"process {rank}: {said}" if rank else said)
+        return found[0]
 
-    def _from_first(self, values: np.ndarray) -> np.ndarray:
-        """Rank 0's integers, whatever their number, on every rank."""
-        length = torch.tensor([len(values)], device=self.device)
-        dist.broadcast(length, src=0)
-        data = torch.zeros(int(length), dtype=torch.int64, device=self.device)
-        if self.first:
-            data.copy_(torch.from_numpy(values.astype(np.int64)))
-        dist.broadcast(data, src=0)
+    def _text_from(self, rank: int, text: str) -> str:
+        """A text of one rank on every rank, sent as plain numbers."""
+        sent = np.frombuffer(text.encode(), np.uint8)
+        return bytes(self._integers_from(rank, sent).astype(np.uint8)).decode()
+
+    def _integers_from(self, rank: int, values: np.ndarray) -> np.ndarray:
+        """Integers of one rank, whatever their number, on every rank."""
+        if self.size == 1:
+            return values
+        data = torch.from_numpy(values.astype(np.int64)).to(self.device)
+        length = torch.tensor([len(data)], device=self.device)
+        with _exchange():
+            dist.broadcast(length, src=rank)
+            if self.rank != rank:
+                data = torch.zeros(int(length), dtype=torch.int64, device=self.device)
+            dist.broadcast(data, src=rank)
         return data.cpu().numpy()
 
     def copy_buffers(self, module: nn.Module) -> None:
         """Rank 0's buffers (running statistics follow the first chunk) to all ranks."""
         if self.size > 1:
-            for buffer in module.buffers():
-                dist.broadcast(buffer, src=0)
+            with _exchange():
+                for buffer in module.buffers():
+                    dist.broadcast(buffer, src=0)
 
 
 ALONE = Team()
 """One process on the CPU: what work that can be shared assumes."""
+
+
+@contextmanager
+def _exchange() -> Iterator[None]:
+    """Calls that involve all ranks; where one of these is gone, the others' calls fail."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise LostProcess(f"another process of the run cannot be reached ({reason})") from None
 
 
 def join_team(device: str) -> Team:
@@ -176,12 +214,14 @@ def join_team(device: str) -> Team:
         raise UserError("no CUDA device was found. Use --device cpu, or see `tools doctor`.")
     if "WORLD_SIZE" not in os.environ:
         return Team(device=torch.device(name))
+    require_devices(name, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     if name == "cuda":
         name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         torch.cuda.set_device(name)
     if not dist.is_initialized():
         backend = "nccl" if name.startswith("cuda") else "gloo"
-        dist.init_process_group(backend, timeout=timedelta(minutes=30))
+        with _exchange():
+            dist.init_process_group(backend, timeout=timedelta(minutes=30))
     return Team(dist.get_rank(), dist.get_world_size(), torch.device(name))
 
 
@@ -189,3 +229,64 @@ def leave_team(team: Team) -> None:
     """End the exchange between the processes."""
     if team.size > 1 and dist.is_initialized():
         dist.destroy_process_group()
+
+
+def require_devices(device: str, processes: int) -> None:
+    """Stop where the processes of this machine cannot have a GPU each.
+
+    Args:
+        device: "cpu", "cuda", "cuda:1" or "auto".
+        processes: on this machine.
+
+    Raises:
+        UserError: with what to choose instead.
+    """
+    if device == "cpu" or processes == 1:
+        return
+    found = torch.cuda.device_count()
+    if found < processes:
+        raise UserError(
+            f"{processes} processes need a CUDA device each, and this machine has {found}. "
+            "Start fewer, or add --device cpu to let them share the processor."
+        )
+    if ":" in device:
+        raise UserError(f"{processes} processes cannot share {device}. Use --device cuda.")
+
+
+def start_team(processes: int, command: list[str]) -> tuple[int, int] | None:
+    """Run a command in several processes of this machine, as torchrun does, until all have ended.
+
+    As soon as one fails the others are ended. Nothing is printed: the caller knows what to say.
+
+    Args:
+        processes: their number; each finds its rank in the environment.
+        command: program and arguments.
+
+    Returns:
+        Rank and exit code (a negative one for a signal) of the process that failed first, or
+        None where all ended well.
+
+    Raises:
+        KeyboardInterrupt: this process was told to stop, and has stopped the others.
+    """
+    logging.disable(logging.CRITICAL)
+    try:
+        with TemporaryDirectory() as logs:
+            config = LaunchConfig(
+                min_nodes=1,
+                max_nodes=1,
+                nproc_per_node=processes,
+                logs_specs=DefaultLogsSpecs(log_dir=logs),
+                rdzv_backend="c10d",
+                rdzv_endpoint="127.0.0.1:0",
+                max_restarts=0,
+            )
+            elastic_launch(config, command[0])(*command[1:])
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        return rank, failure.exitcode
+    except SignalException:
+        raise KeyboardInterrupt from None
+    finally:
+        logging.disable(logging.NOTSET)
+    return None

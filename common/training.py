@@ -259,7 +259,7 @@ def test(method: Method, job: Job, epoch: int) -> Scores | None:
     results = []
     for name, encoder in method.evaluated().items():
         features = extract(encoder, job.test, job.team, progress=_ticks(job, "test features"))
-        found = evaluate_dataset(features, job.dataset)
+        found = evaluate_dataset(features, job.dataset, team=job.team)
         scores: Scores = {**found.scores(), "epoch": epoch, "network": name}
         _tell(job, {"event": "test", **scores})
         results.append(scores)
@@ -304,7 +304,7 @@ def restore(method: Method, optimizer: Optimizer, job: Job) -> Progress:
     Raises:
         UserError: the checkpoint belongs to another method or architecture.
     """
-    state = job.run.load("last.pt")
+    state = job.team.together(lambda: job.run.load("last.pt"))
     for name, expected in _identity(method).items():
         if state.get(name) != expected:
             raise UserError(

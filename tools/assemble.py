@@ -1,6 +1,7 @@
 """From a recipe and a data set to a method and a job that can be trained or tested."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from common.backbones.encoder import build_encoder
 from common.batches import DomainImages
 from common.data.check import check_dataset, leave_out, require_sound
+from common.data.datasets import fingerprint
 from common.data.images import ImageSource, open_images
 from common.errors import UserError
 from common.evaluator.testing import tested_samples
@@ -43,7 +45,30 @@ def find_dataset(name: str, options: RunOptions, team: Team, observer: Observer)
             lambda: str(ensure_synthetic(options.data_root, name, progress=drawing))
         )
     origin = Origin(name, str(options.data_root.resolve()))
-    return Found(origin.load(), origin)
+    return Found(same_for_all(origin.load, team), origin)
+
+
+def same_for_all(load: Callable[[], Dataset], team: Team) -> Dataset:
+    """A data set that every process reads for itself.
+
+    Raises:
+        UserError: one of them cannot, or finds other images than the first.
+    """
+    dataset = team.together(load)
+    if team.size == 1:
+        return dataset
+    mine = fingerprint(dataset)
+    first = team.text_from_first(lambda: mine)
+
+    def compare() -> None:
+        if mine != first:
+            raise UserError(
+                f"{dataset.name} at {dataset.root} is not what the first process found "
+                f"(fingerprint {mine}, there {first}). All machines must see the same images."
+            )
+
+    team.together(compare)
+    return dataset
 
 
 def checked(found: Found, options: RunOptions, team: Team, observer: Observer) -> Found:

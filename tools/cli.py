@@ -4,7 +4,6 @@ A command imports its modules when it is called, so that `tools --help` need not
 """
 
 import sys
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -13,13 +12,10 @@ import typer
 from common.errors import UserError
 from tools import arguments as args
 from tools.cli_data import data
-from tools.launch import launch, launched
 from tools.layout import Format, dict_table, terminal
 from tools.outcome import runs_table, test_table
-from tools.output import print_json, speaks, watched
+from tools.output import MISTAKE, launched, let_the_first_speak, print_json, watched
 from tools.process import settle
-
-LET_THE_FIRST_SPEAK = 3  # seconds; a mistake known to all ends the team before others repeat it
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 app.add_typer(data, name="data")
@@ -58,7 +54,7 @@ def reproduce(
     json: args.Json = False,
 ) -> None:
     """Train METHOD on DATASET with the paper's settings; our numbers beside the paper's."""
-    _several_processes(gpus)
+    _several_processes(gpus, device)
     with watched(json) as console:
         from tools.options import RunOptions
         from tools.reproduce import reproduce as run
@@ -112,7 +108,7 @@ def train(
     json: args.Json = False,
 ) -> None:
     """Train METHOD on own images without labels; tested where a labels.csv names a test part."""
-    _several_processes(gpus)
+    _several_processes(gpus, device)
     with watched(json) as console:
         from tools.options import RunOptions
         from tools.reproduce import train as run
@@ -150,7 +146,7 @@ def resume(
     json: args.Json = False,
 ) -> None:
     """Continue a run exactly where it stopped; its folder holds all settings."""
-    _several_processes(gpus)
+    _several_processes(gpus, device)
     with watched(json, run) as console:
         from tools.options import RunOptions
         from tools.reproduce import resume as go_on
@@ -173,12 +169,14 @@ def test(
     variant: args.Variant = "",
     changes: args.Changes = None,
     data_root: args.DataRoot = args.DATA,
+    gpus: args.Gpus = 1,
     device: args.Device = "auto",
     images: args.Images = "auto",
     workers: args.Workers = None,
     json: args.Json = False,
 ) -> None:
     """Evaluate trained weights: of a run, or published by the method's authors."""
+    _several_processes(gpus, device)
     with watched(json) as console:
         from tools.options import RunOptions
         from tools.test import test as evaluate
@@ -323,16 +321,20 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        if not speaks():
-            time.sleep(LET_THE_FIRST_SPEAK)
+        let_the_first_speak()
         typer.secho(f"error: {error}", fg="red", err=True)
-        raise SystemExit(2) from None
+        raise SystemExit(MISTAKE) from None
+    except Exception:
+        let_the_first_speak()
+        raise
 
 
-def _several_processes(gpus: int) -> None:
+def _several_processes(gpus: int, device: str) -> None:
     """With more than one GPU: start the team, wait for it, and end."""
     if gpus > 1 and not launched():
-        raise typer.Exit(launch(gpus, sys.argv[1:]))
+        from tools.launch import launch
+
+        raise typer.Exit(launch(gpus, device, sys.argv[1:]))
 
 
 def _changes(

@@ -99,12 +99,6 @@ class RunConsole:
         """A progress callback of (done, total)."""
         return lambda done, total: self._progress({"what": what, "done": done, "total": total})
 
-    def how_to_go_on(self) -> str:
-        """What an interrupted user should know."""
-        if self.run is None:
-            return "stopped."
-        return f"stopped. `tools resume {self.run}` continues after the last completed epoch."
-
     def _say(self, text: str, style: str = "") -> None:
         if not self.quiet:
             say(self.out, text, style)

@@ -113,8 +113,8 @@ def deviations(recipe: Recipe, base: Recipe, team: Team) -> list[str]:
     found = []
     if recipe.bn_chunks % team.size:
         found.append(
-            f"{recipe.bn_chunks} batch-norm groups do not divide by {team.size} processes: each "
-            "process normalizes its whole share."
+            f"bn_chunks={recipe.bn_chunks} does not divide by {team.size} processes: each process "
+            "normalizes its whole share at once."
         )
     per_group = base.sampling.batch_size / base.bn_chunks
     ours = recipe.sampling.batch_size / max(recipe.bn_chunks, team.size)

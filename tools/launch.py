@@ -1,22 +1,58 @@
-"""Several processes on this machine: the same command again under torchrun."""
+"""Several processes on this machine, and a word on how they ended."""
 
 import os
-import subprocess
+import signal
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import typer
+
+from common.data.room import cores
+from common.team import require_devices, start_team
+from tools.layout import terminal
+from tools.output import INTERRUPTED, LOST, MISTAKE, RUN_NOTE, how_to_go_on
 
 
-def launched() -> bool:
-    """Whether this process is one of a team that torchrun started."""
-    return "WORLD_SIZE" in os.environ
+def launch(processes: int, device: str, arguments: list[str]) -> int:
+    """Run `tools ARGUMENTS` in that many processes; the exit code of the command.
 
-
-def launch(processes: int, arguments: list[str]) -> int:
-    """Run `tools ARGUMENTS` in that many processes; the exit code of the team.
+    A process that was lost is named. A mistake of the user's has been told by the process that
+    found it.
 
     Args:
-        processes: one per GPU.
+        processes: one per GPU, or on the CPU.
+        device: as on the command line.
         arguments: of the command line, without the program's name.
+
+    Raises:
+        UserError: the machine has fewer GPUs.
     """
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += [f"--nproc-per-node={processes}", "-m", "tools", *arguments]
-    return subprocess.run(command, check=False).returncode
+    require_devices(device, processes)
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(cores() // processes, 1)))
+    with TemporaryDirectory() as folder:
+        note = Path(folder) / "run"
+        os.environ[RUN_NOTE] = str(note)
+        try:
+            failed = start_team(processes, [sys.executable, "-m", "tools", *arguments])
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        finally:
+            terminal().show_cursor()  # an ended process leaves its live line as it was
+        if failed is None:
+            return 0
+        rank, code = failed
+        if code in (MISTAKE, INTERRUPTED):
+            return code
+        run = Path(note.read_text("utf-8")) if note.is_file() else None
+    options = f"--gpus {processes}" + (" --device cpu" if device == "cpu" else "")
+    ended = f"was killed by {_signal(-code)}" if code < 0 else f"ended with exit code {code}"
+    text = f"error: process {rank} of {processes} {ended}; the others were stopped."
+    typer.secho(f"{text} {how_to_go_on(run, options)}", fg="red", err=True)
+    return LOST
+
+
+def _signal(number: int) -> str:
+    """E.g. "signal 9 (SIGKILL)"."""
+    known = number in signal.valid_signals()
+    return f"signal {number} ({signal.Signals(number).name})" if known else f"signal {number}"

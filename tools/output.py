@@ -1,7 +1,8 @@
-"""What surrounds a command's work: the live console, Ctrl-C, JSON for programs."""
+"""What surrounds a command's work: the live console, Ctrl-C, lost processes, JSON for programs."""
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -9,18 +10,22 @@ from typing import Any
 
 import typer
 
+from common.errors import LostProcess
 from tools.console import RunConsole
 from tools.layout import json_text
 
-INTERRUPTED = 130  # exit code after Ctrl-C: 128 + SIGINT
+LOST, MISTAKE = 1, 2  # exit codes: a process of the run was lost; the user can put it right
+INTERRUPTED = 130  # after Ctrl-C: 128 + SIGINT
+LET_THE_FIRST_SPEAK = 15  # seconds; a mistake known to all ends the team before others repeat it
+RUN_NOTE = "UNREID_RUN_NOTE"  # names the file in which `--gpus` wants to find the run folder
 
 
 @contextmanager
 def watched(json: bool, run: Path | None = None) -> Iterator[RunConsole]:
     """A console that shows what happens; quiet for programs and on all ranks but the first.
 
-    With `json`, whatever a library prints goes to standard error. Ctrl-C ends with a word on
-    how to go on.
+    With `json`, whatever a library prints goes to standard error. Ctrl-C and the loss of another
+    process end with a word on how to go on.
     """
     console = RunConsole(quiet=json or not speaks(), run=run)
     try:
@@ -28,8 +33,39 @@ def watched(json: bool, run: Path | None = None) -> Iterator[RunConsole]:
             yield console
     except KeyboardInterrupt:
         if speaks():
-            typer.secho(console.how_to_go_on(), fg="yellow", err=True)
+            typer.secho(f"stopped. {how_to_go_on(console.run)}".rstrip(), fg="yellow", err=True)
         raise typer.Exit(INTERRUPTED) from None
+    except LostProcess as error:
+        if RUN_NOTE in os.environ:
+            time.sleep(LET_THE_FIRST_SPEAK)  # the command with --gpus knows which one it was
+        let_the_first_speak()
+        typer.secho(f"error: {error}. {how_to_go_on(console.run)}".rstrip(), fg="red", err=True)
+        raise typer.Exit(LOST) from None
+
+
+def how_to_go_on(run: Path | None, options: str = "") -> str:
+    """What a user should know whose run has stopped; nothing where there is no run folder yet."""
+    if run is None:
+        return ""
+    command = f"tools resume {run} {options}".rstrip()
+    return f"`{command}` continues after the last completed epoch."
+
+
+def note_run(run: Path) -> None:
+    """Leave the run folder's name for the command that started this process with `--gpus`."""
+    if RUN_NOTE in os.environ:
+        Path(os.environ[RUN_NOTE]).write_text(str(run), "utf-8")
+
+
+def launched() -> bool:
+    """Whether this process is one of a team that `--gpus` or torchrun started."""
+    return "WORLD_SIZE" in os.environ
+
+
+def let_the_first_speak() -> None:
+    """Let the first process say what all know, and be ended with it meanwhile."""
+    if not speaks():
+        time.sleep(LET_THE_FIRST_SPEAK)
 
 
 def print_json(value: Any) -> None:
@@ -39,5 +75,5 @@ def print_json(value: Any) -> None:
 
 
 def speaks() -> bool:
-    """Whether this process speaks for the run: the only one, or the first that torchrun started."""
+    """Whether this process speaks for the run: the only one, or the first of a team."""
     return os.environ.get("RANK", "0") == "0"

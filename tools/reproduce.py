@@ -17,12 +17,20 @@ from common.team import Team, join_team, leave_team
 from common.training import Progress
 from common.training import train as run_training
 from common.types import Dataset
-from tools.assemble import Found, assemble, checked, find_dataset, require_consistent
+from tools.assemble import (
+    Found,
+    assemble,
+    checked,
+    find_dataset,
+    require_consistent,
+    same_for_all,
+)
 from tools.environment import deviations, environment
 from tools.estimate import estimate
 from tools.lookup import paper_recipe, spec_of, stored_recipe
 from tools.options import RunOptions
 from tools.origin import Origin, load_again
+from tools.output import note_run
 from tools.references import references
 from tools.write_report import report
 
@@ -53,9 +61,9 @@ def reproduce(
     base = paper_recipe(method, dataset, source, variant)
     given = changes or []
     recipes = [override(base, parse_changes([*given, *value])) for value in sweep_values(sweep)]
-    for recipe in recipes:
-        require_weights(recipe.encoder)
     team = join_team(options.device)
+    for recipe in recipes:
+        _weights_for_all(recipe, team)
     target = find_dataset(dataset, options, team, observer)
     labelled = find_dataset(source, options, team, observer) if source else None
     results = []
@@ -98,10 +106,10 @@ def train(
     """Train on a folder of own images; it is tested where `labels.csv` names a test part."""
     base = replace(spec_of(method).user_recipe, dataset=data.resolve().name)
     recipe = override(base, parse_changes(changes or []))
-    require_weights(recipe.encoder)
     team = join_team(options.device)
+    _weights_for_all(recipe, team)
     origin = Origin("", str(data.resolve()), cameras)
-    dataset = Found(origin.load(), origin)
+    dataset = Found(same_for_all(origin.load, team), origin)
     result = run_recipe(recipe, base, dataset, None, options, observer, team, dry_run)
     leave_team(team)
     return result
@@ -109,14 +117,12 @@ def train(
 
 def resume(run: Path, *, options: RunOptions, observer: Observer) -> dict[str, Any]:
     """Continue a run where it stopped; its folder holds every setting that decides the result."""
-    folder = RunDir.open(run)
+    team = join_team(options.device)
+    folder = team.together(lambda: _unfinished(run))
     recipe = stored_recipe(folder)
     record = folder.read_json("environment.json")
-    if (folder.path / "result.json").is_file():
-        raise UserError(f"{run} is finished. `tools report {run}` writes its page again.")
-    team = join_team(options.device)
-    dataset = load_again(record["dataset"])
-    source = load_again(record["source"]) if record["source"] else None
+    dataset = team.together(lambda: load_again(record["dataset"]))
+    source = team.together(lambda: load_again(record["source"])) if record["source"] else None
     begun = (folder.path / "last.pt").is_file()
     result = _carry_out(recipe, dataset, source, options, observer, folder, team, resumed=begun)
     leave_team(team)
@@ -154,7 +160,7 @@ def run_recipe(
         record = environment(recipe, base, target, source, options, team)
         run.write_json("environment.json", record)
         run.write_json("recipe.json", json.loads(to_json(recipe)))
-    heard({"event": "run", "path": str(run.path)})
+    observer({"event": "run", "path": str(run.path)})  # each process may have to name it
     found = source.dataset if source else None
     return _carry_out(recipe, target.dataset, found, options, observer, run, team, resumed=False)
 
@@ -171,19 +177,27 @@ def _carry_out(
     resumed: bool,
 ) -> dict[str, Any]:
     heard = observer if team.first else _silence
+    if team.first:
+        note_run(run.path)
     heard({"event": "stage", "text": "compiling the clustering kernels (once per machine)"})
     warm_up()
-    method, job = assemble(recipe, dataset, source, options, team, run, heard, restored=resumed)
+    method, job = team.together(
+        lambda: assemble(recipe, dataset, source, options, team, run, heard, restored=resumed)
+    )
     since = time.perf_counter()
     progress = run_training(method, job, resume=resumed)
-    shown = references(dataset, recipe, heard) if dataset.has_test else []
-    result = result_of(recipe, run, progress, shown)
-    if team.first:
+
+    def finish() -> str:
+        shown = references(dataset, recipe, heard) if dataset.has_test else []
+        result = result_of(recipe, run, progress, shown)
         run.write_json("result.json", result)
         if options.report:
             heard({"event": "stage", "text": "writing the report"})
             result["report"] = str(report(run.path, options=options, observer=heard))
             run.write_json("result.json", result)
+        return json.dumps(result)
+
+    result: dict[str, Any] = json.loads(team.text_from_first(finish))
     heard({"event": "result", "seconds": time.perf_counter() - since, "result": result})
     return result
 
@@ -231,6 +245,19 @@ def _outlook(recipe: Recipe, dataset: Dataset, team: Team, observer: Observer) -
     cost = estimate(probe, recipe, dataset, team.device)
     observer({"event": "stage", "text": f"estimate: {cost.text()}"})
     return {"hours": cost.hours, "memory_gb": cost.memory, "disk_gb": cost.disk}
+
+
+def _weights_for_all(recipe: Recipe, team: Team) -> None:
+    """Initial weights for every process; the first may have to download them."""
+    team.text_from_first(lambda: str(require_weights(recipe.encoder)))
+    team.together(lambda: require_weights(recipe.encoder))
+
+
+def _unfinished(run: Path) -> RunDir:
+    folder = RunDir.open(run)
+    if (run / "result.json").is_file():
+        raise UserError(f"{run} is finished. `tools report {run}` writes its page again.")
+    return folder
 
 
 def _new_run(recipe: Recipe, options: RunOptions) -> str:

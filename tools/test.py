@@ -49,7 +49,7 @@ def test(
         if images is None:
             raise UserError(f"{name} has no test part to evaluate on.")
         features = extract(encoder, images, team, progress=ticks(observer, "features"))
-        scores = evaluate_dataset(features, dataset, reranked=rerank).scores()
+        scores = evaluate_dataset(features, dataset, reranked=rerank, team=team).scores()
         results.append(
             {"method": method, "dataset": name, "weights": str(weights), "rerank": rerank, **scores}
         )

@@ -26,7 +26,7 @@ def extract(
     Args:
         encoder: left in evaluation mode; rank 0's running statistics are used on all ranks.
         images: N images.
-        team: each process extracts an equal share; all receive the whole.
+        team: each process extracts a part; all receive the whole.
         batch_size: images at a time; does not change the result beyond rounding.
         progress: called with images done and images in all, of this process.
 
@@ -35,17 +35,18 @@ def extract(
     """
     team.copy_buffers(encoder)
     encoder.eval()
-    count = len(images)
-    part = -(-count // team.size)
-    mine = np.arange(team.rank * part, (team.rank + 1) * part).clip(max=count - 1)
-    rows = []
-    for (batch,) in images.batches(_requests(mine, batch_size)):
-        rows.append(encoder(batch).float())
+    features = torch.empty(len(images), encoder.num_features, device=team.device)
+    part = team.part(len(images))
+    done = 0
+    for (batch,) in images.batches(_requests(part, batch_size)):
+        start, done = part.start + done, done + len(batch)
+        features[start : part.start + done] = encoder(batch)
         if progress:
-            progress(min(len(rows) * batch_size, part), part)
-    return team.gather_rows(torch.cat(rows))[:count]
+            progress(done, len(part))
+    return team.complete_(features)
 
 
-def _requests(indices: np.ndarray, batch_size: int) -> Iterator[Request]:
-    for start in range(0, len(indices), batch_size):
-        yield Request(indices[start : start + batch_size, None], None)
+def _requests(part: range, batch_size: int) -> Iterator[Request]:
+    for start in part[::batch_size]:
+        indices = np.arange(start, min(start + batch_size, part.stop))
+        yield Request(indices[:, None], None)

@@ -1,16 +1,18 @@
 """Retrieval scores: mAP and CMC of queries against a gallery, a block of queries at a time."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from common.errors import UserError
+from common.team import ALONE, Team
 from common.types import Retrieval, Samples
 
 CPU_ENTRIES, GPU_ENTRIES = 2**21, 2**25  # distances held at once: 8 MB, 128 MB
 THIN = 64  # rows: a thinner matrix product is slow, so a CPU holds more up to the GPU's number
+SHARES = 16  # blocks at least, so that several processes can share them out
 
 
 @torch.no_grad()
@@ -52,6 +54,7 @@ def evaluate(
     *,
     ranks: int = 50,
     block: int | None = None,
+    team: Team = ALONE,
 ) -> Retrieval:
     """mAP and CMC by the Market-1501 protocol.
 
@@ -72,6 +75,8 @@ def evaluate(
         ranks: R, length of the CMC.
         block: queries at a time; changes memory and speed only. Default: about 8 MB of
             distances on the CPU, up to 128 MB for a large gallery; 128 MB on a GPU.
+        team: all have the same features. Each scores a part of the blocks, which are those of
+            one process, so that the result is one process's to the last bit.
 
     Raises:
         UserError: no query has a match, or a feature is not finite.
@@ -80,9 +85,12 @@ def evaluate(
     norms = _squared_norms(gallery_features)
     _require_finite("gallery", norms)
     _require_finite("query", _squared_norms(query_features))
-    parts = _slices(query, gallery, gallery_features.device, block)
-    blocks = (_distances(query_features[part], gallery_features, norms) for part in parts)
-    return _evaluate(blocks, query, gallery, ranks)
+    size = block or _block_size(query, gallery, gallery_features.device)
+
+    def rows(part: slice) -> Tensor:
+        return _distances(query_features[part], gallery_features, norms)
+
+    return _evaluate(rows, query, gallery, ranks, size, team)
 
 
 @torch.no_grad()
@@ -96,9 +104,12 @@ def evaluate_distances(
 ) -> Retrieval:
     """The scores of `evaluate` for given distances (Q, G), e.g. re-ranked ones."""
     _require_match(query, gallery)
-    parts = _slices(query, gallery, matrix.device, block)
-    copies = (matrix[part].clone(memory_format=torch.contiguous_format) for part in parts)
-    return _evaluate(copies, query, gallery, ranks)
+    size = block or _block_size(query, gallery, matrix.device)
+
+    def copied(part: slice) -> Tensor:
+        return matrix[part].clone(memory_format=torch.contiguous_format)
+
+    return _evaluate(copied, query, gallery, ranks, size, ALONE)
 
 
 @torch.no_grad()
@@ -161,7 +172,8 @@ def ranked(
     norms = _squared_norms(gallery_features)
     chosen = query.take(which)
     features = query_features[torch.as_tensor(which, device=query_features.device)]
-    for part in _slices(chosen, gallery, gallery_features.device, None):
+    size = _block_size(chosen, gallery, gallery_features.device)
+    for part in _slices(len(chosen), size):
         matrix = _distances(features[part], gallery_features, norms)
         _remove_junk_(matrix, chosen.take(part), gallery)
         values, order = matrix.sort(dim=1, stable=True)
@@ -171,19 +183,31 @@ def ranked(
     return indices, correct
 
 
-def _evaluate(blocks: Iterable[Tensor], query: Samples, gallery: Samples, ranks: int) -> Retrieval:
-    precisions, firsts, start = [], [], 0
-    for matrix in blocks:
-        part = slice(start, start := start + len(matrix))
-        precision, first = score_(matrix, query.take(part), gallery)
-        precisions.append(precision.cpu().numpy())
-        firsts.append(first.cpu().numpy())
-        del matrix  # before the next one is formed
-    ranks_of_first = np.concatenate(firsts)
-    valid = ranks_of_first > 0
+def _evaluate(
+    rows: Callable[[slice], Tensor],
+    query: Samples,
+    gallery: Samples,
+    ranks: int,
+    size: int,
+    team: Team,
+) -> Retrieval:
+    """Scores from distances (B, G) of `size` queries at a time, which are overwritten."""
+    parts = _slices(len(query), size)
+    precisions = torch.zeros(len(parts), size, dtype=torch.float64, device=team.device)
+    firsts = torch.zeros(len(parts), size, dtype=torch.int64, device=team.device)
+    for number in team.part(len(parts)):
+        chosen = query.take(parts[number])
+        scored = slice(0, len(chosen))
+        precision, first = score_(rows(parts[number]), chosen, gallery)
+        precisions[number, scored], firsts[number, scored] = precision, first
+    precision_of, first_of = (
+        team.complete_(values).ravel()[: len(query)].cpu().numpy()
+        for values in (precisions, firsts)
+    )
+    valid = first_of > 0
     return Retrieval(
-        map=float(np.concatenate(precisions)[valid].mean()),
-        cmc=cumulative(ranks_of_first[valid], ranks),
+        map=float(precision_of[valid].mean()),
+        cmc=cumulative(first_of[valid], ranks),
         num_valid=int(valid.sum()),
     )
 
@@ -194,13 +218,15 @@ def cumulative(first: np.ndarray, ranks: int) -> np.ndarray:
     return hits.cumsum() / len(first)
 
 
-def _slices(
-    query: Samples, gallery: Samples, device: torch.device, block: int | None
-) -> Iterator[slice]:
+def _block_size(query: Samples, gallery: Samples, device: torch.device) -> int:
+    """Queries at a time; depends on the data and the kind of device alone."""
     entries = CPU_ENTRIES if device.type == "cpu" else GPU_ENTRIES
-    fitting = max(entries, min(THIN * len(gallery), GPU_ENTRIES))
-    size = block or max(1, fitting // len(gallery))
-    return (slice(start, start + size) for start in range(0, len(query), size))
+    fitting = max(1, max(entries, min(THIN * len(gallery), GPU_ENTRIES)) // len(gallery))
+    return min(fitting, max(THIN, -(-len(query) // SHARES)))
+
+
+def _slices(count: int, size: int) -> list[slice]:
+    return [slice(start, start + size) for start in range(0, count, size)]
 
 
 def _distances(query: Tensor, gallery: Tensor, gallery_norms: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from torch import Tensor
 from common.evaluator.rerank import rerank
 from common.evaluator.retrieval import distances, evaluate, evaluate_distances
 from common.evaluator.vehicleid import evaluate_splits
+from common.team import ALONE, Team
 from common.types import Dataset, Retrieval, Samples
 
 
@@ -14,7 +15,9 @@ def tested_samples(dataset: Dataset) -> Samples:
     return dataset.query.join(dataset.gallery)
 
 
-def evaluate_dataset(features: Tensor, dataset: Dataset, *, reranked: bool = False) -> Retrieval:
+def evaluate_dataset(
+    features: Tensor, dataset: Dataset, *, reranked: bool = False, team: Team = ALONE
+) -> Retrieval:
     """mAP and CMC of a data set.
 
     Args:
@@ -22,13 +25,14 @@ def evaluate_dataset(features: Tensor, dataset: Dataset, *, reranked: bool = Fal
         dataset: its protocol decides how it is scored.
         reranked: k-reciprocal re-ranking first; needs all pairs of Q + G images in memory, and
             is never used for published tables.
+        team: all have the same features and share the queries; re-ranked, each scores them all.
     """
     if dataset.protocol == "vehicleid":
-        return evaluate_splits(features, dataset.gallery)
+        return evaluate_splits(features, dataset.gallery, team=team)
     query, gallery = torch.tensor_split(features, [len(dataset.query)])
     if reranked:
         between = distances(query, gallery)
         within = distances(query, query), distances(gallery, gallery)
         matrix = rerank(between, *within)
         return evaluate_distances(torch.as_tensor(matrix), dataset.query, dataset.gallery)
-    return evaluate(query, dataset.query, gallery, dataset.gallery)
+    return evaluate(query, dataset.query, gallery, dataset.gallery, team=team)

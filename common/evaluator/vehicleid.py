@@ -6,11 +6,18 @@ import numpy as np
 from torch import Tensor
 
 from common.evaluator.retrieval import evaluate
+from common.team import ALONE, Team
 from common.types import Retrieval, Samples
 
 
 def evaluate_splits(
-    features: Tensor, images: Samples, *, repeats: int = 10, seed: int = 1, ranks: int = 50
+    features: Tensor,
+    images: Samples,
+    *,
+    repeats: int = 10,
+    seed: int = 1,
+    ranks: int = 50,
+    team: Team = ALONE,
 ) -> Retrieval:
     """Mean mAP and CMC over random splits: one gallery image per identity, the rest are queries.
 
@@ -22,12 +29,13 @@ def evaluate_splits(
         images: their identities.
         repeats: number of splits.
         seed: fixes the splits.
+        team: shares the queries of every split.
 
     Raises:
         UserError: no identity has two images.
     """
     rng = np.random.default_rng(seed)
-    found = [_evaluate_split(features, images, rng, ranks) for _ in range(repeats)]
+    found = [_evaluate_split(features, images, rng, ranks, team) for _ in range(repeats)]
     return replace(
         found[0],
         map=float(np.mean([result.map for result in found])),
@@ -45,11 +53,16 @@ def split(pids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _evaluate_split(
-    features: Tensor, images: Samples, rng: np.random.Generator, ranks: int
+    features: Tensor, images: Samples, rng: np.random.Generator, ranks: int, team: Team
 ) -> Retrieval:
     shown = split(images.pids, rng)
     query, gallery = np.flatnonzero(~shown), np.flatnonzero(shown)
     everywhere = replace(images.take(query), cams=np.full(len(query), images.cams.max() + 1))
     return evaluate(
-        features[query], everywhere, features[gallery], images.take(gallery), ranks=ranks
+        features[query],
+        everywhere,
+        features[gallery],
+        images.take(gallery),
+        ranks=ranks,
+        team=team,
     )

@@ -158,26 +158,46 @@ def run_team(folder, names, processes):
 
 @pytest.fixture(scope="module")
 def teams(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("teams")
-    return folder, run_team(folder, MAIN, processes=2)
+    """Run folders and final states by rank, of several runs in one team, made once each."""
+    made = {}
+
+    def run(processes, names):
+        if (processes, names) not in made:
+            folder = tmp_path_factory.mktemp("teams")
+            made[processes, names] = folder, run_team(folder, names, processes)
+        return made[processes, names]
+
+    return run
 
 
-@pytest.mark.parametrize("name", MAIN)
-def test_two_processes_hold_the_same_memory_and_weights(teams, name):
-    _, ranks = teams
-    first, second = ranks[name]
-    equal_states(first["memory"], second["memory"])
+FOUR = ("hhcl", "spcl-synthetic-b", "dsgl")  # one bank per epoch, two domains, a gather in the step
+TEAMS = [
+    *(pytest.param(2, tuple(MAIN), name, id=f"2-{name}") for name in MAIN),
+    *(pytest.param(4, FOUR, name, id=f"4-{name}") for name in FOUR),
+    *(
+        pytest.param(4, tuple(RECIPES), name, id=f"4-all-{name}", marks=pytest.mark.slow)
+        for name in RECIPES
+    ),
+]
+
+
+@pytest.mark.parametrize(("processes", "names", "name"), TEAMS)
+def test_all_processes_hold_the_same_memory_and_weights(teams, processes, names, name):
+    first, *others = teams(processes, names)[1][name]
     weights = [k for k in first["state"] if "running_" not in k]
-    equal_states(*({k: r["state"][k] for k in weights} for r in (first, second)))
+    for other in others:
+        equal_states(first["memory"], other["memory"])
+        equal_states(*({k: r["state"][k] for k in weights} for r in (first, other)))
 
 
-@pytest.mark.parametrize("name", MAIN)
-def test_two_processes_give_the_losses_and_labels_of_one(teams, finished, name):
-    folder, _ = teams
+@pytest.mark.parametrize(("processes", "names", "name"), TEAMS)
+def test_several_processes_give_the_losses_and_labels_of_one(
+    teams, finished, processes, names, name
+):
     recipe = RECIPES[name]
-    pair = RunDir(folder / "-".join((recipe.method, recipe.source, recipe.variant)))
-    single = RunDir(finished(name)[0])
-    assert torch.equal(pair.load("last.pt")["labels"], single.load("last.pt")["labels"])
-    for one, two in zip(pair.events(), single.events(), strict=True):
+    key = "-".join((recipe.method, recipe.source, recipe.variant))
+    several, single = RunDir(teams(processes, names)[0] / key), RunDir(finished(name)[0])
+    assert torch.equal(several.load("last.pt")["labels"], single.load("last.pt")["labels"])
+    for one, two in zip(several.events(), single.events(), strict=True):
         if one["event"] == "epoch":
             assert one["losses"] == pytest.approx(two["losses"], rel=2e-3)

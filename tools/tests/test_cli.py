@@ -11,6 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+import tools.launch
 import tools.reproduce
 import tools.verify
 from common.errors import UserError
@@ -269,10 +270,10 @@ def test_ctrl_c_in_resume_names_the_run_that_was_resumed(call, monkeypatch):
 
 def test_several_gpus_start_the_same_command_in_a_team(call, monkeypatch):
     started = []
-    monkeypatch.setattr("tools.cli.launch", lambda *a: started.append(a) or 3)
+    monkeypatch.setattr(tools.launch, "launch", lambda *a: started.append(a) or 3)
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     assert call("reproduce", "hhcl", "market1501", "--gpus", "2").code == 3
-    assert started == [(2, ["reproduce", "hhcl", "market1501", "--gpus", "2"])]
+    assert started == [(2, "auto", ["reproduce", "hhcl", "market1501", "--gpus", "2"])]
 
 
 def test_a_member_of_a_team_works_and_only_the_first_speaks(call, monkeypatch):
@@ -298,7 +299,7 @@ def test_python_dash_m_tools_is_the_same_program():
 
 def test_members_of_a_team_let_the_first_tell_a_mistake(call, monkeypatch):
     waited = []
-    monkeypatch.setattr("tools.cli.time.sleep", waited.append)
+    monkeypatch.setattr("tools.output.time.sleep", waited.append)
     assert call("recipes", "hhlc").code == 2
     assert waited == []
     monkeypatch.setenv("RANK", "1")

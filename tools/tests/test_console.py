@@ -7,6 +7,7 @@ from rich.console import Console
 
 from tools.console import RunConsole
 from tools.outcome import recipe_lines, result_table, runs_table
+from tools.output import how_to_go_on
 
 EPOCH = {
     "event": "epoch",
@@ -174,9 +175,9 @@ def test_settings_are_announced_in_a_line_for_each_group(capsys):
 
 def test_the_run_folder_is_remembered_for_ctrl_c(capsys):
     console = RunConsole()
-    assert "resume" not in console.how_to_go_on()
+    assert how_to_go_on(console.run) == ""
     console({"event": "run", "path": "runs/mine"})
-    assert "tools resume runs/mine" in console.how_to_go_on()
+    assert "tools resume runs/mine" in how_to_go_on(console.run)
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
-"""Runs killed at random instants end bit-equal to a run that was left alone."""
+"""Runs killed at random instants end bit-equal to a run that was left alone, on one or several
+processes and machines."""
 
 import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +18,8 @@ from tools.synth import synth
 
 SMALL = (
     "epochs=4",
+    "lr=0.0001",  # so small that rounding grows slowly
+    "bn_chunks=2",
     "sampling.iterations=6",
     "sampling.batch_size=32",
     "sampling.instances=4",
@@ -25,13 +29,18 @@ SMALL = (
     "clustering.min_samples=3",
 )
 COMMAND = [sys.executable, "-m", "tools"]
+TWO = ["--gpus", "2", "--device", "cpu"]
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 
 
 def reproduce(data, runs, name):
+    return [*COMMAND, *arguments_of(data, runs, name)]
+
+
+def arguments_of(data, runs, name):
     arguments = ["reproduce", "hhcl", "synthetic", "--data-root", str(data), "--no-report"]
     arguments += ["--runs-root", str(runs), "--name", name]
-    return [*COMMAND, *arguments, *(part for change in SMALL for part in ("--set", change))]
+    return [*arguments, *(part for change in SMALL for part in ("--set", change))]
 
 
 def start(command):
@@ -161,3 +170,66 @@ def test_images_that_changed_stop_a_resume(data, undisturbed, tmp_path):
     )
     assert done.returncode == 2
     assert "not what the run was started with" in done.stderr.replace("\n", " ")
+
+
+@pytest.fixture(scope="module")
+def two_machines(data, tmp_path_factory):
+    """The run folder of two machines with an address of their own and one process each."""
+    runs = tmp_path_factory.mktemp("machines")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
+    torchrun += ["--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{port}"]
+    tools = ["-m", "tools", *arguments_of(data, runs, "run"), "--device", "cpu"]
+    agents = [
+        start([*torchrun, f"--local-addr={address}", *tools])
+        for address in ("127.0.0.1", "127.0.0.2")
+    ]
+    said = [agent.communicate(timeout=240)[0] for agent in agents]
+    assert [agent.returncode for agent in agents] == [0, 0], said
+    assert sum("run folder" in text for text in said) == 1  # the first process speaks for all
+    return runs / "run"
+
+
+def test_two_machines_give_the_result_of_one_process(undisturbed, two_machines):
+    one, two = (RunDir(run).events() for run in (undisturbed[0], two_machines))
+    assert len(one) == len(two)
+    for ours, theirs in zip(one, two, strict=True):
+        if ours["epoch"] > 1:
+            break  # by then rounding may have moved an image across the radius of a cluster
+        if ours["event"] == "epoch":
+            assert ours["losses"] == pytest.approx(theirs["losses"], rel=2e-3)
+            assert (ours["clusters"], ours["outliers"]) == (theirs["clusters"], theirs["outliers"])
+        if ours["event"] == "test":
+            assert ours["map"] == pytest.approx(theirs["map"], abs=1e-3)
+
+
+def test_a_lost_process_ends_the_run_with_a_word_and_nothing_is_lost(data, two_machines, tmp_path):
+    process = start([*reproduce(data, tmp_path, "run"), *TWO])
+    deadline = time.time() + 120
+    while not (tmp_path / "run" / "last.pt").is_file() and time.time() < deadline:
+        time.sleep(0.05)
+    ranks = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True, check=True
+    )
+    os.kill(max(map(int, ranks.stdout.split())), signal.SIGKILL)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, said
+    last = said.splitlines()[-1]
+    assert "process 1 of 2 was killed by signal 9 (SIGKILL)" in last
+    assert f"`tools resume {tmp_path / 'run'} --gpus 2 --device cpu`" in last
+    assert "Traceback" not in said
+    assert RunDir(tmp_path / "run").load("last.pt")["progress"]["epoch"] < 3
+    finish([*COMMAND, "resume", str(tmp_path / "run"), "--no-report", *TWO])
+    assert_equal_runs(two_machines, tmp_path / "run")
+
+
+def test_a_mistake_that_shows_in_several_processes_is_told_once(data, tmp_path):
+    process = start(
+        [*reproduce(data, tmp_path, "run"), *TWO, "--set", "clustering.min_samples=300"]
+    )
+    said, _ = process.communicate(timeout=240)
+    assert process.returncode == 2
+    assert said.count("gave 0 clusters") == 1
+    assert said.splitlines()[-1].startswith("error: epoch 1: the clustering (eps 0.6) ")
+    assert "Traceback" not in said

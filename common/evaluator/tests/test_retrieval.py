@@ -17,6 +17,7 @@ from common.evaluator.retrieval import (
     has_match,
     ranked,
 )
+from common.team import Team
 from common.types import Samples
 
 SEEDS = range(12)
@@ -253,3 +254,23 @@ def test_gpu_and_cpu_agree(levels):
     expected = evaluate(fq, query, fg, gallery)
     assert found.map == pytest.approx(expected.map, abs=EXACT)
     np.testing.assert_array_equal(found.cmc, expected.cmc)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # a part alone may have no valid query
+@pytest.mark.parametrize("processes", [2, 3, 5])
+@pytest.mark.parametrize("block", [None, 5])
+def test_several_processes_score_what_one_scores_to_the_last_bit(processes, block, monkeypatch):
+    g = torch.Generator().manual_seed(processes)
+    fq, fg = torch.randn(170, 24, generator=g), torch.randn(300, 24, generator=g)
+    rng = np.random.default_rng(processes)
+    query, gallery = samples(rng, 170, 20, 3), samples(rng, 300, 20, 3)
+    alone = evaluate(fq, query, fg, gallery, block=block)
+    filled = []  # by every process: precisions, ranks; zero where another one scores
+    monkeypatch.setattr(Team, "complete_", lambda team, rows: filled.append(rows) or rows)
+    for rank in range(processes):
+        evaluate(fq, query, fg, gallery, block=block, team=Team(rank, processes))
+    whole = [sum(filled[0::2]), sum(filled[1::2])]
+    monkeypatch.setattr(Team, "complete_", lambda team, rows: whole.pop(0))
+    together = evaluate(fq, query, fg, gallery, block=block, team=Team(0, processes))
+    assert together.map == alone.map
+    assert np.array_equal(together.cmc, alone.cmc)

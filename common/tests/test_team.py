@@ -1,0 +1,99 @@
+"""The processes of a run: their parts, exchanges, mistakes and losses, and how they are started."""
+
+import sys
+import time
+
+import pytest
+import torch
+
+from common.errors import UserError
+from common.team import Team, require_devices, start_team
+
+EXCHANGES = """
+import os
+import numpy as np
+import torch
+from common.errors import LostProcess, UserError
+from common.team import join_team
+
+torch.set_num_threads(1)
+team = join_team("cpu")
+
+for count in (0, 2, 10):  # fewer rows than processes, and parts of unequal size
+    rows = torch.full((count, 2), -1)
+    for row in team.part(count):
+        rows[row] = row
+    assert team.complete_(rows)[:, 0].tolist() == list(range(count))
+
+def labels():
+    assert team.first
+    return np.arange(-1, 5).reshape(2, 3), {"eps": 0.5}
+
+found, details = team.labels_from_first(labels)
+assert found.tolist() == [[-1, 0, 1], [2, 3, 4]] and details == {"eps": 0.5}
+
+def missing_on_one():
+    if team.rank == 1:
+        raise UserError("no such file: für.jpg")
+    return team.rank
+
+said = ""
+try:
+    team.together(missing_on_one)
+except UserError as error:
+    said = str(error)
+assert said == "process 1: no such file: für.jpg", said
+assert team.together(lambda: team.rank) == team.rank
+assert team.text_from_first(lambda: f"für {team.rank}") == "für 0"
+
+if team.rank == 2:
+    os._exit(0)
+try:
+    team.text_from_first(lambda: "too late")
+except LostProcess as error:
+    assert "cannot be reached" in str(error)
+else:
+    raise SystemExit("the loss went unnoticed")
+"""
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 64])
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_parts_are_consecutive_and_nearly_equal(count, size):
+    parts = [Team(rank, size).part(count) for rank in range(size)]
+    assert [row for part in parts for row in part] == list(range(count))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_exchanges_mistakes_and_a_loss_among_three_processes(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(EXCHANGES, "utf-8")
+    assert start_team(3, [sys.executable, str(program)]) is None
+
+
+@pytest.mark.parametrize(("ending", "code"), [("os.kill(os.getpid(), 9)", -9), ("os._exit(2)", 2)])
+def test_a_failing_process_ends_the_others_and_is_named(ending, code):
+    program = f"import os, time; {ending} if os.environ['RANK'] == '1' else time.sleep(60)"
+    since = time.perf_counter()
+    assert start_team(2, [sys.executable, "-c", program]) == (1, code)
+    assert time.perf_counter() - since < 50
+
+
+@pytest.mark.parametrize(
+    ("device", "devices", "said"),
+    [
+        ("auto", 0, "4 processes need a CUDA device each, and this machine has 0.*--device cpu"),
+        ("cuda", 2, "this machine has 2"),
+        ("cuda:1", 8, "4 processes cannot share cuda:1. Use --device cuda."),
+    ],
+)
+def test_processes_without_a_gpu_of_their_own_are_refused(device, devices, said, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: devices)
+    with pytest.raises(UserError, match=said):
+        require_devices(device, 4)
+
+
+@pytest.mark.parametrize(("device", "processes"), [("cpu", 4), ("cuda", 8), ("auto", 8)])
+def test_processes_on_the_cpu_or_with_a_gpu_each_are_fine(device, processes, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    require_devices(device, processes)

@@ -1,0 +1,64 @@
+"""What is said and returned when a team of processes has ended."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+import tools.launch
+from tools.launch import launch
+from tools.output import RUN_NOTE, note_run
+
+
+@pytest.fixture
+def ended(monkeypatch):
+    """`ended(rank, code)`: let the next team end so, with a run folder where one is given."""
+    monkeypatch.setenv(RUN_NOTE, "")
+    monkeypatch.setenv("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
+
+    def prepare(outcome, run=None):
+        def start(processes, command):
+            if run:
+                note_run(Path(run))
+            if isinstance(outcome, BaseException):
+                raise outcome
+            return outcome
+
+        monkeypatch.setattr(tools.launch, "start_team", start)
+
+    return prepare
+
+
+def test_a_killed_process_is_named_with_the_command_that_continues(ended, capsys):
+    ended((1, -9), run="runs/mine")
+    assert launch(4, "cpu", ["reproduce"]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "process 1 of 4 was killed by signal 9 (SIGKILL)" in said
+    assert "`tools resume runs/mine --gpus 4 --device cpu` continues" in said
+
+
+def test_without_a_run_folder_there_is_nothing_to_resume(ended, capsys):
+    ended((0, 1))
+    assert launch(2, "cpu", ["test"]) == 1
+    said = capsys.readouterr().err
+    assert "process 0 of 2 ended with exit code 1" in said
+    assert "resume" not in said
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code"), [(None, 0), ((0, 2), 2), ((1, 130), 130), (KeyboardInterrupt(), 130)]
+)
+def test_success_mistakes_and_interrupts_need_no_further_word(ended, capsys, outcome, code):
+    ended(outcome, run="runs/mine")
+    assert launch(2, "cpu", ["reproduce"]) == code
+    assert capsys.readouterr().err == ""
+
+
+def test_too_few_gpus_stop_the_command_before_any_process_starts(call, ended, monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    ended(RuntimeError("a process was started"))
+    called = call("reproduce", "hhcl", "synthetic", "--gpus", "2")
+    assert called.code == 2
+    assert "2 processes need a CUDA device each, and this machine has 1" in called.err
