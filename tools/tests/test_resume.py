@@ -191,6 +191,7 @@ def two_machines(data, tmp_path_factory):
     return runs / "run"
 
 
+@pytest.mark.slow
 def test_two_machines_give_the_result_of_one_process(undisturbed, two_machines):
     one, two = (RunDir(run).events() for run in (undisturbed[0], two_machines))
     assert len(one) == len(two)
@@ -204,6 +205,7 @@ def test_two_machines_give_the_result_of_one_process(undisturbed, two_machines):
             assert ours["map"] == pytest.approx(theirs["map"], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_lost_process_ends_the_run_with_a_word_and_nothing_is_lost(data, two_machines, tmp_path):
     process = start([*reproduce(data, tmp_path, "run"), *TWO])
     deadline = time.time() + 120

@@ -339,8 +339,7 @@ def test_fast_changes_nothing_where_bfloat16_is_slow(monkeypatch):
     assert torch.equal(exact(small_images()), fast(small_images()))
 
 
-@pytest.mark.parametrize("arch", ["resnet18", "resnet_ibn50a"])
-@pytest.mark.parametrize("domains", [1, 2])
+@pytest.mark.parametrize(("arch", "domains"), [("resnet18", 1), ("resnet_ibn50a", 2)])
 def test_channels_last_maps_give_the_same_numbers(arch, domains):
     plain, turned = small_encoders(2, arch, chunks=2, domains=domains)
     turned.lay_out(channels_last=True)
