@@ -122,7 +122,7 @@ SYNTHETIC = replace(
     clustering=replace(JACCARD, eps=ExponentialEps(0.6, factor=0.985)),
 )
 USER = replace(
-    for_own_images(MARKET1501), clustering=replace(JACCARD, eps=ExponentialEps(0.7, factor=0.98))
+    for_own_images(MARKET1501), clustering=replace(JACCARD, eps=ExponentialEps(0.55, factor=0.98))
 )
 
 RECIPES = (
