@@ -1,8 +1,11 @@
 """Number formats: what float32 means in a run, and where bfloat16 is worth its rounding."""
 
 import torch
+from torch.utils._triton import has_triton
 
 from common.recipe import Precision
+
+COMPILED_STEPS = 4000  # the warm-up is won back about here; docs/benchmarks.md
 
 
 def set_arithmetic(precision: Precision) -> None:
@@ -24,3 +27,11 @@ def has_fast_bfloat16(device: torch.device) -> bool:
         return False
     able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return any(able.get(name) for name in ("avx512_bf16", "amx_bf16"))
+
+
+def compiling_pays(device: torch.device, steps: int) -> bool:
+    """Whether `torch.compile` saves more time in so many training steps than its warm-up takes.
+
+    On a GPU, whose memory is what elementwise passes wait for, and where its compiler is at hand.
+    """
+    return device.type == "cuda" and steps >= COMPILED_STEPS and has_triton()

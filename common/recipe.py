@@ -208,6 +208,11 @@ class Recipe:
     precision: Precision = "exact"
     paper: PaperResult = field(default_factory=PaperResult)
 
+    def steps(self, images: int) -> int:
+        """Training steps of a whole run; where an epoch is a pass over the images, over all."""
+        sampling = self.sampling
+        return self.epochs * (sampling.iterations or images // sampling.batch_size)
+
     def due(self, epoch: int) -> bool:
         """Whether a test follows this epoch (counted from 0)."""
         return (epoch + 1) % self.eval_every == 0 or epoch + 1 == self.epochs

@@ -186,10 +186,10 @@ def train_epoch(
 
 def minimize(step: Step, optimizer: Optimizer, learnable: list[Tensor], team: Team) -> None:
     """One step of the optimizer on the sum of the losses, gradients averaged over the ranks."""
-    optimizer.zero_grad(set_to_none=True)
     torch.stack(list(step.losses.values())).sum().backward()
     team.average_gradients(learnable)
     optimizer.step()
+    optimizer.zero_grad(set_to_none=True)  # a replayed graph may write the next ones there
 
 
 class DomainBatches:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from common.arithmetic import compiling_pays
 from common.backbones.encoder import build_encoder
 from common.batches import DomainImages
 from common.data.check import check_dataset, leave_out, require_sound
@@ -136,13 +137,20 @@ def build_method(
     streams: Streams,
     *,
     restored: bool = False,
+    steps: int | None = None,
 ) -> Method:
-    """The method with its encoder, on the team's device. Arguments as in `assemble`."""
+    """The method with its encoder, on the team's device.
+
+    Args:
+        restored: as in `assemble`, like the others.
+        steps: of training that compiling has to pay for; None for all of the recipe's.
+    """
     settings = replace(recipe.encoder, weights="random") if restored else recipe.encoder
     chunks = max(recipe.bn_chunks // team.size, 1)  # the ranks share the batch-norm groups
     encoder = build_encoder(settings, chunks, 2 if source else 1, recipe.seed)
     if recipe.precision == "fast":
         encoder.go_fast(team.device)
+        encoder.compiled = compiling_pays(team.device, steps or recipe.steps(len(dataset.train)))
     data = TrainData(
         num_images=len(dataset.train),
         cams=dataset.train.cams,

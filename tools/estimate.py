@@ -48,8 +48,7 @@ def estimate(encoder: Encoder, recipe: Recipe, dataset: Dataset, device: torch.d
     train, activations = _training_probe(encoder, images)
     extract = _extraction_probe(encoder, images)
     n, tests = len(dataset.train), len(dataset.query) + len(dataset.gallery)
-    iterations = recipe.sampling.iterations or n // recipe.sampling.batch_size
-    seconds = recipe.epochs * (iterations * recipe.sampling.batch_size * train + n * extract)
+    seconds = recipe.steps(n) * recipe.sampling.batch_size * train + recipe.epochs * n * extract
     seconds += (recipe.epochs // recipe.eval_every + 1) * tests * extract
     weights = sum(p.numel() for p in encoder.parameters()) * 4
     pixels = (n + tests) * 3 * settings.height * settings.width

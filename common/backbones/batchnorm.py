@@ -7,7 +7,8 @@ to group r mod G; then the G groups of a layer with C channels are a *view* of t
 with B / G rows and G * C channels, and one call normalizes all of them without a copy.
 
 Where maps lie channels-last that is no view. There the groups stay consecutive rows, each a piece
-of memory of its own, and are normalized one after the other.
+of memory of its own, and are normalized one after the other; in a compiled network all at once, by
+plain arithmetic that the compiler fuses with what comes before and after.
 """
 
 from collections.abc import Sequence
@@ -164,12 +165,49 @@ def _consecutive_groups(x: Tensor, norms: Sequence[BatchNorm], chunks: int) -> T
     """Each domain's chunks of ceil(B / G) rows, the last one smaller, one after the other."""
     if len(x) % len(norms) or (len(norms) > 1 and len(x) // len(norms) % chunks):
         raise ValueError(f"{len(x)} rows of {len(norms)} domains do not fill {chunks} equal chunks")
+    if torch.compiler.is_compiling() and norms[0].training and len(x) % chunks == 0:
+        return _groups_at_once(x, norms, chunks)
     parts = []
     for norm, rows in zip(norms, x.chunk(len(norms)), strict=True):
         head, *rest = rows.chunk(chunks)
         parts.append(_batch_norm(head, norm, norm.running_mean, norm.running_var))
         parts += [_batch_norm(part, norm, None, None) for part in rest]
     return torch.cat(parts)
+
+
+def _groups_at_once(x: Tensor, norms: Sequence[BatchNorm], chunks: int) -> Tensor:
+    """The same for equal chunks in training, in operations that a compiler can fuse."""
+    weight = torch.stack([norm.weight for norm in norms]).repeat_interleave(chunks, dim=0)
+    bias = torch.stack([norm.bias for norm in norms]).repeat_interleave(chunks, dim=0)
+    mean, var = _group_statistics(x.float(), len(weight))
+    scale = torch.rsqrt(var + norms[0].eps) * weight
+    y = (x - _rows(mean, x)) * _rows(scale, x) + _rows(bias, x)
+    count = x.numel() // weight.numel()
+    with torch.no_grad():
+        for d, norm in enumerate(norms):
+            first = d * chunks  # the domain's group 0
+            norm.running_mean.lerp_(mean[first], norm.momentum)
+            norm.running_var.lerp_(var[first] * (count / (count - 1)), norm.momentum)
+    return y.to(x.dtype)
+
+
+def _group_statistics(x: Tensor, groups: int) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance (G, C) of equal groups of consecutive rows of (B, C, ...).
+
+    Over the positions of each row first, then over the rows of a group: many short sums side by
+    side, and no map leaves its layout.
+    """
+    positions = x.reshape(*x.shape[:2], 1) if x.ndim == 2 else x
+    over = list(range(2, positions.ndim))
+    within, means = torch.var_mean(positions, dim=over, correction=0)
+    between, mean = torch.var_mean(means.unflatten(0, (groups, -1)), dim=1, correction=0)
+    return mean, within.unflatten(0, (groups, -1)).mean(dim=1) + between
+
+
+def _rows(values: Tensor, x: Tensor) -> Tensor:
+    """(G, C) values of groups for every row: (B, C, 1, ...)."""
+    rows = values.repeat_interleave(len(x) // len(values), dim=0)
+    return rows.reshape(*rows.shape, *(1 for _ in x.shape[2:]))
 
 
 def _batch_norm(x: Tensor, norm: BatchNorm, mean: Tensor | None, var: Tensor | None) -> Tensor:

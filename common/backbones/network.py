@@ -1,6 +1,7 @@
 """The encoder of every method: trunk, pooling, BN neck, unit-length output."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,28 @@ from common.backbones.trunks import find_trunk
 from common.errors import UserError
 from common.recipe import EncoderSettings
 from common.types import Domain
+
+EXTRACTED_AT_ONCE = 256  # images in a batch of an extraction; no result depends on it
+
+
+COMPILED_KINDS = 32  # of calls: networks x training or not x domains
+
+
+def maps_of(trunk: nn.Module, images: Tensor) -> Tensor:
+    """Maps of a trunk; a function of its own because that is what gets compiled."""
+    return trunk(images)
+
+
+@functools.cache
+def compiled_maps() -> Callable[[nn.Module, Tensor], Tensor]:
+    """`maps_of`, compiled by `torch.compile` for every kind of call when it first comes.
+
+    Elementwise passes are fused and, on a GPU, a call is replayed as one graph, so that the host
+    keeps up. Every number of images is compiled apart. Whatever cannot be compiled raises: running
+    parts without would be slow and say nothing.
+    """
+    torch._dynamo.config.recompile_limit = COMPILED_KINDS
+    return torch.compile(maps_of, fullgraph=True, dynamic=False, mode="reduce-overhead")
 
 
 class Encoder(nn.Module):
@@ -42,6 +65,8 @@ class Encoder(nn.Module):
         trunk_in_bfloat16: compute the trunk in bfloat16 where that is safe; pooling, neck,
             statistics and output stay float32. Rounding differs; off unless asked for.
         channels_last: maps lie in memory by position, then channel.
+        compiled: run the trunk compiled, in training and on full batches of an extraction. Rounding
+            differs, and the first step takes minutes; off unless asked for.
     """
 
     def __init__(self, settings: EncoderSettings, bn_chunks: int = 1) -> None:
@@ -52,6 +77,7 @@ class Encoder(nn.Module):
         self.grouping = Grouping(bn_chunks)
         self.domain: Domain = "target"
         self.trunk_in_bfloat16 = False
+        self.compiled = False
         trunk = find_trunk(settings.arch)
         self.trunk = trunk.build(self.grouping)
         self.lay_out(channels_last=trunk.channels_last)
@@ -129,7 +155,9 @@ class Encoder(nn.Module):
         self.grouping.domains = domains
         images = self._arranged(batches, chunks)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.trunk_in_bfloat16):
-            maps = self.trunk(images)
+            often = self.training or len(images) == EXTRACTED_AT_ONCE
+            compute = compiled_maps() if self.compiled and often else maps_of
+            maps = compute(self.trunk, images)
         rows = self.pool(maps.float() if self.trunk_in_bfloat16 else maps)
         # An outer autocast may have made the embedding bfloat16; lengths are float32.
         embedded = self.neck(self.embedding(rows).to(rows.dtype))

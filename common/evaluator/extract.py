@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.backbones.encoder import Encoder
+from common.backbones.network import EXTRACTED_AT_ONCE, Encoder
 from common.data.images import ImageSource, Request
 from common.team import Team
 
@@ -18,7 +18,7 @@ def extract(
     encoder: Encoder,
     images: ImageSource,
     team: Team,
-    batch_size: int = 256,
+    batch_size: int = EXTRACTED_AT_ONCE,
     progress: Progress | None = None,
 ) -> Tensor:
     """Features of all images: evaluation mode, test transform, single view.

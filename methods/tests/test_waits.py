@@ -151,7 +151,7 @@ def test_batches_are_made_on_the_device_without_waiting(home):
 @pytest.mark.parametrize("recipe", variants(), ids=named)
 def test_more_iterations_make_a_gpu_wait_no_more_often(recipe, tmp_path):
     waited = []
-    for iterations in (1, 4):
+    for iterations in (1, 1, 4):  # the first epoch loads libraries, and may wait for that
         epoch = started(recipe, tmp_path, iterations, Team(device=torch.device("cuda")))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -161,4 +161,4 @@ def test_more_iterations_make_a_gpu_wait_no_more_often(recipe, tmp_path):
             finally:
                 torch.cuda.set_sync_debug_mode("default")
         waited.append(sum("synchronizing" in str(warning.message) for warning in caught))
-    assert waited[0] == waited[1]
+    assert waited[1] == waited[2]

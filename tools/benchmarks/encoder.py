@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._triton import has_triton
 
 from common.arithmetic import has_fast_bfloat16, set_arithmetic
 from common.backbones.encoder import build_encoder
@@ -23,12 +24,14 @@ class Form:
         chunks: groups of batch norm.
         fast: as `precision` "fast" computes it.
         channels_last: the layout; None leaves it to the trunk.
+        compiled: its trunk compiled.
     """
 
     name: str
     chunks: int
     fast: bool = False
     channels_last: bool | None = None
+    compiled: bool = False
 
 
 def run(
@@ -50,8 +53,9 @@ def run(
     Returns:
         One row per form: median, least and most milliseconds of a training step, `train` and
         `extract` images per second (of the medians), `ratio` of the exact form's least step to
-        this one's, and whether its trunk computes in bfloat16. Where the device has no fast
-        bfloat16, "fast" differs from "exact" by the fused Adam alone.
+        this one's, seconds of the first step and extraction (`start`; a compiled trunk is compiled
+        there), and whether its trunk computes in bfloat16. Where the device has no fast bfloat16,
+        "fast" differs from "exact" by the fused Adam alone.
     """
     on = torch.device(device)
     torch.set_num_threads(threads)
@@ -63,6 +67,9 @@ def run(
         Form("fast", chunks, fast=True),
         Form("fast, one group", 1, fast=True),
     ]
+    if on.type == "cuda" and has_triton():
+        forms.append(Form("fast, compiled", chunks, fast=True, compiled=True))
+        forms.append(Form("fast, compiled, one group", 1, fast=True, compiled=True))
     settings = EncoderSettings(arch=arch, height=height, width=height // 2, weights="random")
     images = torch.rand(batch, 3, height, height // 2, device=on)
     works = [(form, *_works(form, settings, images)) for form in forms]
@@ -75,7 +82,7 @@ def run(
             encoder.eval()
             times[form.name].append((trained, _seconds(extract, on)))
     least = min(step for step, _ in times["exact"][1:])
-    return [_row(form, times[form.name][1:], batch, least, on) for form in forms]
+    return [_row(form, times[form.name], batch, least, on) for form in forms]
 
 
 def _works(
@@ -87,15 +94,16 @@ def _works(
         encoder.go_fast(images.device)
     if form.channels_last is not None:
         encoder.lay_out(channels_last=form.channels_last)
+    encoder.compiled = form.compiled
     encoder.to(images.device)
     learnable = [p for p in encoder.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(learnable, lr=1e-5, fused=form.fast)
     target = torch.linspace(-1, 1, encoder.num_features, device=images.device)
 
     def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
         (encoder(images) @ target).sum().backward()
         optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
 
     @torch.no_grad()
     def extract() -> None:
@@ -115,6 +123,7 @@ def _seconds(work: Callable[[], None], device: torch.device) -> float:
 def _row(
     form: Form, times: list[tuple[float, float]], batch: int, least: float, device: torch.device
 ) -> dict[str, Any]:
+    first, *times = times
     steps = [step for step, _ in times]
     return {
         "form": form.name,
@@ -125,5 +134,6 @@ def _row(
         "train": batch / median(steps),
         "extract": batch / median(extraction for _, extraction in times),
         "ratio": least / min(steps),
+        "start": sum(first),
         "bfloat16": form.fast and has_fast_bfloat16(device),
     }

@@ -138,7 +138,13 @@ def measure(plan: Plan, team: Team, wait: Callable[[], object], waiting: int) ->
     with tempfile.TemporaryDirectory() as folder:
         run = MarkedRun(Path(folder), laps)
         method, job, trained, tested, drawn = made_job(
-            recipe, plan.images, plan.extracted, team, run, observer(laps)
+            recipe,
+            plan.images,
+            plan.extracted,
+            team,
+            run,
+            observer(laps),
+            plan.paper.steps(plan.images[0]),
         )
         with marked(method, laps):
             train(method, job)

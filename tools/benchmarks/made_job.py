@@ -21,7 +21,6 @@ from tools.assemble import build_method
 from tools.benchmarks.reid_features import reid_like_features
 
 IDENTITIES, CAMERAS = 750, 6
-BLOCK = 1024  # images drawn at once
 
 
 class FirstImages:
@@ -65,6 +64,7 @@ def made_job(
     team: Team,
     run: RunDir,
     observer: Observer,
+    steps: int,
 ) -> tuple[Method, Job, FirstImages, FirstImages, Tensor]:
     """A method that trains on noise with the labels of drawn features.
 
@@ -74,13 +74,14 @@ def made_job(
     Args:
         images: training, query and gallery images, kept on the team's device.
         extracted: images of each part that an extraction takes; 0 for all.
+        steps: of the schedule, which decide whether the network is compiled.
 
     Returns:
         The method, its job, the images of training and of the test, the (N, D) drawn features.
     """
     dataset = _dataset(images)
     streams = Streams(recipe.seed)
-    method = build_method(recipe, dataset, None, team, streams)
+    method = build_method(recipe, dataset, None, team, streams, steps=steps)
     width = method.encoder.num_features
     on = str(team.device)
     drawn = reid_like_features(images[0], width, device=on)
@@ -145,8 +146,8 @@ def _dataset(images: tuple[int, int, int]) -> Dataset:
 
 def _noise(count: int, recipe: Recipe, team: Team) -> CachedImages:
     shape = (count, 3, recipe.encoder.height, recipe.encoder.width)
-    pixels = torch.empty(shape, dtype=torch.uint8, device=team.device)
-    rng = np.random.default_rng(0)
-    for block in pixels.split(BLOCK):
-        block.copy_(torch.from_numpy(rng.integers(0, 256, block.shape, dtype=np.uint8)))
+    generator = torch.Generator(team.device).manual_seed(0)
+    pixels = torch.randint(
+        0, 256, shape, generator=generator, dtype=torch.uint8, device=team.device
+    )
     return CachedImages(pixels, recipe.augment.pad, team.device)

@@ -1,0 +1,76 @@
+"""A compiled trunk trains every kind of step as a plain one does, within rounding."""
+
+import functools
+
+import pytest
+import torch
+
+from common import training
+from common.backbones import network
+from common.team import Team
+from methods import METHODS
+from methods.small_runs import small_data, small_job, small_recipe
+
+KINDS = [
+    pytest.param(("hhcl", ""), id="one network"),
+    pytest.param(("dccc", ""), id="a teacher beside it", marks=pytest.mark.slow),
+    pytest.param(("dsgl", ""), id="partner images", marks=pytest.mark.slow),
+    pytest.param(("spcl", "synthetic-b"), id="two domains", marks=pytest.mark.slow),
+]
+
+
+@pytest.fixture(params=KINDS)
+def recipe(request):
+    method, source = request.param
+    found = (r for r in METHODS[method].recipes if r.dataset == "synthetic" and r.source == source)
+    return small_recipe(next(found))
+
+
+def losses(recipe, folder, device, *, compiled):
+    """Means of an epoch's losses, and the running statistics that it leaves."""
+    method, job = small_job(recipe, folder, small_data(), Team(device=device))
+    method.to(device)
+    for encoder in method.evaluated().values():
+        encoder.compiled = compiled
+
+    def features_of(domain):
+        return training.features_of(method, job, domain)
+
+    method.begin_training(features_of)
+    features = method.clustering_features(features_of)
+    pseudo = method.assign(features, 0)
+    method.begin_epoch(0, features, pseudo)
+    batches = training._domain_batches(method, job, pseudo.labels)
+    optimizer = training.make_optimizer(method)
+    found = training.train_epoch(method, batches, optimizer, job, epoch=0)
+    buffers = [buffer.cpu() for buffer in method.encoder.buffers()]
+    return found, buffers
+
+
+def check(recipe, folder, device):
+    expected, buffers = losses(recipe, folder / "plain", device, compiled=False)
+    found, others = losses(recipe, folder / "compiled", device, compiled=True)
+    assert found == pytest.approx(expected, rel=1e-3)
+    for mine, theirs in zip(others, buffers, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-2, atol=1e-3)
+
+
+def test_a_compiled_step_equals_a_plain_one(recipe, tmp_path, monkeypatch):
+    seen = []
+
+    @functools.cache
+    def traced():  # the same graphs, without the minutes that a compiler takes
+        torch._dynamo.reset()
+        graphs = torch.compile(network.maps_of, fullgraph=True, dynamic=False, backend="aot_eager")
+        return lambda trunk, images: seen.append(len(images)) or graphs(trunk, images)
+
+    monkeypatch.setattr(network, "compiled_maps", traced)
+    with torch._dynamo.config.patch(recompile_limit=network.COMPILED_KINDS):
+        check(recipe, tmp_path, torch.device("cpu"))
+    assert seen
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_replayed_step_equals_a_plain_one_on_the_gpu(recipe, tmp_path):
+    check(recipe, tmp_path, torch.device("cuda"))
