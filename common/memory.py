@@ -81,8 +81,11 @@ def by_row(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         order (B,) positions in the batch, starts (P,) where in it each row's begin, counts (P,).
     """
     order = np.argsort(rows, kind="stable")
-    starts = np.flatnonzero(np.diff(rows[order], prepend=-1))
-    return order, starts, np.diff(starts, append=len(rows))
+    ordered = rows[order]
+    first = np.ones(len(rows), np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    starts = np.flatnonzero(first)
+    return order, starts, np.diff(np.append(starts, len(rows)))
 
 
 @torch.no_grad()
@@ -153,9 +156,9 @@ def hardest_members(
         the first one in batch order on a tie.
     """
     order, starts, counts = by_row(rows)
-    place = np.arange(counts.max(initial=1))
-    # (P, K) positions of each row's embeddings, filled up with the first: it changes no minimum.
-    table = order[starts[:, None] + np.where(place < counts[:, None], place, 0)]
+    places = np.arange(counts.max(initial=1)) + starts[:, None]
+    # (P, K) positions of each row's embeddings, filled up with the last: it changes no minimum.
+    table = order[np.minimum(places, (starts + counts - 1)[:, None])]
     members, named = (on_device(part, bank.device) for part in (table, rows))
     similarity = bank.index_select(0, named).mul_(embeddings).sum(dim=1)
     hardest = similarity[members].argmin(dim=1, keepdim=True)
