@@ -1,5 +1,10 @@
-"""Tests use the machine as the command line does."""
+"""Tests use the machine as the command line does, and share its cores."""
+
+import os
 
 from tools.process import settle
+
+workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // workers, 1)))
 
 settle()

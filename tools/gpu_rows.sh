@@ -12,7 +12,7 @@ row() {  # NAME, then the command's arguments; a row that fails does not keep th
 }
 
 row doctor doctor
-python -m pytest -q -m gpu > "$out/tests.txt" 2>&1 || echo "tests failed: $out/tests.txt"
+python -m pytest -q -m gpu -n 0 > "$out/tests.txt" 2>&1 || echo "tests failed: $out/tests.txt"
 row encoder bench encoder --set device=cuda --set batch=256
 row epoch bench epoch --set device=cuda --set images=12936,3368,15913 --set size=256,128 --set arch=resnet50 \
     --set batch=0 --set iterations=0 --set precision=exact,fast

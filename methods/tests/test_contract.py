@@ -170,12 +170,10 @@ def teams(tmp_path_factory):
     return run
 
 
-FOUR = ("hhcl", "spcl-synthetic-b", "dsgl")  # one bank per epoch, two domains, a gather in the step
 TEAMS = [
     *(pytest.param(2, tuple(MAIN), name, id=f"2-{name}") for name in MAIN),
-    *(pytest.param(4, FOUR, name, id=f"4-{name}") for name in FOUR),
     *(
-        pytest.param(4, tuple(RECIPES), name, id=f"4-all-{name}", marks=pytest.mark.slow)
+        pytest.param(4, tuple(RECIPES), name, id=f"4-{name}", marks=pytest.mark.slow)
         for name in RECIPES
     ),
 ]
