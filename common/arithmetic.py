@@ -1,7 +1,8 @@
-"""Number formats: what float32 means in a run, and where bfloat16 is worth its rounding."""
+"""What a precision means on a device: number formats, and whether its network is compiled."""
+
+from importlib.util import find_spec
 
 import torch
-from torch.utils._triton import has_triton
 
 from common.recipe import Precision
 
@@ -29,9 +30,11 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     return any(able.get(name) for name in ("avx512_bf16", "amx_bf16"))
 
 
-def compiling_pays(device: torch.device, steps: int) -> bool:
-    """Whether `torch.compile` saves more time in so many training steps than its warm-up takes.
+def can_compile(device: torch.device) -> bool:
+    """Whether `torch.compile` pays on the device, and its compiler for GPUs is at hand."""
+    return device.type == "cuda" and find_spec("triton") is not None
 
-    On a GPU, whose memory is what elementwise passes wait for, and where its compiler is at hand.
-    """
-    return device.type == "cuda" and steps >= COMPILED_STEPS and has_triton()
+
+def compiling_pays(device: torch.device, steps: int) -> bool:
+    """Whether compiling saves more time in so many training steps than its warm-up takes."""
+    return can_compile(device) and steps >= COMPILED_STEPS

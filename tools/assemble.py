@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from common.arithmetic import compiling_pays
 from common.backbones.encoder import build_encoder
@@ -151,6 +152,8 @@ def build_method(
     if recipe.precision == "fast":
         encoder.go_fast(team.device)
         encoder.compiled = compiling_pays(team.device, steps or recipe.steps(len(dataset.train)))
+    if encoder.compiled:
+        torch.compiler.reset()  # graphs of an earlier run (--seeds, --sweep) hold memory and count
     data = TrainData(
         num_images=len(dataset.train),
         cams=dataset.train.cams,

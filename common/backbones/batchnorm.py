@@ -176,7 +176,7 @@ def _consecutive_groups(x: Tensor, norms: Sequence[BatchNorm], chunks: int) -> T
 
 
 def _groups_at_once(x: Tensor, norms: Sequence[BatchNorm], chunks: int) -> Tensor:
-    """The same for equal chunks in training, in operations that a compiler can fuse."""
+    """The same for maps in equal chunks in training, in operations that a compiler can fuse."""
     weight = torch.stack([norm.weight for norm in norms]).repeat_interleave(chunks, dim=0)
     bias = torch.stack([norm.bias for norm in norms]).repeat_interleave(chunks, dim=0)
     mean, var = _group_statistics(x.float(), len(weight))
@@ -192,22 +192,19 @@ def _groups_at_once(x: Tensor, norms: Sequence[BatchNorm], chunks: int) -> Tenso
 
 
 def _group_statistics(x: Tensor, groups: int) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance (G, C) of equal groups of consecutive rows of (B, C, ...).
+    """Mean and biased variance (G, C) of equal groups of consecutive rows of (B, C, H, W).
 
     Over the positions of each row first, then over the rows of a group: many short sums side by
     side, and no map leaves its layout.
     """
-    positions = x.reshape(*x.shape[:2], 1) if x.ndim == 2 else x
-    over = list(range(2, positions.ndim))
-    within, means = torch.var_mean(positions, dim=over, correction=0)
+    within, means = torch.var_mean(x, dim=(2, 3), correction=0)
     between, mean = torch.var_mean(means.unflatten(0, (groups, -1)), dim=1, correction=0)
     return mean, within.unflatten(0, (groups, -1)).mean(dim=1) + between
 
 
 def _rows(values: Tensor, x: Tensor) -> Tensor:
-    """(G, C) values of groups for every row: (B, C, 1, ...)."""
-    rows = values.repeat_interleave(len(x) // len(values), dim=0)
-    return rows.reshape(*rows.shape, *(1 for _ in x.shape[2:]))
+    """(G, C) values of groups for every row of (B, C, H, W): (B, C, 1, 1)."""
+    return values.repeat_interleave(len(x) // len(values), dim=0)[:, :, None, None]
 
 
 def _batch_norm(x: Tensor, norm: BatchNorm, mean: Tensor | None, var: Tensor | None) -> Tensor:

@@ -23,9 +23,7 @@ from common.recipe import EncoderSettings
 from common.types import Domain
 
 EXTRACTED_AT_ONCE = 256  # images in a batch of an extraction; no result depends on it
-
-
-COMPILED_KINDS = 32  # of calls: networks x training or not x domains
+COMPILED_KINDS = 32  # of calls in a run: networks x training or not x domains
 
 
 def maps_of(trunk: nn.Module, images: Tensor) -> Tensor:
@@ -66,7 +64,7 @@ class Encoder(nn.Module):
             statistics and output stay float32. Rounding differs; off unless asked for.
         channels_last: maps lie in memory by position, then channel.
         compiled: run the trunk compiled, in training and on full batches of an extraction. Rounding
-            differs, and the first step takes minutes; off unless asked for.
+            differs, and the first steps take a minute or two; off unless asked for.
     """
 
     def __init__(self, settings: EncoderSettings, bn_chunks: int = 1) -> None:

@@ -8,9 +8,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._triton import has_triton
 
-from common.arithmetic import has_fast_bfloat16, set_arithmetic
+from common.arithmetic import can_compile, has_fast_bfloat16, set_arithmetic
 from common.backbones.encoder import build_encoder
 from common.backbones.network import Encoder
 from common.recipe import EncoderSettings
@@ -67,7 +66,7 @@ def run(
         Form("fast", chunks, fast=True),
         Form("fast, one group", 1, fast=True),
     ]
-    if on.type == "cuda" and has_triton():
+    if can_compile(on):
         forms.append(Form("fast, compiled", chunks, fast=True, compiled=True))
         forms.append(Form("fast, compiled, one group", 1, fast=True, compiled=True))
     settings = EncoderSettings(arch=arch, height=height, width=height // 2, weights="random")
