@@ -14,6 +14,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 ROOT = f"{Path(__file__).parents[1]}/"
+# The environment, with torch in it, may lie in the same folder.
+OURS = tuple(f"{ROOT}{room}/" for room in ("common", "methods", "tools"))
 aten = torch.ops.aten
 
 # The host must know a value, or how many there are, before it can go on.
@@ -111,7 +113,7 @@ def _place() -> str:
     frame = inspect.currentframe()
     while frame is not None:
         path = frame.f_code.co_filename
-        if path.startswith(ROOT) and path != __file__:
+        if path.startswith(OURS) and path != __file__:
             return f"{path.removeprefix(ROOT)} {frame.f_code.co_name}"
         frame = frame.f_back
     return "another project"

@@ -165,7 +165,8 @@ def _consecutive_groups(x: Tensor, norms: Sequence[BatchNorm], chunks: int) -> T
     """Each domain's chunks of ceil(B / G) rows, the last one smaller, one after the other."""
     if len(x) % len(norms) or (len(norms) > 1 and len(x) // len(norms) % chunks):
         raise ValueError(f"{len(x)} rows of {len(norms)} domains do not fill {chunks} equal chunks")
-    if torch.compiler.is_compiling() and norms[0].training and len(x) % chunks == 0:
+    are_maps = x.ndim == 4
+    if torch.compiler.is_compiling() and norms[0].training and are_maps and len(x) % chunks == 0:
         return _groups_at_once(x, norms, chunks)
     parts = []
     for norm, rows in zip(norms, x.chunk(len(norms)), strict=True):
