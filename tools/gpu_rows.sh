@@ -18,5 +18,10 @@ row epoch bench epoch --set device=cuda --set images=12936,3368,15913 --set size
     --set batch=0 --set iterations=0 --set precision=exact,fast
 row labels bench pseudo-labels --set device=cuda --set sizes=12936,32621 --set dense_limit=0
 row labels-million bench pseudo-labels --set device=cuda --set sizes=1000000 --set dense_limit=0 --set repeats=1
-row run reproduce hhcl synthetic --data-root "$out/data" --runs-root "$out/runs" --device cuda
-row run-fast reproduce hhcl synthetic --data-root "$out/data" --runs-root "$out/runs" --device cuda --precision fast
+for precision in exact fast; do
+    drawn=(reproduce hhcl synthetic --data-root "$out/data" --runs-root "$out/runs" --device cuda --precision $precision)
+    row "run-$precision" "${drawn[@]}"
+    # Ten epochs, three seeds: with labels of its own, where rounding soon leads to other clusters, and with given ones.
+    row "seeds-$precision" "${drawn[@]}" --set epochs=10 --set eval_every=1 --seeds 3 --name "seeds-$precision"
+    row "given-$precision" "${drawn[@]}" --set epochs=10 --set eval_every=1 --seeds 3 --variant supervised --name "given-$precision"
+done

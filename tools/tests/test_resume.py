@@ -136,12 +136,10 @@ def test_twenty_kills_change_nothing(data, undisturbed, tmp_path):
     assert_equal_runs(alone, run)
 
 
-def test_a_finished_run_is_not_resumed(undisturbed):
-    done = subprocess.run(
-        [*COMMAND, "resume", str(undisturbed[0])], env=ONE_THREAD, capture_output=True, text=True
-    )
-    assert done.returncode == 2
-    assert "is finished" in done.stderr
+def test_a_finished_run_is_not_resumed(undisturbed, call):
+    done = call("resume", undisturbed[0])
+    assert done.code == 2
+    assert "is finished" in done.err
 
 
 def test_interrupting_leaves_a_run_that_says_how_to_go_on(data, tmp_path):
@@ -157,7 +155,7 @@ def test_interrupting_leaves_a_run_that_says_how_to_go_on(data, tmp_path):
     assert RunDir(tmp_path / "run").load("last.pt")["progress"]["epoch"] >= 0
 
 
-def test_images_that_changed_stop_a_resume(data, undisturbed, tmp_path):
+def test_images_that_changed_stop_a_resume(undisturbed, tmp_path, call):
     copy = tmp_path / "run"
     copy.mkdir()
     for name in ("recipe.json", "last.pt", "environment.json"):
@@ -165,11 +163,9 @@ def test_images_that_changed_stop_a_resume(data, undisturbed, tmp_path):
     record = json.loads((copy / "environment.json").read_text())
     record["dataset"]["fingerprint"] = "0" * 12
     (copy / "environment.json").write_text(json.dumps(record))
-    done = subprocess.run(
-        [*COMMAND, "resume", str(copy)], env=ONE_THREAD, capture_output=True, text=True
-    )
-    assert done.returncode == 2
-    assert "not what the run was started with" in done.stderr.replace("\n", " ")
+    done = call("resume", copy)
+    assert done.code == 2
+    assert "not what the run was started with" in done.err.replace("\n", " ")
 
 
 @pytest.fixture(scope="module")
