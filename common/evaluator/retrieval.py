@@ -12,6 +12,7 @@ from common.types import Retrieval, Samples
 
 CPU_ENTRIES, GPU_ENTRIES = 2**21, 2**25  # distances held at once: 8 MB, 128 MB
 THIN = 64  # rows: a thinner matrix product is slow, so a CPU holds more up to the GPU's number
+CPU_PIECE = 2048  # gallery rows in a product
 SHARES = 16  # blocks at least, so that several processes can share them out
 
 
@@ -230,8 +231,12 @@ def _slices(count: int, size: int) -> list[slice]:
 
 
 def _distances(query: Tensor, gallery: Tensor, gallery_norms: Tensor) -> Tensor:
+    """On a CPU, gallery times queries in pieces takes about half the time of the other product."""
     matrix = _squared_norms(query)[:, None] + gallery_norms
-    return matrix.addmm_(query.float(), gallery.float().T, alpha=-2)
+    piece = CPU_PIECE if gallery.device.type == "cpu" else max(1, len(gallery))
+    for rows, out in zip(gallery.split(piece), matrix.split(piece, dim=1), strict=True):
+        out.sub_((rows.float() @ query.float().T).T, alpha=2)
+    return matrix
 
 
 def _squared_norms(features: Tensor) -> Tensor:
