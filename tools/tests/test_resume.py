@@ -222,6 +222,7 @@ def test_a_lost_process_ends_the_run_with_a_word_and_nothing_is_lost(data, two_m
     assert_equal_runs(two_machines, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_mistake_that_shows_in_several_processes_is_told_once(data, tmp_path):
     process = start(
         [*reproduce(data, tmp_path, "run"), *TWO, "--set", "clustering.min_samples=300"]
