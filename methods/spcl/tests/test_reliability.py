@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from methods.spcl.reliability import Reliability, reliable_labels
+from common.errors import UserError
+from methods.spcl.reliability import Reliability, independence_threshold, reliable_labels
 
 IMAGES, CLASSES = 40, 12
 
@@ -32,3 +33,28 @@ def test_a_rejected_image_gets_a_class_of_its_own(seed, keep_last):
         if (dependent or loose) and not alone:
             expected[i] = expected.max() + 1
     assert reliable_labels(normal, scores, threshold, keep_last).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "share", "deficit"),
+    [
+        ((2, 1, 3, 1), 0.25, 0.3),  # round(0.5) is 0
+        ((2, 1, 3, 1), 0.75, 0.5),
+        ((2, 1, 3, 1), 1.0, 0.5),  # there is no element number 2
+        ((1, 1, 2, 1), 0.9, 0.5),
+    ],
+)
+def test_the_threshold_is_a_deficit_of_a_class_with_two_images_or_more(sizes, share, deficit):
+    scores = with_deficits(0.3, 0.0, 0.5, 0.9)
+    normal = np.repeat(np.arange(4), sizes)
+    assert independence_threshold(scores, normal, share) == np.float32(deficit)
+
+
+def test_without_a_class_of_two_images_there_is_no_threshold():
+    with pytest.raises(UserError, match=r"larger clustering\.eps"):
+        independence_threshold(with_deficits(0.3, 0.0), np.arange(2), 0.9)
+
+
+def with_deficits(*deficits):
+    none = np.zeros(0, np.float32)
+    return Reliability(none, none, none, np.array(deficits, np.float32))
