@@ -14,7 +14,7 @@ def hybrid_contrast_loss(
     *,
     temperature: float,
     weights: tuple[float, float],
-    smooth: float = 0.0,
+    smooth: float,
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy against the hard and against the mean prototype of every cluster.
 
@@ -59,7 +59,7 @@ def instance_contrast_loss(
     *,
     temperature: float,
     weights: tuple[float, float],
-    smooth: float = 0.0,
+    smooth: float,
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy against centroids and against the hardest stored instance of every cluster.
 

@@ -15,15 +15,21 @@ from methods import METHODS
 IMAGES, CLUSTERS, DIM = 48, 6, 16
 
 
-def losses(method, **changes):
-    """The loss terms of a second step on drawn features, with these settings."""
-    spec, g = METHODS[method], torch.Generator().manual_seed(2)
+def begun(method, labels, g, **changes):
+    """The method at the begin of an epoch on drawn features, with these settings and labels."""
+    spec = METHODS[method]
     recipe = Recipe(method, "case", replace(spec.settings(), **changes))
     replay = replayed(spec.build, recipe, DIM, TrainData(IMAGES, np.zeros(IMAGES, np.int64)))
-    labels = np.arange(IMAGES) % CLUSTERS
     features = F.normalize(torch.randn(IMAGES, DIM, generator=g), dim=1)
     replay.begin_training(lambda domain: features)
     replay.begin_epoch(0, features, PseudoLabels(labels))
+    return replay
+
+
+def losses(method, **changes):
+    """The loss terms of a second step."""
+    g, labels = torch.Generator().manual_seed(2), np.arange(IMAGES) % CLUSTERS
+    replay = begun(method, labels, g, **changes)
     for _ in range(2):
         indices = torch.randperm(IMAGES, generator=g)[:16].numpy()
         views = torch.randn(2, 16, DIM, generator=g)
@@ -75,3 +81,9 @@ def test_dccc_gives_w_to_the_soft_loss_and_the_rest_to_the_plain_one(w):
     soft, plain = losses("dccc", soft_weight=1.0), losses("dccc", soft_weight=0.0)
     expected = {"contrast": (1 - w) * plain["contrast"], "soft": w * soft["soft"]}
     assert losses("dccc", soft_weight=w) == pytest.approx(expected)
+
+
+def test_hdcpd_distils_over_the_classes_of_two_images_or_more():
+    labels = np.concatenate([np.repeat([0, 1, 2, 3], (2, 1, 3, 1)), np.full(IMAGES - 7, 4)])
+    replay = begun("hdcpd", labels, torch.Generator().manual_seed(2))
+    assert replay.several.tolist() == [0, 2, 4]
