@@ -46,12 +46,19 @@ class QueueMemory(nn.Module):
         length, device = self.queues.shape[1], self.queues.device
         counts = np.bincount(seen.labels, minlength=len(self.pointer))
         turns = turn_of(seen.labels)
-        last = np.flatnonzero(turns >= counts[seen.labels] - length)
-        labels, turn = (on_device(values[last], device) for values in (seen.labels, turns))
-        embeddings = seen.embeddings[on_device(last, device)]
-        slots = (self.pointer[labels] + 1 + turn) % length
+        if self.blend:  # every write moves its slot: round after round
+            rounds = [turns // length == n for n in range(turns.max(initial=-1) // length + 1)]
+        else:
+            rounds = [turns >= counts[seen.labels] - length]
+        for some in map(np.flatnonzero, rounds):
+            labels, turn = (on_device(values[some], device) for values in (seen.labels, turns))
+            self._write(labels, turn, seen.embeddings[on_device(some, device)])
+        self.pointer.add_(on_device(counts, device)).remainder_(length)
+
+    def _write(self, labels: Tensor, turn: Tensor, embeddings: Tensor) -> None:
+        """Fill a slot of the labels' queues each, `turn` places after the next one."""
+        slots = (self.pointer[labels] + 1 + turn) % self.queues.shape[1]
         if self.blend:
             old = self.queues[labels, slots]
             embeddings = F.normalize(self.blend * old + (1 - self.blend) * embeddings, dim=1)
         self.queues[labels, slots] = embeddings
-        self.pointer.add_(on_device(counts, device)).remainder_(length)

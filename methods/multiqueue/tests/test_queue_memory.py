@@ -1,0 +1,33 @@
+"""The queues of MultiQueue, an embedding after the other."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from common.types import MemoryUpdate
+from methods.multiqueue.memory import QueueMemory
+
+CLUSTERS, DIM = 3, 8
+
+
+@pytest.mark.parametrize("blend", [0.0, 0.15])
+@pytest.mark.parametrize("length", [1, 2, 5])
+def test_a_batch_is_enqueued_like_its_embeddings_one_by_one(blend, length):
+    g = torch.Generator().manual_seed(1)
+    start = unit_rows(CLUSTERS, g)
+    memory = QueueMemory(start, length, blend)
+    queues, next_slot = memory.queues.clone(), [1 % length] * CLUSTERS
+    for labels in ([0, 2, 0, 0, 2, 0, 0], [2, 2, 0, 1], []):
+        embeddings = unit_rows(len(labels), g)
+        memory.update(MemoryUpdate(embeddings, np.array(labels, np.int64), np.arange(len(labels))))
+        for z, label in zip(embeddings, labels, strict=True):
+            old = queues[label, next_slot[label]]
+            moved = F.normalize(blend * old + (1 - blend) * z, dim=0)
+            queues[label, next_slot[label]] = moved
+            next_slot[label] = (next_slot[label] + 1) % length
+    torch.testing.assert_close(memory.queues, queues)
+
+
+def unit_rows(count, g):
+    return F.normalize(torch.randn(count, DIM, generator=g), dim=1)
