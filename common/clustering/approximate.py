@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from common.clustering.candidates import SPARE, Candidates, float32_error, row_block_bytes
+from common.clustering.candidates import Candidates, float32_error, listed, row_block_bytes
 from common.clustering.neighbors import (
     Neighbors,
     from_candidates,
@@ -75,7 +75,7 @@ def from_cells(features: Tensor, k: int, share: float, part: range) -> Candidate
     limit inf, so that they are searched in full.
     """
     size, device = len(features), features.device
-    keep = min(k - 1 + SPARE, size - 1)
+    keep = listed(features, k, torch.float32)
     centers = _centers(features)
     members = _members(features, centers)
     nearest = (centers @ centers.T).topk(max(1, round(share * len(centers))), dim=1).indices

@@ -1,10 +1,13 @@
 """Work in threads, with results in order."""
 
+import functools
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 import torch
+from threadpoolctl import ThreadpoolController
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -13,18 +16,30 @@ Result = TypeVar("Result")
 def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
     """[work(item) for item in items], as many at a time as torch uses threads.
 
-    `work` should release the interpreter lock. Meanwhile torch computes with one thread per
-    item: its own threads would wait for each other's work in busy loops, beside ours.
+    `work` should release the interpreter lock. Meanwhile torch and NumPy compute with one thread
+    per item: their own threads would wait for each other's work in busy loops, beside ours.
     """
     threads = torch.get_num_threads()
-    if threads == 1:
-        return [work(item) for item in items]
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(work, items))
-    finally:
-        torch.set_num_threads(threads)
+    with numpy_threads(1):
+        if threads == 1:
+            return [work(item) for item in items]
+        torch.set_num_threads(1)
+        try:
+            with ThreadPoolExecutor(threads) as pool:
+                return list(pool.map(work, items))
+        finally:
+            torch.set_num_threads(threads)
+
+
+def numpy_threads(number: int) -> AbstractContextManager[object]:
+    """NumPy's matrix products take so many threads inside."""
+    return _libraries().limit(limits=number, user_api="blas")
+
+
+@functools.cache
+def _libraries() -> ThreadpoolController:
+    """What NumPy multiplies with; looked for once, which takes milliseconds."""
+    return ThreadpoolController()
 
 
 def in_blocks(

@@ -34,7 +34,7 @@ def full_sort(features, k):
 def form(request, monkeypatch):
     monkeypatch.setattr(compiled, "AVAILABLE", compiled.AVAILABLE and "compiled" in request.param)
     rounds = "bfloat16" in request.param
-    monkeypatch.setattr(candidates, "bfloat16_pays", lambda features, k, keep: rounds)
+    monkeypatch.setattr(candidates, "bfloat16_pays", lambda features, k: rounds)
     return request.param
 
 
@@ -166,8 +166,8 @@ def test_bfloat16_is_left_alone_where_similarities_lie_too_close(monkeypatch):
     monkeypatch.setattr(candidates, "has_fast_bfloat16", lambda device: True)
     g = torch.Generator().manual_seed(0)
     crowd = F.normalize(torch.ones(300, 64) + 1e-2 * torch.randn(300, 64, generator=g), dim=1)
-    assert not candidates.bfloat16_pays(crowd, 20, 37)
-    assert candidates.bfloat16_pays(clustered(300, 16, spread=0.5), 20, 37)
+    assert not candidates.bfloat16_pays(crowd, 20)
+    assert candidates.bfloat16_pays(clustered(300, 16, spread=0.5), 20)
 
 
 @pytest.mark.parametrize("flaw", [float("nan"), float("inf"), 3.0])
