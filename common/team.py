@@ -9,6 +9,7 @@ With one process everything is a no-op.
 import json
 import logging
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -207,13 +208,16 @@ def join_team(device: str) -> Team:
     """The team that `torchrun` started, or a team of one.
 
     Args:
-        device: "cpu", "cuda", "cuda:1" or "auto" (CUDA where there is one).
+        device: as `find_device` takes it.
+
+    Raises:
+        UserError: there is no such device, or none for every process.
+        LostProcess: another process cannot be reached.
     """
-    name = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError("no CUDA device was found. Use --device cpu, or see `tools doctor`.")
+    found = find_device(device)
     if "WORLD_SIZE" not in os.environ:
-        return Team(device=torch.device(name))
+        return Team(device=found)
+    name = str(found)
     require_devices(name, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     if name == "cuda":
         name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
@@ -231,6 +235,31 @@ def leave_team(team: Team) -> None:
         dist.destroy_process_group()
 
 
+def find_device(name: str) -> torch.device:
+    """The device of that name.
+
+    Args:
+        name: "cpu", "cuda", "cuda:1" or "auto" (CUDA where there is one).
+
+    Raises:
+        UserError: with what to choose instead.
+    """
+    _require_device_name(name)
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(name)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError("no CUDA device was found. Choose cpu, or see `tools doctor`.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"there is no {name}: see `tools doctor` for the CUDA devices, from 0 on.")
+    return device
+
+
+def _require_device_name(name: str) -> None:
+    if not re.fullmatch("auto|cpu|cuda(:[0-9]{1,2})?", name):
+        raise UserError(f"{name!r} is no device. Choose auto, cpu, cuda or, say, cuda:1.")
+
+
 def require_devices(device: str, processes: int) -> None:
     """Stop where the processes of this machine cannot have a GPU each.
 
@@ -241,6 +270,7 @@ def require_devices(device: str, processes: int) -> None:
     Raises:
         UserError: with what to choose instead.
     """
+    _require_device_name(device)
     if device == "cpu" or processes == 1:
         return
     found = torch.cuda.device_count()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from common.errors import UserError
-from common.team import Team, require_devices, start_team
+from common.team import Team, find_device, require_devices, start_team
 
 EXCHANGES = """
 import os
@@ -77,6 +77,33 @@ def test_a_failing_process_ends_the_others_and_is_named(ending, code):
     since = time.perf_counter()
     assert start_team(2, [sys.executable, "-c", program]) == (1, code)
     assert time.perf_counter() - since < 50
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("gpu", "'gpu' is no device. Choose auto, cpu, cuda"),
+        ("cuda:x", "'cuda:x' is no device"),
+        ("mps", "'mps' is no device"),
+        ("cuda:2", "there is no cuda:2"),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused(name, said, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(UserError, match=said):
+        find_device(name)
+    assert find_device("cuda:1") == torch.device("cuda", 1)
+
+
+def test_a_cuda_device_is_taken_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert find_device("auto").type == "cuda"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert find_device("auto").type == "cpu"
+    with pytest.raises(UserError, match="no CUDA device was found"):
+        find_device("cuda")
 
 
 @pytest.mark.parametrize(

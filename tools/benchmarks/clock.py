@@ -1,4 +1,4 @@
-"""Seconds of one part of a measurement after the other."""
+"""The device of a measurement, and seconds on it: its work is waited for."""
 
 import time
 from collections.abc import Callable
@@ -7,23 +7,33 @@ from typing import Any
 import torch
 
 
+def device_wait(device: torch.device) -> Callable[[], object]:
+    """A function that returns when the device is idle."""
+    if device.type == "cuda":
+        return lambda: torch.cuda.synchronize(device)
+    return lambda: None
+
+
+def wall_seconds(work: Callable[[], object], device: torch.device) -> float:
+    """Of one call, until the device is idle."""
+    clock = Clock(device)
+    clock.time(work)
+    return clock.wall[0]
+
+
 class Clock:
     """CPU and wall seconds of one call after the other, the device's work included."""
 
-    def __init__(self, device: str = "cpu") -> None:
-        self.device = torch.device(device)
+    def __init__(self, device: torch.device) -> None:
+        self.wait = device_wait(device)
         self.cpu: list[float] = []
         self.wall: list[float] = []
 
     def time(self, work: Callable[[], Any]) -> Any:
-        self._finish()
+        self.wait()
         cpu, wall = time.process_time(), time.perf_counter()
         result = work()
-        self._finish()
+        self.wait()
         self.cpu.append(time.process_time() - cpu)
         self.wall.append(time.perf_counter() - wall)
         return result
-
-    def _finish(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)

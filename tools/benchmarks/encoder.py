@@ -1,6 +1,5 @@
 """What do number format, memory layout and batch-norm groups cost in a step of the encoder?"""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
@@ -13,6 +12,8 @@ from common.arithmetic import can_compile, has_fast_bfloat16, set_arithmetic
 from common.backbones.encoder import build_encoder
 from common.backbones.network import Encoder
 from common.recipe import EncoderSettings
+from common.team import find_device
+from tools.benchmarks.clock import wall_seconds
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def run(
         there), and whether its trunk computes in bfloat16. Where the device has no fast bfloat16,
         "fast" differs from "exact" by the fused Adam alone.
     """
-    on = torch.device(device)
+    on = find_device(device)
     torch.set_num_threads(threads)
     forms = [
         Form("exact", chunks),
@@ -77,9 +78,9 @@ def run(
         for form, encoder, step, extract in works:
             set_arithmetic("fast" if form.fast else "exact")
             encoder.train()
-            trained = _seconds(step, on)
+            trained = wall_seconds(step, on)
             encoder.eval()
-            times[form.name].append((trained, _seconds(extract, on)))
+            times[form.name].append((trained, wall_seconds(extract, on)))
     least = min(step for step, _ in times["exact"][1:])
     return [_row(form, times[form.name], batch, least, on) for form in forms]
 
@@ -109,14 +110,6 @@ def _works(
         encoder(images)
 
     return encoder, step, extract
-
-
-def _seconds(work: Callable[[], None], device: torch.device) -> float:
-    since = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - since
 
 
 def _row(

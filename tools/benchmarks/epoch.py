@@ -15,11 +15,12 @@ from common.data.sampler import iterations_of
 from common.errors import UserError
 from common.recipe import Dbscan, Recipe, override
 from common.schedules import Constant
-from common.team import Team, join_team
+from common.team import Team, find_device, join_team
 from common.training import train
+from tools.benchmarks.clock import device_wait
 from tools.benchmarks.epoch_rows import Measured, rows_of
 from tools.benchmarks.fresh_process import fresh_process, peak_mb
-from tools.benchmarks.laps import ITERATED, PARTS, Laps, MarkedRun, device_wait, marked, observer
+from tools.benchmarks.laps import ITERATED, PARTS, Laps, MarkedRun, marked, observer
 from tools.benchmarks.made_job import made_job
 from tools.benchmarks.pseudo_labels import EPS
 from tools.lookup import paper_recipe
@@ -89,6 +90,7 @@ def run(
             "images are three numbers (training, query, gallery) and size is two (height, width), "
             "e.g. images=2000,200,1000 and size=64,32."
         )
+    find_device(device)
     paper = paper_recipe(method, "market1501")
     whole = (images[0], images[1], images[2])
     rows = []

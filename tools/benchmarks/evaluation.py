@@ -1,6 +1,5 @@
 """How fast is the evaluation, and how much memory does it need, against a loop over the queries?"""
 
-import time
 from dataclasses import replace
 from statistics import median
 from typing import Any, NamedTuple
@@ -11,8 +10,10 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor
 
 from common.evaluator.retrieval import distances, evaluate
+from common.team import find_device
 from common.types import Retrieval, Samples
-from tools.benchmarks.fresh_process import forget_peak, fresh_process, memory_mb, peak_mb
+from tools.benchmarks.clock import Clock
+from tools.benchmarks.fresh_process import PeakMemory, fresh_process
 
 RANKS = 50
 DISTRACTOR = -1  # their one identity; no query has it
@@ -27,6 +28,7 @@ def run(
     cameras: int = 6,
     plain_queries: int = 0,
     repeats: int = 3,
+    device: str = "cpu",
 ) -> list[dict[str, Any]]:
     """Time and memory of both, each in a fresh process; the default size is Market-1501's.
 
@@ -35,19 +37,22 @@ def run(
         dim: feature size D.
         plain_queries: the plain loop takes the first so many queries only; 0 for all.
         repeats: evaluations by each.
+        device: of the features. The plain loop takes its distances from there to the CPU.
 
     Returns:
         One row per implementation: queries and gallery images that it was given; median, least
         and most seconds; `extra_mb`, its largest memory beyond that before (None where the system
-        does not tell); mAP and CMC@1; `ratio`, the plain loop's least seconds for a query over
-        this one's; and whether mAP and CMC of the plain loop's queries are equal.
+        does not tell); `device_mb`, the peak on a CUDA device, else None; mAP and CMC@1; `ratio`,
+        the plain loop's least seconds for a query over this one's; and whether mAP and CMC of the
+        plain loop's queries are equal.
     """
     taken = {"ours": queries, "plain": min(plain_queries or queries, queries)}
+    find_device(device)
     size = (queries, gallery, distractors, dim, identities, cameras)
     with fresh_process() as plain, fresh_process() as ours:
         workers = {"ours": ours, "plain": plain}
         for name, worker in workers.items():
-            worker.submit(_prepare, name, *size).result()
+            worker.submit(_prepare, name, *size, device).result()
         measured: dict[str, list[Measured]] = {name: [] for name in workers}
         for _ in range(repeats):  # in turns, so that a busy machine slows both
             for name, worker in workers.items():
@@ -70,7 +75,7 @@ def plain_evaluate(
     query_features: Tensor, query: Samples, gallery_features: Tensor, gallery: Samples
 ) -> Retrieval:
     """The definition, a query at a time: sort the gallery, drop junk, scikit-learn's AP."""
-    matrix = distances(query_features, gallery_features).numpy()
+    matrix = distances(query_features, gallery_features).cpu().numpy()
     precisions, cmc = [], np.zeros(RANKS)
     for row, pid, cam in zip(matrix, query.pids, query.cams, strict=True):
         order = np.argsort(row, kind="stable")
@@ -91,17 +96,28 @@ class Measured(NamedTuple):
 
     seconds: float
     extra_mb: float | None
+    device_mb: float | None
     found: Retrieval
 
 
 def _prepare(
-    name: str, queries: int, gallery: int, distractors: int, dim: int, identities: int, cameras: int
+    name: str,
+    queries: int,
+    gallery: int,
+    distractors: int,
+    dim: int,
+    identities: int,
+    cameras: int,
+    device: str,
 ) -> None:
     rng = np.random.default_rng(0)
     pids = [rng.integers(0, identities, count) for count in (queries, gallery)]
     pids[1] = np.append(pids[1], np.full(distractors, DISTRACTOR))
     centers = np.random.default_rng(1).integers(-1, 2, (identities + 1, dim), dtype=np.int8)
-    DATA[:] = [part for own in pids for part in _images(rng, own, centers, cameras)]
+    DATA.clear()
+    for own in pids:
+        features, samples = _images(rng, own, centers, cameras)
+        DATA.extend((features.to(device), samples))
     few = DATA[3].take(slice(0, 32))
     elsewhere = replace(few, cams=few.cams + 1)  # every image finds itself
     FUNCTIONS[name](DATA[2][:32], elsewhere, DATA[2][:32], few)  # load the libraries
@@ -109,15 +125,10 @@ def _prepare(
 
 def _measure(name: str, queries: int) -> Measured:
     query_features, query, gallery_features, gallery = DATA
-    before = memory_mb()
-    forget_peak()
-    start = time.perf_counter()
-    found = FUNCTIONS[name](
-        query_features[:queries], query.take(slice(0, queries)), gallery_features, gallery
-    )
-    seconds, peak = time.perf_counter() - start, peak_mb()
-    extra = None if before is None or peak is None else peak - before
-    return Measured(seconds, extra, found)
+    given = query_features[:queries], query.take(slice(0, queries)), gallery_features, gallery
+    memory, clock = PeakMemory(gallery_features.device), Clock(gallery_features.device)
+    found = clock.time(lambda: FUNCTIONS[name](*given))
+    return Measured(clock.wall[0], memory.extra(), memory.on_device(), found)
 
 
 def _row(name: str, queries: int, gallery: int, measured: list[Measured]) -> dict[str, Any]:
@@ -132,6 +143,7 @@ def _row(name: str, queries: int, gallery: int, measured: list[Measured]) -> dic
         "most": max(seconds),
         "repeats": len(measured),
         "extra_mb": first.extra_mb,
+        "device_mb": first.device_mb,
         "map": first.found.map,
         "rank1": first.found.rank(1),
     }

@@ -5,6 +5,8 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+import torch
+
 
 def fresh_process(prepare: Callable[[], None] | None = None) -> ProcessPoolExecutor:
     """One new process: nothing that ran before is in its memory.
@@ -15,24 +17,36 @@ def fresh_process(prepare: Callable[[], None] | None = None) -> ProcessPoolExecu
     return ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=prepare)
 
 
-def memory_mb() -> float | None:
-    """Memory of this process now; None where the system does not tell."""
-    return _status_mb("VmRSS")
+class PeakMemory:
+    """Largest memory of this process from now on, in MB; None where the system does not tell."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        self.before = _status_mb("VmRSS")
+        switch = Path("/proc/self/clear_refs")
+        if switch.exists():
+            switch.write_text("5")
+
+    def extra(self) -> float | None:
+        """Beyond what was in use at the start."""
+        peak = peak_mb()
+        return None if self.before is None or peak is None else peak - self.before
+
+    def on_device(self) -> float | None:
+        """Allocated on a CUDA device, what was there before included; None elsewhere."""
+        if self.device.type != "cuda":
+            return None
+        return torch.cuda.max_memory_allocated(self.device) / 2**20
 
 
 def peak_mb() -> float | None:
-    """Largest memory of this process, since it started or since `forget_peak`.
+    """Largest memory of this process, since it started or since a `PeakMemory` began.
 
     Not `ru_maxrss`: on Linux a new process inherits that from the one that started it.
     """
     return _status_mb("VmHWM")
-
-
-def forget_peak() -> None:
-    """Let the peak start anew from the present memory; Linux only."""
-    switch = Path("/proc/self/clear_refs")
-    if switch.exists():
-        switch.write_text("5")
 
 
 def _status_mb(name: str) -> float | None:

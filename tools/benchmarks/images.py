@@ -1,9 +1,9 @@
 """Images per second: every file anew with Pillow, against batches from decoded images."""
 
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,10 +16,9 @@ from common.data.augment import draw_batch
 from common.data.images import ImageSource, Request, open_images
 from common.recipe import Augment
 from common.streams import Draws
+from common.team import find_device
 from common.types import Samples
-
-CPU = torch.device("cpu")
-
+from tools.benchmarks.clock import Clock
 
 BATCHES = 4  # per measured round
 
@@ -31,8 +30,9 @@ def run(
     batch: int = 256,
     repeats: int = 5,
     threads: Sequence[int] = (1, 2),
+    device: str = "cpu",
 ) -> list[dict[str, Any]]:
-    """Training batches from files and from memory on the CPU, with the same number of threads.
+    """Training batches from files and from memory, with the same number of threads.
 
     Files are read in this process for one thread, by as many worker processes for more; memory
     is filled by that many threads, and batches from it are made by one in any case. Both ways
@@ -43,28 +43,38 @@ def run(
         height, width: size of the batches' images.
         batch: images per batch.
         repeats: rounds of four batches, after one round that is not counted.
+        device: where batches are wanted, and whose memory keeps the images.
 
     Returns:
         One row per number of threads: images per second either way (median, and fastest and
         slowest round), their ratio, images per second while the memory is filled, and whether
         all batches were bit-equal.
     """
+    on = find_device(device)
     with tempfile.TemporaryDirectory() as folder:
         samples = made_jpegs(Path(folder), count)
         asked = _requests(count, height, width, batch)
-        return [_row(samples, height, width, asked, repeats, number) for number in threads]
+        return [_row(samples, height, width, asked, repeats, number, on) for number in threads]
 
 
 def _row(
-    samples: Samples, height: int, width: int, asked: list[Request], repeats: int, threads: int
+    samples: Samples,
+    height: int,
+    width: int,
+    asked: list[Request],
+    repeats: int,
+    threads: int,
+    device: torch.device,
 ) -> dict[str, Any]:
     workers = threads if threads > 1 else 0
     with _torch_threads(threads):
-        files = open_images(samples, height, width, Augment(), CPU, "disk", workers)
-        start = time.perf_counter()
-        memory = open_images(samples, height, width, Augment(), CPU, "host", threads)
-        filling = len(samples) / (time.perf_counter() - start)
-        from_files, from_memory = _rates(files, asked, repeats), _rates(memory, asked, repeats)
+        open_from = partial(open_images, samples, height, width, Augment(), device)
+        files, clock = open_from("disk", workers), Clock(device)
+        memory = clock.time(lambda: open_from("device", threads))
+        filling = len(samples) / clock.wall[0]
+        from_files, from_memory = (
+            _rates(source, asked, repeats, device) for source in (files, memory)
+        )
         return {
             "threads": threads,
             "files_per_s": round(median(from_files)),
@@ -102,14 +112,16 @@ def _requests(count: int, height: int, width: int, batch: int) -> list[Request]:
     ]
 
 
-def _rates(source: ImageSource, asked: list[Request], repeats: int) -> list[float]:
+def _rates(
+    source: ImageSource, asked: list[Request], repeats: int, device: torch.device
+) -> list[float]:
     """Images per second of each round; the first is left out, since it pays for compiling."""
-    rates = []
-    for _ in range(repeats + 1):
-        start = time.perf_counter()
-        images = sum(len(views[0]) for views in source.batches(asked))
-        rates.append(images / (time.perf_counter() - start))
-    return rates[1:]
+    clock = Clock(device)
+    images = [
+        clock.time(lambda: sum(len(views[0]) for views in source.batches(asked)))
+        for _ in range(repeats + 1)
+    ]
+    return [count / seconds for count, seconds in zip(images, clock.wall, strict=True)][1:]
 
 
 def _range(rates: list[float]) -> str:

@@ -8,8 +8,9 @@ import torch
 from common.clustering import cluster, warm_up
 from common.clustering.infomap import modules_of, neighbor_graph
 from common.recipe import InfoMap
+from common.team import find_device
 from tools.benchmarks.clock import Clock
-from tools.benchmarks.fresh_process import forget_peak, fresh_process, memory_mb, peak_mb
+from tools.benchmarks.fresh_process import PeakMemory, fresh_process
 from tools.benchmarks.reid_features import reid_like_features
 
 
@@ -35,6 +36,7 @@ def run(
         `partition` and both (`whole`), `extra_mb` of memory beyond libraries and features,
         `modules`, `clusters` of more than k2 images, `outliers`, and the `codelength` in bits.
     """
+    find_device(device)
     rows = []
     for size in sizes:
         with fresh_process() as fresh:
@@ -48,11 +50,9 @@ def _row(size: int, dim: int, similarity: float, threads: int, device: str) -> d
     settings = InfoMap(similarity=similarity)
     cluster(reid_like_features(256, dim, 1, device), settings, 0)  # load the libraries
     features = reid_like_features(size, dim, 0, device)
-    before, clock = memory_mb(), Clock(device)
-    forget_peak()
+    memory, clock = PeakMemory(features.device), Clock(features.device)
     graph = clock.time(lambda: neighbor_graph(features, settings))
     found = clock.time(lambda: modules_of(graph, settings))
-    peak = peak_mb()
     return {
         "images": size,
         "dim": dim,
@@ -66,7 +66,7 @@ def _row(size: int, dim: int, similarity: float, threads: int, device: str) -> d
         "wall_graph": clock.wall[0],
         "wall_partition": clock.wall[1],
         "wall_whole": sum(clock.wall),
-        "extra_mb": None if before is None or peak is None else peak - before,
+        "extra_mb": memory.extra(),
         "modules": int(found.module.max()),
         "clusters": int(found.labels.max()) + 1,
         "outliers": int((found.labels < 0).sum()),

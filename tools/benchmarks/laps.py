@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch.optim.optimizer import (
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
@@ -66,13 +65,6 @@ class Laps:
         if self.epochs:  # what comes before the first epoch is not counted
             self.epochs[-1][part] += now - self.last
         self.last = now
-
-
-def device_wait(device: torch.device) -> Callable[[], object]:
-    """A function that returns when the device is idle."""
-    if device.type == "cuda":
-        return lambda: torch.cuda.synchronize(device)
-    return lambda: None
 
 
 @contextmanager

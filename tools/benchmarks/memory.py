@@ -1,6 +1,6 @@
 """How fast do the memory banks move, against a loop over the batch, and do they move the same?"""
 
-import time
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -10,27 +10,39 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from common.memory import Rule, blend_hardest_, blend_mean_, blend_rows_
+from common.team import find_device
+from tools.benchmarks.clock import wall_seconds
 
 INSTANCES = 16  # of every cluster in the batch, as in the papers
 MOMENTUM = 0.1
 
 
 def run(
-    clusters: int = 600, dim: int = 2048, batch: int = 256, repeats: int = 50
+    clusters: int = 600,
+    dim: int = 2048,
+    batch: int = 256,
+    repeats: int = 50,
+    device: str = "cpu",
 ) -> list[dict[str, Any]]:
-    """Time every rule and its plain loop on the CPU, in turns.
+    """Time every rule and its plain loop, in turns.
 
-    On one thread: more gain little on blocks this small, and on a busy machine they wait for
-    each other.
+    On one thread of a CPU: more gain little on blocks this small, and on a busy machine they wait
+    for each other.
+
+    Args:
+        clusters, dim: rows and columns of the memory.
+        batch: embeddings of an update.
+        device: of the memory and the embeddings.
 
     Returns:
         One row per rule: median, least and most milliseconds of an update, the loop's least
         `plain_ms`, `ratio` of the loop's least time to the rule's, and whether the banks are
         equal bit for bit.
     """
+    on = find_device(device)
     g = torch.Generator().manual_seed(0)
-    bank = F.normalize(torch.randn(clusters, dim, generator=g), dim=1)
-    embeddings = F.normalize(torch.randn(batch, dim, generator=g), dim=1)
+    bank = F.normalize(torch.randn(clusters, dim, generator=g), dim=1).to(on)
+    embeddings = F.normalize(torch.randn(batch, dim, generator=g), dim=1).to(on)
     named = torch.randperm(clusters, generator=g)[: max(1, batch // INSTANCES)].numpy()
     rows = np.tile(named.repeat(INSTANCES), 1 + batch // len(named))[:batch]
     threads = torch.get_num_threads()
@@ -88,9 +100,8 @@ def _compared(
     for _ in range(1 + repeats):  # the first call warms up
         for function, taken in times.items():
             moved[function] = bank.clone()
-            start = time.perf_counter()
-            function(moved[function], rows, embeddings, MOMENTUM)
-            taken.append(1000 * (time.perf_counter() - start))
+            update = partial(function, moved[function], rows, embeddings, MOMENTUM)
+            taken.append(1000 * wall_seconds(update, bank.device))
     ours, theirs = times[rule][1:], times[plain][1:]
     return {
         "rule": rule.__name__,

@@ -16,6 +16,7 @@ from common.clustering.dbscan import dbscan
 from common.clustering.jaccard import half_length
 from common.errors import UserError
 from common.recipe import Approximate, Exact
+from common.team import find_device
 from tools.benchmarks.clock import Clock
 from tools.benchmarks.dense_jaccard import (
     dense_averages,
@@ -23,7 +24,7 @@ from tools.benchmarks.dense_jaccard import (
     dense_ranks,
     dense_weights,
 )
-from tools.benchmarks.fresh_process import forget_peak, fresh_process, memory_mb, peak_mb
+from tools.benchmarks.fresh_process import PeakMemory, fresh_process, peak_mb
 from tools.benchmarks.reid_features import reid_like_features
 
 K1, K2, EPS, MIN_SAMPLES = 30, 6, 0.6, 4
@@ -108,7 +109,9 @@ def run(
         `ratio_after_search` and `ratio_whole` of CPU seconds (of wall seconds on a device), and
         the number of `labels_differing`.
     """
-    _check(share, device)
+    if not 0 <= share <= 1:
+        raise UserError(f"share is {share:g}; choose 0 for the exact search, at most 1 otherwise.")
+    find_device(device)
     rows = []
     for size in sizes:
         setup = Setup(size, dim, repeats, threads, numba, share, device)
@@ -127,17 +130,10 @@ def run(
     return rows
 
 
-def _check(share: float, device: str) -> None:
-    if not 0 <= share <= 1:
-        raise UserError(f"share is {share:g}; choose 0 for the exact search, at most 1 otherwise.")
-    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"device={device}: torch finds no CUDA device here.")
-
-
 def _sparse_parts(features: Tensor, setup: Setup) -> Clustered:
     form = sparse if compiled.usable(features) else tensors
     search = Approximate(setup.share) if setup.share else Exact()
-    clock = Clock(setup.device)
+    clock = Clock(features.device)
     neighbors = clock.time(lambda: find_neighbors(features, K1, search))
     rows = clock.time(lambda: form.weights(features, neighbors, half_length(K1)))
     rows = clock.time(lambda: form.averages(neighbors, K2, rows))
@@ -147,7 +143,7 @@ def _sparse_parts(features: Tensor, setup: Setup) -> Clustered:
 
 
 def _dense_parts(features: Tensor, setup: Setup) -> Clustered:
-    clock = Clock(setup.device)
+    clock = Clock(features.device)
     rank = clock.time(lambda: dense_ranks(features, K1))
     weights = clock.time(lambda: dense_weights(features, rank))
     weights = clock.time(lambda: dense_averages(rank, K2, weights))
@@ -174,19 +170,14 @@ def _measure(setup: Setup) -> list[Measured]:
 def _measure_once(
     parts: Callable[[Tensor, Setup], Clustered], features: Tensor, setup: Setup
 ) -> Measured:
-    on_device = features.device.type == "cuda"
-    if on_device:
-        torch.cuda.reset_peak_memory_stats(features.device)
-    before = memory_mb()
-    forget_peak()
+    memory = PeakMemory(features.device)
     clock, labels, recall = parts(features, setup)
-    peak = peak_mb()
     return Measured(
         cpu=dict(zip(PARTS, clock.cpu, strict=True)),
         wall=dict(zip(PARTS, clock.wall, strict=True)),
-        extra_mb=None if before is None or peak is None else peak - before,
-        peak_mb=peak,
-        device_mb=torch.cuda.max_memory_allocated(features.device) / 2**20 if on_device else None,
+        extra_mb=memory.extra(),
+        peak_mb=peak_mb(),
+        device_mb=memory.on_device(),
         labels=labels,
         recall=recall,
     )

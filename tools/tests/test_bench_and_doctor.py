@@ -50,6 +50,15 @@ def test_an_unknown_benchmark_is_answered_with_the_nearest(made_up):
         run_benchmark("sped")
 
 
+@pytest.mark.parametrize("name", sorted(found_benchmarks()))
+def test_every_benchmark_refuses_a_device_that_is_not_there(name, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(UserError, match="'gpu' is no device"):
+        run_benchmark(name, ["device=gpu"])
+    with pytest.raises(UserError, match="no CUDA device was found"):
+        run_benchmark(name, ["device=cuda"])
+
+
 def test_rows_are_printed_as_a_table_or_as_json(made_up, call):
     text = call("bench", "speed").out
     assert "share" in text
