@@ -1,0 +1,56 @@
+"""Work in threads: in order, with one thread of each library per item."""
+
+import pytest
+import torch
+from threadpoolctl import threadpool_info
+
+from common.clustering.blocks import in_blocks, in_threads, numpy_threads
+
+
+@pytest.fixture(params=[1, 3])
+def threads(request):
+    """Torch's number of threads during a test."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def blas_threads():
+    """Of the library that NumPy brings along."""
+    found = [one for one in threadpool_info() if "numpy" in one["filepath"]]
+    return [one["num_threads"] for one in found]
+
+
+def test_results_stand_in_the_order_of_the_items(threads):
+    assert in_threads(lambda item: 2 * item, range(20)) == list(range(0, 40, 2))
+
+
+def test_blocks_cover_every_row_once(threads):
+    blocks = in_blocks(lambda start, stop: range(start, stop), 1000, 300)
+    assert [len(block) for block in blocks] == [300, 300, 300, 100]
+    assert [row for block in blocks for row in block] == list(range(1000))
+    assert in_blocks(lambda start, stop: range(start, stop), 0) == []
+
+
+def test_libraries_take_one_thread_per_item_and_as_many_as_before_afterwards(threads):
+    before = blas_threads()
+    inside = in_threads(lambda item: (torch.get_num_threads(), blas_threads()), range(4))
+    assert all(torchs == 1 and set(numpys) <= {1} for torchs, numpys in inside)
+    assert torch.get_num_threads() == threads
+    assert blas_threads() == before
+
+
+def test_a_failing_item_fails_the_whole_and_threads_are_as_before(threads):
+    before = blas_threads()
+    with pytest.raises(ZeroDivisionError):
+        in_threads(lambda item: 1 // item, [2, 1, 0])
+    assert torch.get_num_threads() == threads
+    assert blas_threads() == before
+
+
+def test_the_number_of_numpys_threads_holds_inside_only():
+    before = blas_threads()
+    with numpy_threads(1):
+        assert set(blas_threads()) <= {1}
+    assert blas_threads() == before
