@@ -3,7 +3,6 @@
 import functools
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from typing import TypeVar
 
 import torch
@@ -20,7 +19,7 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Re
     per item: their own threads would wait for each other's work in busy loops, beside ours.
     """
     threads = torch.get_num_threads()
-    with numpy_threads(1):
+    with _libraries().limit(limits=1, user_api="blas"):
         if threads == 1:
             return [work(item) for item in items]
         torch.set_num_threads(1)
@@ -29,11 +28,6 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Re
                 return list(pool.map(work, items))
         finally:
             torch.set_num_threads(threads)
-
-
-def numpy_threads(number: int) -> AbstractContextManager[object]:
-    """NumPy's matrix products take so many threads inside."""
-    return _libraries().limit(limits=number, user_api="blas")
 
 
 @functools.cache

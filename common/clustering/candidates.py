@@ -17,7 +17,7 @@ from torch import Tensor
 
 from common.arithmetic import has_fast_bfloat16
 from common.clustering import compiled
-from common.clustering.blocks import in_blocks, in_threads, numpy_threads
+from common.clustering.blocks import in_blocks, in_threads
 
 BLOCK = 2048  # points per side of a block: 8 MB of bfloat16 similarities
 ROW_BLOCK_BYTES = 32 << 20  # of whole rows of similarities, without compiled kernels
@@ -91,14 +91,18 @@ def float32_error(features: Tensor) -> float:
 
 
 def _product(rows: Tensor, columns: Tensor) -> Tensor:
-    """rows @ columns.T, by the fastest library for the device and number format.
-
-    A GPU would add partial sums of bfloat16 products in bfloat16. On a CPU NumPy's library
-    multiplies float32 up to 1.5 times as fast as torch's; docs/benchmarks.md.
-    """
+    """rows @ columns.T; a GPU would add partial sums of bfloat16 products in bfloat16."""
     if rows.device.type == "cuda" and rows.dtype == torch.bfloat16:
         return torch.mm(rows, columns.T, out_dtype=torch.float32)
-    if rows.device.type == "cpu" and rows.dtype == torch.float32:
+    return rows @ columns.T
+
+
+def _host_product(rows: Tensor, columns: Tensor) -> Tensor:
+    """rows @ columns.T on a CPU.
+
+    On processors of AMD NumPy's library multiplies float32 up to 1.5 times as fast as torch's.
+    """
+    if rows.dtype == torch.float32:
         return torch.from_numpy(rows.numpy() @ columns.numpy().T)
     return rows @ columns.T
 
@@ -134,7 +138,7 @@ def from_triangle(features: Tensor, keep: int, dtype: torch.dtype, part: range) 
         top, left = corner
         rows = features[top : stop[top]].to(dtype)
         columns = rows if top == left else features[left : stop[left]].to(dtype)
-        lists.merge(_product(rows, columns), top, left)
+        lists.merge(_host_product(rows, columns), top, left)
 
     near = [(top, left) for top in own for left in cuts if left >= top or left not in own]
     # Along the diagonals: threads seldom wait for each other.
@@ -200,8 +204,7 @@ def from_rows(features: Tensor, keep: int, dtype: torch.dtype, part: range) -> C
     limit = row_block_bytes(features.device)
     own = torch.arange(part.start, part.stop, device=features.device)
     for rows in own.split(max(1, limit // (4 * size))):
-        with numpy_threads(torch.get_num_threads()):
-            block = _product(rounded[rows], rounded)
+        block = _product(rounded[rows], rounded)
         block[torch.arange(len(rows), device=rows.device), rows] = -torch.inf
         largest, columns = block.topk(keep, dim=1)
         ids[rows] = columns.int()

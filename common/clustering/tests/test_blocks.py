@@ -4,7 +4,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from common.clustering.blocks import in_blocks, in_threads, numpy_threads
+from common.clustering.blocks import in_blocks, in_threads
 
 
 @pytest.fixture(params=[1, 3])
@@ -46,11 +46,4 @@ def test_a_failing_item_fails_the_whole_and_threads_are_as_before(threads):
     with pytest.raises(ZeroDivisionError):
         in_threads(lambda item: 1 // item, [2, 1, 0])
     assert torch.get_num_threads() == threads
-    assert blas_threads() == before
-
-
-def test_the_number_of_numpys_threads_holds_inside_only():
-    before = blas_threads()
-    with numpy_threads(1):
-        assert set(blas_threads()) <= {1}
     assert blas_threads() == before
