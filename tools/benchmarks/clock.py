@@ -1,4 +1,4 @@
-"""The device of a measurement, and seconds on it: its work is waited for."""
+"""Seconds of one part of a measurement after the other, the device's work waited for."""
 
 import time
 from collections.abc import Callable

@@ -47,7 +47,7 @@ def run(
         plain loop's queries are equal.
     """
     taken = {"ours": queries, "plain": min(plain_queries or queries, queries)}
-    find_device(device)
+    device = str(find_device(device))
     size = (queries, gallery, distractors, dim, identities, cameras)
     with fresh_process() as plain, fresh_process() as ours:
         workers = {"ours": ours, "plain": plain}

@@ -36,7 +36,7 @@ def run(
         `partition` and both (`whole`), `extra_mb` of memory beyond libraries and features,
         `modules`, `clusters` of more than k2 images, `outliers`, and the `codelength` in bits.
     """
-    find_device(device)
+    device = str(find_device(device))
     rows = []
     for size in sizes:
         with fresh_process() as fresh:

@@ -111,7 +111,7 @@ def run(
     """
     if not 0 <= share <= 1:
         raise UserError(f"share is {share:g}; choose 0 for the exact search, at most 1 otherwise.")
-    find_device(device)
+    device = str(find_device(device))
     rows = []
     for size in sizes:
         setup = Setup(size, dim, repeats, threads, numba, share, device)

@@ -62,7 +62,7 @@ def test_infomap_is_measured_part_by_part():
 
 @pytest.mark.slow
 def test_every_form_is_a_row_with_ratios_beside_a_dense_one():
-    rows = pseudo_labels.run(sizes=(300,), dim=16, repeats=1)
+    rows = pseudo_labels.run(sizes=(300,), dim=16, repeats=1, device="auto")
     assert [row["form"] for row in rows] == ["dense", "sparse"]
     assert rows[1]["labels_differing"] == 0
     assert rows[1]["ratio_whole"] > 0

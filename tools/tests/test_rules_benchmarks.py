@@ -18,7 +18,7 @@ def test_every_memory_rule_equals_its_plain_loop():
 
 @pytest.mark.slow
 def test_the_evaluation_is_measured_in_fresh_processes():
-    ours, plain = evaluation.run(queries=60, gallery=900, dim=16, repeats=2)
+    ours, plain = evaluation.run(queries=60, gallery=900, dim=16, repeats=2, device="auto")
 
     assert (ours["implementation"], plain["implementation"]) == ("ours", "plain")
     assert ours["equal"]
