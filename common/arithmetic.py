@@ -12,7 +12,7 @@ COMPILED_STEPS = 4000  # the warm-up is won back about here; docs/benchmarks.md
 def set_arithmetic(precision: Precision) -> None:
     """float32 means float32 in both precisions: the papers' GPUs had no TF32.
 
-    "fast" lets cuDNN choose among its algorithms by timing; `Encoder.go_fast` does the rest.
+    "fast" lets cuDNN choose among its algorithms by timing; `Encoder.place_on` does the rest.
     """
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False

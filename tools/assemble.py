@@ -149,8 +149,8 @@ def build_method(
     settings = replace(recipe.encoder, weights="random") if restored else recipe.encoder
     chunks = max(recipe.bn_chunks // team.size, 1)  # the ranks share the batch-norm groups
     encoder = build_encoder(settings, chunks, 2 if source else 1, recipe.seed)
+    encoder.place_on(team.device, recipe.precision)
     if recipe.precision == "fast":
-        encoder.go_fast(team.device)
         encoder.compiled = compiling_pays(team.device, steps or recipe.steps(len(dataset.train)))
     if encoder.compiled:
         torch.compiler.reset()  # graphs of an earlier run (--seeds, --sweep) hold memory and count

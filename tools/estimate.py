@@ -42,7 +42,7 @@ def estimate(encoder: Encoder, recipe: Recipe, dataset: Dataset, device: torch.d
 
     The encoder's running statistics are changed; build another one for the run.
     """
-    encoder = encoder.to(device)
+    encoder.place_on(device, recipe.precision)
     settings = recipe.encoder
     images = torch.rand(PROBE_IMAGES, 3, settings.height, settings.width, device=device)
     train, activations = _training_probe(encoder, images)
@@ -67,7 +67,7 @@ def _training_probe(encoder: Encoder, images: Tensor) -> tuple[float, float]:
     for hook in hooks:
         hook.remove()
     seconds = _timed(lambda: encoder(images).square().sum().backward())
-    return seconds / len(images), 4 * sum(sizes) / len(images)
+    return seconds / len(images), sum(sizes) / len(images)
 
 
 def _extraction_probe(encoder: Encoder, images: Tensor) -> float:
@@ -78,7 +78,7 @@ def _extraction_probe(encoder: Encoder, images: Tensor) -> float:
 
 def _keep(sizes: list[int], output: Tensor | nn.Module) -> None:
     if isinstance(output, Tensor):
-        sizes.append(output.numel())
+        sizes.append(output.nbytes)
 
 
 def _timed(run: Callable[[], object]) -> float:

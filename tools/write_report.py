@@ -29,7 +29,7 @@ def report(run: Path, *, options: RunOptions, observer: Observer) -> Path:
     dataset = load_again(record["dataset"])
     device = join_team(options.device).device
     team = Team(device=device)  # one process writes the page
-    encoder = trained_encoder(run, recipe).to(device)
+    encoder = trained_encoder(run, recipe).place_on(device)
     train = domain_images(dataset.train, recipe, options, team, observer).images
     test = test_images(dataset, recipe, options, team, observer)
     tested = extract(encoder, test, team).cpu().numpy() if test else None

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +20,7 @@ from common.backbones.batchnorm import (
 from common.backbones.pooling import build_pooling
 from common.backbones.trunks import find_trunk
 from common.errors import UserError
-from common.recipe import EncoderSettings
+from common.recipe import EncoderSettings, Precision
 from common.types import Domain
 
 EXTRACTED_AT_ONCE = 256  # images in a batch of an extraction; no result depends on it
@@ -78,7 +79,7 @@ class Encoder(nn.Module):
         self.compiled = False
         trunk = find_trunk(settings.arch)
         self.trunk = trunk.build(self.grouping)
-        self.lay_out(channels_last=trunk.channels_last)
+        self.lay_out(channels_last=True)  # where it is built, on the CPU: see `place_on`
         self.pool, vectors = build_pooling(settings.pooling, settings.parts)
         pooled = trunk.channels * vectors
         self.embedding = _embedding(pooled, settings.embedding)
@@ -93,15 +94,17 @@ class Encoder(nn.Module):
         layout = torch.channels_last if channels_last else torch.contiguous_format
         self.trunk.to(memory_format=layout)
 
-    def go_fast(self, device: torch.device) -> None:
-        """What `precision` "fast" means for the network on that device.
+    def place_on(self, device: torch.device, precision: Precision = "exact") -> Self:
+        """Move to the device, in the number format and memory layout that are fastest there.
 
-        Where bfloat16 products are faster than float32 ones, bfloat16 and, as the fast kernels
-        read it so, channels-last. Elsewhere nothing: emulated bfloat16 would be slower.
+        Precision "fast" means bfloat16 where its products are faster than those of float32, and
+        changes nothing elsewhere: emulated bfloat16 would be slower. Channels-last is what fast
+        kernels for bfloat16 read, and faster on a CPU for every network; in float32 on a GPU
+        channels-first gives batch norm all its groups in one call.
         """
-        self.trunk_in_bfloat16 = has_fast_bfloat16(device)
-        if self.trunk_in_bfloat16:
-            self.lay_out(channels_last=True)
+        self.trunk_in_bfloat16 = precision == "fast" and has_fast_bfloat16(device)
+        self.lay_out(channels_last=self.trunk_in_bfloat16 or device.type == "cpu")
+        return self.to(device)
 
     @property
     def domains(self) -> int:

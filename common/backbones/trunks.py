@@ -17,11 +17,10 @@ from common.errors import UserError
 
 @dataclass(frozen=True)
 class Trunk:
-    """How a trunk is built, how many channels its feature map has, how its maps lie in memory."""
+    """How a trunk is built, and how many channels its feature map has."""
 
     build: Callable[[Grouping], nn.Sequential]
     channels: int
-    channels_last: bool = False
 
 
 TRUNKS = {
@@ -32,9 +31,8 @@ TRUNKS = {
     "resnet152": Trunk(partial(resnet_trunk, 152), 2048),
     "resnet_ibn50a": Trunk(partial(resnet_ibn_trunk, 50), 2048),
     "resnet_ibn101a": Trunk(partial(resnet_ibn_trunk, 101), 2048),
-    # Depthwise convolutions and few channels: channels-last is faster on a CPU (bench encoder).
-    "mobilenet_v2": Trunk(mobilenet_trunk, 1280, channels_last=True),
-    "tiny": Trunk(tiny_trunk, 128, channels_last=True),
+    "mobilenet_v2": Trunk(mobilenet_trunk, 1280),
+    "tiny": Trunk(tiny_trunk, 128),
 }
 
 

@@ -12,6 +12,7 @@ from common.errors import UserError
 from common.recipe import EncoderSettings
 
 SMALL = ["tiny", "resnet18", "mobilenet_v2"]
+LAYOUTS = pytest.mark.parametrize("channels_last", [True, False])  # of a CPU, of a GPU in float32
 
 
 def settings(arch="tiny", **changes):
@@ -86,9 +87,11 @@ def test_the_bias_of_the_neck_is_zero_and_frozen():
     assert not neck.bias.any()
 
 
+@LAYOUTS
 @pytest.mark.parametrize("arch", ["tiny", "mobilenet_v2", "resnet_ibn50a"])
-def test_chunks_equal_replicas_on_a_chunk_each_of_which_the_first_survives(arch):
+def test_chunks_equal_replicas_on_a_chunk_each_of_which_the_first_survives(arch, channels_last):
     encoder = perturbed(build_encoder(settings(arch, pooling="gem"), bn_chunks=2)).double()
+    encoder.lay_out(channels_last=channels_last)
     x = images(6, height=32).double()
     replicas = [copy.deepcopy(encoder) for _ in range(2)]
     for replica in replicas:
@@ -106,8 +109,10 @@ def test_chunks_equal_replicas_on_a_chunk_each_of_which_the_first_survives(arch)
         torch.testing.assert_close(buffer, replicas[0].get_buffer(name), rtol=1e-9, atol=1e-10)
 
 
-def test_two_processes_with_two_chunks_each_equal_one_with_four():
+@LAYOUTS
+def test_two_processes_with_two_chunks_each_equal_one_with_four(channels_last):
     whole = build_encoder(settings(), bn_chunks=4).double()
+    whole.lay_out(channels_last=channels_last)
     ranks = [copy.deepcopy(whole) for _ in range(2)]
     x = images(16).double()
     expected = whole(x)
@@ -121,8 +126,10 @@ def test_two_processes_with_two_chunks_each_equal_one_with_four():
         torch.testing.assert_close(buffer, whole.get_buffer(name))
 
 
-def test_a_batch_that_does_not_divide_is_cut_like_data_parallelism_does():
+@LAYOUTS
+def test_a_batch_that_does_not_divide_is_cut_like_data_parallelism_does(channels_last):
     encoder = build_encoder(settings(), bn_chunks=4).double()
+    encoder.lay_out(channels_last=channels_last)
     x = images(11).double()
     replicas = [copy.deepcopy(encoder) for _ in range(4)]
     expected = []
@@ -134,9 +141,11 @@ def test_a_batch_that_does_not_divide_is_cut_like_data_parallelism_does():
     torch.testing.assert_close(encoder.neck.running_var, replicas[0].neck.running_var)
 
 
+@LAYOUTS
 @pytest.mark.parametrize("arch", ["tiny", "mobilenet_v2"])
-def test_both_domains_in_one_pass_equal_one_after_the_other(arch):
+def test_both_domains_in_one_pass_equal_one_after_the_other(arch, channels_last):
     encoder = perturbed(build_encoder(settings(arch), bn_chunks=2, domains=2)).double()
+    encoder.lay_out(channels_last=channels_last)
     apart = copy.deepcopy(encoder)
     source, target = images(8, seed=1).double(), images(8, seed=2).double()
 
@@ -240,15 +249,6 @@ def test_autocast_changes_rounding_only(pooling):
     assert (z * exact).sum(dim=1).min() > 0.99
 
 
-def test_channels_last_changes_nothing():
-    encoder = build_encoder(settings("resnet18"), bn_chunks=2)
-    exact = copy.deepcopy(encoder)(images(8))
-
-    z = encoder.to(memory_format=torch.channels_last)(images(8))
-
-    torch.testing.assert_close(z, exact, rtol=1e-3, atol=1e-5)
-
-
 def test_the_network_compiles_into_one_graph():
     encoder = build_encoder(settings(), bn_chunks=2)
     compiled = torch.compile(copy.deepcopy(encoder), backend="eager", fullgraph=True)
@@ -304,7 +304,7 @@ def test_cuda_gives_the_numbers_of_the_cpu(precision, limit, monkeypatch):
     source, target = images(16, seed=1), images(16, seed=2)
     expected = torch.cat(copy.deepcopy(encoder).forward_domains(source, target))
 
-    encoder = encoder.cuda()
+    encoder.place_on(torch.device("cuda"))
     with torch.autocast("cuda", precision, enabled=precision != torch.float32):
         z = torch.cat(encoder.forward_domains(source.cuda(), target.cuda()))
 
@@ -324,7 +324,7 @@ def small_images(count=8, seed=0):
 def test_the_fast_form_differs_in_rounding_only(monkeypatch):
     monkeypatch.setattr(network, "has_fast_bfloat16", lambda device: True)
     exact, fast = small_encoders(2)
-    fast.go_fast(torch.device("cpu"))
+    fast.place_on(torch.device("cpu"), "fast")
     z, rough = exact(small_images()), fast(small_images())
     assert rough.dtype == torch.float32
     assert not torch.equal(z, rough)
@@ -335,14 +335,14 @@ def test_the_fast_form_differs_in_rounding_only(monkeypatch):
 def test_fast_changes_nothing_where_bfloat16_is_slow(monkeypatch):
     monkeypatch.setattr(network, "has_fast_bfloat16", lambda device: False)
     exact, fast = small_encoders(2)
-    fast.go_fast(torch.device("cpu"))
+    fast.place_on(torch.device("cpu"), "fast")
     assert torch.equal(exact(small_images()), fast(small_images()))
 
 
 @pytest.mark.parametrize(("arch", "domains"), [("resnet18", 1), ("resnet_ibn50a", 2)])
 def test_channels_last_maps_give_the_same_numbers(arch, domains):
     plain, turned = small_encoders(2, arch, chunks=2, domains=domains)
-    turned.lay_out(channels_last=True)
+    plain.lay_out(channels_last=False)
     for encoder in (plain, turned):
         encoder.double()
         batches = [small_images(seed=seed).double() for seed in range(domains)]
@@ -357,3 +357,19 @@ def test_channels_last_maps_give_the_same_numbers(arch, domains):
             assert torch.allclose(a.grad, b.grad, rtol=1e-6, atol=1e-8)
     maps = turned.eval().trunk(small_images().double())
     assert maps.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "fast_bfloat16", "channels_last"),
+    [("cpu", "exact", False, True), ("meta", "exact", True, False), ("meta", "fast", True, True)],
+)
+def test_the_layout_follows_device_and_number_format(
+    device, precision, fast_bfloat16, channels_last, monkeypatch
+):
+    monkeypatch.setattr(network, "has_fast_bfloat16", lambda device: fast_bfloat16)
+    (encoder,) = small_encoders(1)
+    encoder.place_on(torch.device(device), precision)
+    assert encoder.channels_last is encoder.grouping.consecutive is channels_last
+    weight = encoder.trunk.conv1.weight
+    assert weight.is_contiguous(memory_format=torch.channels_last) is channels_last
+    assert weight.device.type == device
