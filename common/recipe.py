@@ -128,7 +128,7 @@ class InfoMap:
     """InfoMap on the directed cosine neighbour graph (needs the extra `infomap`).
 
     Args:
-        similarity: an edge needs at least this cosine similarity.
+        similarity: an edge needs at least this cosine similarity, in [0, 1].
         k1: neighbours per image, itself included.
         k2: modules of at most this size become outliers.
         trials: runs of Infomap of which the best is taken.

@@ -26,7 +26,7 @@ SPARE = {torch.bfloat16: 18, torch.float32: 8}  # candidates listed beyond those
 SAMPLE = 32  # rows tried before bfloat16 is chosen
 SAMPLE_PROVED = 0.8  # share of them that must get a proof
 FLOAT32_ROUNDING = 2.0**-24
-BFLOAT16_ROUNDING = 2.0**-9
+BFLOAT16_ROUNDING = 2.0**-8
 
 
 @dataclass(frozen=True)
@@ -116,11 +116,11 @@ def _change(features: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _limit(features: Tensor, largest_missed: Tensor, change: Tensor, dtype: torch.dtype) -> Tensor:
-    """Upper bound of the similarity of rows that were not proposed."""
+    """Upper bound of the similarity of rows that were not proposed; -inf where all were."""
     error = 1.01 * (change + change.max()) + float32_error(features)
     if dtype == torch.bfloat16:
-        error = error + BFLOAT16_ROUNDING * largest_missed.abs()
-    return largest_missed + error
+        error = error + 1.01 * BFLOAT16_ROUNDING * largest_missed.abs()
+    return torch.where(largest_missed == -torch.inf, largest_missed, largest_missed + error)
 
 
 def from_triangle(features: Tensor, keep: int, dtype: torch.dtype, part: range) -> Candidates:

@@ -136,9 +136,9 @@ def _check(settings: InfoMap) -> None:
     if Infomap is None:
         raise UserError('InfoMap needs the package infomap: pip install "unreid[infomap]".')
     check_search(settings.search)
-    if settings.k1 < 2 or settings.trials < 1 or not -1 <= settings.similarity <= 1:
+    if settings.k1 < 2 or settings.trials < 1 or not 0 <= settings.similarity <= 1:
         raise UserError(
             f"clustering.k1 is {settings.k1}, trials {settings.trials}, similarity "
             f"{settings.similarity:g}; k1 must be at least 2, trials at least 1 and the similarity "
-            "between -1 and 1."
+            "between 0 and 1."
         )

@@ -101,15 +101,18 @@ def _add_halves(
 
 
 @njit(cache=True, nogil=True)
-def _softmax(values: Array, start: int, end: int) -> None:
-    """Softmax of values[start:end] in place."""
+def _softmax(values: Array, start: int, end: int, powers: Array) -> None:
+    """Softmax of values[start:end] in place.
+
+    In float64 and rounded once: exponentials in float32 differ from library to library.
+    """
     largest = values[start:end].max()
     total = 0.0
-    for n in range(start, end):
-        values[n] = np.exp(values[n] - largest)
-        total += values[n]
-    for n in range(start, end):
-        values[n] /= np.float32(total)
+    for n in range(end - start):
+        powers[n] = np.exp(np.float64(values[start + n] - largest))
+        total += powers[n]
+    for n in range(end - start):
+        values[start + n] = powers[n] / total
 
 
 @njit(cache=True, nogil=True)
@@ -134,6 +137,7 @@ def weights(
     mark = np.full(len(rank), -1, np.int32)  # 2 i + 1: in R(i); 2 i: only in E(i)
     owner = np.full(len(rank), -1, np.int32)  # i: among the neighbours of i ...
     place = np.empty(len(rank), np.int32)  # ... at this place
+    powers = np.empty(k + k * half)
     used = 0
     for i in range(start, stop):
         columns = _grown(columns, used, k + k * half)
@@ -148,7 +152,7 @@ def weights(
             known = owner[j] == i
             s = ranked[i, place[j]] if known else similarity(features, order[i], order[j])
             values[n] = np.float32(2) * s - np.float32(2)
-        _softmax(values, used, end)
+        _softmax(values, used, end, powers)
         counts[i - start] = end - used
         used = end
     return counts, columns[:used].copy(), values[:used].copy()

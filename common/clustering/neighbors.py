@@ -51,7 +51,8 @@ def nearest_neighbors(features: Tensor, k: int, team: Team = ALONE) -> Neighbors
         team: all have the same features; each searches for a part of the rows.
 
     Raises:
-        ValueError: the features are not finite unit rows.
+        ValueError: features of another shape or type.
+        UserError: rows that are not finite or not of unit length.
     """
     features = features.detach().contiguous()
     check_unit_rows(features)

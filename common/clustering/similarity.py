@@ -5,6 +5,7 @@ from torch import Tensor
 
 from common.clustering import compiled
 from common.clustering.blocks import in_blocks
+from common.errors import UserError
 
 UNIT_TOLERANCE = 1e-3  # of norms that should be 1
 CHUNK_BYTES = {"cpu": 4 << 20}  # gathered rows stay in the cache
@@ -12,16 +13,22 @@ DEVICE_CHUNK_BYTES = 1 << 30
 
 
 def check_unit_rows(features: Tensor) -> None:
-    """Raise ValueError unless features are (N, D) finite float32 rows of unit length."""
+    """Stop unless features are (N, D) finite float32 rows of unit length.
+
+    Raises:
+        ValueError: another shape or type.
+        UserError: rows that are not finite or not of unit length.
+    """
     if features.ndim != 2 or not len(features) or features.dtype != torch.float32:
         shape = tuple(features.shape)
         raise ValueError(f"expected (N, D) float32 features, got {shape} {features.dtype}.")
     off = (torch.linalg.vector_norm(features, dim=1) - 1).abs()
     bad = torch.nonzero(~(off <= UNIT_TOLERANCE)).ravel()  # NaN counts as bad
     if len(bad):
-        raise ValueError(
-            f"{len(bad)} of {len(features)} features are not finite unit vectors, "
-            f"the first of them in row {int(bad[0])}."
+        raise UserError(
+            f"{len(bad)} of {len(features)} features are not finite unit vectors, the first of "
+            f"them in row {int(bad[0])}. Either the network's weights have diverged (take an "
+            "earlier checkpoint), or the features were not divided by their lengths."
         )
 
 

@@ -36,8 +36,8 @@ def weights(features: Tensor, neighbors: Neighbors, half: int) -> SparseRows:
         s = _similarities(features, rank, neighbors.similarity, rows, local, members)
         logits = torch.full(sets.shape, -torch.inf, device=rank.device)
         logits[local, place] = 2 * s - 2
-        shares = torch.exp(logits - logits.amax(dim=1, keepdim=True))
-        shares /= shares.sum(dim=1, keepdim=True, dtype=torch.float64).float()
+        shares = torch.exp((logits - logits.amax(dim=1, keepdim=True)).double())
+        shares = (shares / shares.sum(dim=1, keepdim=True)).float()
         counts.append(torch.bincount(local, minlength=len(rows)))
         columns.append(members)
         values.append(shares[local, place])

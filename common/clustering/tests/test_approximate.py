@@ -104,5 +104,5 @@ def test_a_missing_faiss_says_what_to_install(settings, monkeypatch):
 
 
 def test_rows_that_are_not_unit_vectors_are_refused():
-    with pytest.raises(ValueError, match="not finite unit vectors"):
+    with pytest.raises(UserError, match="not finite unit vectors"):
         find_neighbors(2 * clustered(50), 5, Approximate())

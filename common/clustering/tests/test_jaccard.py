@@ -241,3 +241,25 @@ def test_a_gpu_gives_the_labels_of_the_cpu(case):
     expected = labels_at(features, Dbscan(k1=k1, k2=k2), EPS)
     for _ in range(2):
         assert np.array_equal(expected, labels_at(features.cuda(), Dbscan(k1=k1, k2=k2), EPS))
+
+
+def test_compiled_and_tensor_weights_have_equal_bits():
+    features = clustered(400, 32, spread=1.2)
+    neighbors = nearest_neighbors(features, 30)
+    found = [form.weights(features, neighbors, 15) for form in (sparse, tensors)]
+    dense = [torch.zeros(400, 400) for _ in found]
+    for rows, matrix in zip(found, dense, strict=True):
+        points = torch.arange(400) if rows.order is None else rows.order.long()
+        row = points.repeat_interleave(rows.starts.diff())
+        # Rows that are stored in an order of their own name columns by place in it.
+        matrix[row, points[rows.columns.long()]] = rows.values
+    assert torch.equal(*dense)
+
+
+def test_the_sums_of_minima_leave_the_rows_as_they_are():
+    features = clustered(200, 16)
+    rows = sparse.weights(features, nearest_neighbors(features, 20), 10)
+    before = rows.columns.clone()
+    first, second = (sparse.close_pairs(rows, 0.6) for _ in range(2))
+    assert torch.equal(rows.columns, before)
+    assert np.array_equal(first.distance, second.distance)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 
 from common.clustering import candidates, compiled, neighbors
 from common.clustering.neighbors import nearest_neighbors
+from common.errors import UserError
 from common.team import Team
 
 
@@ -115,6 +116,30 @@ def test_what_was_not_proposed_lies_below_the_limit(form, seed):
     assert (proposed.limit - missed).mean() < 0.02  # a loose bound would prove nothing
 
 
+def test_rows_that_bfloat16_holds_exactly_are_proved_by_how_it_rounds_products(form):
+    size, g = 4096, torch.Generator().manual_seed(0)
+
+    def changed(row, count):
+        chosen = torch.randperm(size, generator=g)[:count]
+        return row.scatter(0, chosen, -row[chosen])
+
+    first = torch.where(torch.rand(size, generator=g) < 0.5, 1.0, -1.0) / 64
+    rows = [first, *(changed(first, 1021) for _ in range(120))]
+    rows += [changed(first, 1020) for _ in range(40)]  # nearer, by less than bfloat16 can tell
+    for _ in range(12):
+        center = torch.where(torch.rand(size, generator=g) < 0.5, 1.0, -1.0) / 64
+        rows += [changed(center, 10 + 8 * n) for n in range(60)]
+    features = torch.stack(rows)
+    found = nearest_neighbors(features, 30)
+
+    assert np.array_equal(found.rank.numpy(), full_sort(features, 30)[0])
+
+
+def test_where_nothing_was_dropped_the_limit_is_below_everything(form):
+    proposed = candidates.propose(clustered(15, 8), 12, range(15))
+    assert (proposed.limit == -torch.inf).all()
+
+
 def test_float32_products_of_reduced_precision_widen_the_limit():
     features = clustered(50, 8)
     exact = candidates.float32_error(features)
@@ -174,5 +199,5 @@ def test_bfloat16_is_left_alone_where_similarities_lie_too_close(monkeypatch):
 def test_rows_that_are_not_unit_vectors_are_refused(flaw):
     features = clustered(40, 8)
     features[7, 2] = flaw
-    with pytest.raises(ValueError, match=r"1 of 40 features .* row 7"):
+    with pytest.raises(UserError, match=r"1 of 40 features .* row 7"):
         nearest_neighbors(features, 5)
