@@ -5,7 +5,7 @@ from typing import Any
 
 from common.errors import UserError
 from common.evaluator.extract import extract
-from common.evaluator.testing import evaluate_dataset
+from common.evaluator.testing import evaluate_dataset, require_protocol
 from common.recipe import override, parse_changes
 from common.run import Observer
 from common.team import join_team, leave_team
@@ -41,10 +41,11 @@ def test(
         raise UserError(f"{weights} was trained by {recipe.method}, not by {method}.")
     recipe = override(recipe, parse_changes(changes or []))
     team = join_team(options.device)
-    encoder = trained_encoder(weights, recipe).to(team.device)
+    encoder = trained_encoder(weights, recipe).place_on(team.device)
     results = []
     for name in datasets:
         dataset = find_dataset(name, options, team, observer).dataset
+        require_protocol(dataset, reranked=rerank)
         images = test_images(dataset, recipe, options, team, observer)
         if images is None:
             raise UserError(f"{name} has no test part to evaluate on.")

@@ -82,10 +82,7 @@ def evaluate(
     Raises:
         UserError: no query has a match, or a feature is not finite.
     """
-    _require_match(query, gallery)
-    norms = _squared_norms(gallery_features)
-    _require_finite("gallery", norms)
-    _require_finite("query", _squared_norms(query_features))
+    norms = require_scorable(query_features, query, gallery_features, gallery)
     size = block or _block_size(query, gallery, gallery_features.device)
 
     def rows(part: slice) -> Tensor:
@@ -103,8 +100,14 @@ def evaluate_distances(
     ranks: int = 50,
     block: int | None = None,
 ) -> Retrieval:
-    """The scores of `evaluate` for given distances (Q, G), e.g. re-ranked ones."""
+    """The scores of `evaluate` for given distances (Q, G), e.g. re-ranked ones.
+
+    Raises:
+        UserError: no query has a match, or a distance is not a number.
+    """
     _require_match(query, gallery)
+    if bad := int(matrix.isnan().any(dim=1).sum()):
+        raise UserError(f"{bad} of {len(matrix)} queries have a distance that is not a number.")
     size = block or _block_size(query, gallery, matrix.device)
 
     def copied(part: slice) -> Tensor:
@@ -292,6 +295,21 @@ def _occurrences(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """How often each wanted value occurs among the values."""
     ordered = np.sort(values)
     return np.searchsorted(ordered, wanted, "right") - np.searchsorted(ordered, wanted, "left")
+
+
+def require_scorable(
+    query_features: Tensor, query: Samples, gallery_features: Tensor, gallery: Samples
+) -> Tensor:
+    """Squared lengths (G,) of the gallery's features, if there is something to score.
+
+    Raises:
+        UserError: no query has a match, or a feature is not finite.
+    """
+    _require_match(query, gallery)
+    norms = _squared_norms(gallery_features)
+    _require_finite("gallery", norms)
+    _require_finite("query", _squared_norms(query_features))
+    return norms
 
 
 def _require_match(query: Samples, gallery: Samples) -> None:

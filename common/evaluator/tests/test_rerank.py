@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from common.errors import UserError
 from common.evaluator.rerank import rerank
 from common.evaluator.retrieval import distances, evaluate, evaluate_distances
-from common.types import Samples
+from common.evaluator.testing import evaluate_dataset
+from common.types import Dataset, Samples
 
 
 def random_features(seed, queries=14, images=50, ids=7, dim=12, noise=0.25, repeats=0):
@@ -125,3 +126,36 @@ def test_reranking_raises_the_map_of_noisy_clusters():
 def test_settings_out_of_range_are_an_error(setting):
     with pytest.raises(UserError, match="is not defined"):
         rerank(*matrices(*random_features(0)[:2]), **setting)
+
+
+def data_set(query_pids, gallery_pids, protocol="market1501"):
+    def part(pids, cam):
+        names = np.arange(len(pids)).astype(object)
+        return Samples(names, np.asarray(pids), np.full(len(pids), cam))
+
+    query, gallery = part(query_pids, 0), part(gallery_pids, 1)
+    return Dataset("drawn", "", query.take(slice(0, 0)), query, gallery, protocol=protocol)
+
+
+def test_reranking_refuses_what_cannot_be_scored():
+    query, gallery, query_pids, gallery_pids = random_features(0)
+    features, dataset = torch.cat([query, gallery]), data_set(query_pids, gallery_pids)
+    assert evaluate_dataset(features, dataset, reranked=True).map > 0.5
+    for row, part in ((3, "query"), (20, "gallery")):
+        bad = features.clone()
+        bad[row, 0] = torch.nan
+        with pytest.raises(UserError, match=f"1 of .* {part} images are not finite"):
+            evaluate_dataset(bad, dataset, reranked=True)
+    with pytest.raises(UserError, match="0 query and 50 gallery images"):
+        evaluate_dataset(gallery, data_set([], gallery_pids), reranked=True)
+    with pytest.raises(UserError, match="drawn is scored on ten random splits"):
+        evaluate_dataset(features, data_set(query_pids, gallery_pids, "vehicleid"), reranked=True)
+
+
+def test_distances_that_are_no_numbers_are_refused():
+    query, gallery, query_pids, gallery_pids = random_features(0)
+    dataset = data_set(query_pids, gallery_pids)
+    matrix = distances(query, gallery)
+    matrix[2, 5] = torch.nan
+    with pytest.raises(UserError, match="1 of 14 queries have a distance that is not a number"):
+        evaluate_distances(matrix, dataset.query, dataset.gallery)
