@@ -1,5 +1,7 @@
 """Run a method's hooks on stored network outputs: how reference cases reach the training code."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,8 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from common.errors import UserError
 from common.method import Build, Method
-from common.recipe import Recipe
+from common.recipe import Dbscan, Recipe
+from common.schedules import StepDecay
 from common.streams import Streams
 from common.team import Team
 from common.types import Batch, Step, TrainData
@@ -55,6 +59,35 @@ def replay_step(
     torch.stack(list(step.losses.values())).sum().backward()
     method.after_step(step.update, iteration)
     return step
+
+
+def stored_recipe(recipes: Iterable[Recipe], meta: dict[str, Any]) -> Recipe:
+    """The paper's recipe for a case of schedules, with whatever rate and tests the case names.
+
+    Args:
+        meta: `dataset` (Market-1501 unless named), and what differs from its recipe: `base_lr` or
+            `lr`, `step_size` with `gamma`, `epochs`, `eval_step`.
+
+    Raises:
+        UserError: no recipe for that data set.
+    """
+    dataset = meta.get("dataset", "market1501")
+    plain = (r for r in recipes if r.dataset == dataset and not r.source and not r.variant)
+    recipe = next(plain, None)
+    if recipe is None:
+        raise UserError(f"there is no recipe for {dataset}, whose schedules the case holds")
+    rate = meta.get("base_lr", meta.get("lr", recipe.lr))
+    decay = recipe.lr_factor
+    if "step_size" in meta:
+        decay = StepDecay(meta["step_size"], meta["gamma"])
+    epochs, every = meta.get("epochs", recipe.epochs), meta.get("eval_step", recipe.eval_every)
+    return replace(recipe, lr=rate, lr_factor=decay, epochs=epochs, eval_every=every)
+
+
+def radii(recipe: Recipe, epochs: Iterable[int]) -> list[float]:
+    """DBSCAN's eps by epoch."""
+    assert isinstance(recipe.clustering, Dbscan)
+    return [recipe.clustering.eps(epoch) for epoch in epochs]
 
 
 def total(step: Step) -> Tensor:

@@ -6,11 +6,11 @@ import torch.nn.functional as F
 
 from common.recipe import Recipe
 from common.reference import Case, Check, close, equal
-from common.replay import replayed, stored_batch, total
+from common.replay import radii, replayed, stored_batch, stored_recipe, total
 from common.types import PseudoLabels, TrainData
 from methods.dsgl.disentangle import guided_prototypes
 from methods.dsgl.method import DSGL
-from methods.dsgl.recipes import JACCARD, MARKET1501, DSGLSettings
+from methods.dsgl.recipes import RECIPES, DSGLSettings
 
 LOSS = {"tolerance": 2e-6, "relative": 1e-5}
 
@@ -111,15 +111,16 @@ def _groups(method: DSGL, case: Case, y: np.ndarray, r: np.ndarray) -> list[Chec
 
 
 def run_schedule(case: Case) -> list[Check]:
-    """Rate, eps, temperature, momentum and tests by epoch of the Market-1501 recipe."""
-    recipe, a = MARKET1501, case.arrays
+    """Rate, eps, temperature, momentum, weights of the losses (none here) and tests by epoch."""
+    recipe, a = stored_recipe(RECIPES, case.meta), case.arrays
     epochs = range(len(a["lr"]))
     s = recipe.settings
     ours = {
         "lr": [recipe.lr * recipe.lr_factor(e) for e in epochs],
-        "eps": [JACCARD.eps(e) for e in epochs],
+        "eps": radii(recipe, epochs),
         "temperature": [s.contrast_temperature for _ in epochs],
         "momentum": [s.momentum for _ in epochs],
+        **{f"weight_{loss}": [1.0 for _ in epochs] for loss in ("cls", "dis", "kl")},
     }
     checks = [close(n, np.array(v), a[n], 0.0, relative=1e-9) for n, v in ours.items()]
     return [*checks, equal("evaluated epochs", [recipe.due(e) for e in epochs], a["evaluate"])]

@@ -213,9 +213,6 @@ def _gradient(loss: Tensor, batch: Batch) -> Tensor:
 
 
 def _end(method: HDCPD, case: Case) -> Check:
-    last = next(
-        key
-        for key in case.arrays
-        if key.startswith("memory") and key != "memory0" and key[6:].isdigit()
-    )
+    numbers = (int(key[6:]) for key in case.arrays if key[:6] == "memory" and key[6:].isdigit())
+    last = f"memory{max(numbers)}"
     return close("memory at end", method.memory.bank, case.arrays[last], 1e-6)

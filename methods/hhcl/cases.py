@@ -7,12 +7,12 @@ from common.losses import smooth_cross_entropy, smoothed_classes
 from common.memory import HybridMemory, class_means, hardest_members
 from common.recipe import Recipe, Sampling
 from common.reference import Case, Check, close, equal
-from common.replay import replay_step, replayed, stored_batch, total
+from common.replay import radii, replay_step, replayed, stored_batch, stored_recipe, total
 from common.types import Batch, PseudoLabels, TrainData
 from methods.hhcl.loss import hybrid_weights
 from methods.hhcl.memory import InstanceMemory, instance_rows
 from methods.hhcl.method import HHCL
-from methods.hhcl.recipes import JACCARD, MARKET1501, HHCLSettings
+from methods.hhcl.recipes import RECIPES, HHCLSettings
 
 
 def run_memory(case: Case) -> list[Check]:
@@ -46,10 +46,9 @@ def _step(method: HHCL, case: Case, s: int) -> list[Check]:
     ]
     if "ce_hard" in a:
         weights = hybrid_weights(method.settings.hard_weight, balanced=False)
-        for name, key, weight in zip(
-            ("hard", "mean"), ("ce_hard", "ce_mean"), weights, strict=True
-        ):
-            checks.append(close(key, step.losses[name] / weight, a[key][s], 2e-6, relative=1e-5))
+        for name, weight in zip(("hard", "mean"), weights, strict=True):
+            expected = weight * a[f"ce_{name}"][s]
+            checks.append(close(f"ce_{name}", step.losses[name], expected, 2e-6, relative=1e-5))
     return checks
 
 
@@ -71,13 +70,13 @@ def run_label_smooth(case: Case) -> list[Check]:
 
 
 def run_schedule(case: Case) -> list[Check]:
-    """Rate, eps, temperature, weights and tests by epoch of the Market-1501 recipe."""
-    recipe: Recipe = MARKET1501
+    """Rate, eps, temperature, weights and tests by epoch."""
+    recipe = stored_recipe(RECIPES, case.meta)
     epochs = range(len(case.arrays["lr"]))
     weights = hybrid_weights(recipe.settings.hard_weight, balanced=False)
     ours = {
         "lr": [recipe.lr * recipe.lr_factor(e) for e in epochs],
-        "eps": [JACCARD.eps(e) for e in epochs],
+        "eps": radii(recipe, epochs),
         "temperature": [recipe.settings.temperature for _ in epochs],
         "momentum": [recipe.settings.momentum for _ in epochs],
         "weight_hard": [weights[0] for _ in epochs],

@@ -8,11 +8,11 @@ import torch
 
 from common.recipe import Recipe
 from common.reference import Case, Check, close, equal, scaled
-from common.replay import replay_step, replayed, stored_batch, total
+from common.replay import replay_step, replayed, stored_batch, stored_recipe, total
 from common.training import make_optimizer
 from common.types import PseudoLabels, TrainData
 from methods.multiqueue.method import MultiQueue
-from methods.multiqueue.recipes import MARKET1501, MultiQueueSettings
+from methods.multiqueue.recipes import RECIPES, MultiQueueSettings
 
 
 class _Replayed(MultiQueue):
@@ -32,7 +32,7 @@ def run_queue(case: Case) -> list[Check]:
     method.released = random.Random(case.meta["python_random_seed"])
     method.begin_epoch(0, features, PseudoLabels(a["labels"]))
     optimizer = make_optimizer(method)
-    checks = [close("queues at start", method.memory.queues, a["queue_init"], 1e-6)]
+    checks = [close("queues at start", method.memory.queues, _slots(a["queue_init"], method), 1e-6)]
     for s in range(sum(key.startswith("inputs_") for key in a)):
         targets = a[f"targets_{s}"]
         batch = stored_batch(case.tensor(f"inputs_{s}"), indices=targets, labels=targets)
@@ -49,7 +49,7 @@ def run_queue(case: Case) -> list[Check]:
             optimizer.step()
         probe = method.memory.queues[:, :, : a[f"queue_probe_{s}"].shape[2]]
         checks += [
-            close("loss", total(step), a[f"loss_{s}"], 0.0, relative=1e-5),
+            close("loss", total(step), a[f"loss_{s}"], 2e-7, relative=1e-5),
             scaled("gradient", batch.views[0].grad, a[f"grad_{s}"], 1e-5),
             close("temperature gradient", gradient, a[f"grad_temp_{s}"], 0.0, relative=1e-5),
             close("temperature after", method.temperature, a[f"temp_after_{s}"], 2e-8),
@@ -58,7 +58,16 @@ def run_queue(case: Case) -> list[Check]:
             close("queue norms", method.memory.queues.norm(dim=2), a[f"queue_norm_{s}"], 1e-6),
         ]
         method.temperature.grad = None
-    return [*checks, close("queues at end", method.memory.queues, a["queue_final"], 1e-6)]
+    return [
+        *checks,
+        close("queues at end", method.memory.queues, _slots(a["queue_final"], method), 1e-6),
+    ]
+
+
+def _slots(stored: np.ndarray, method: MultiQueue) -> np.ndarray:
+    """(C, Q, D) of queues that a case may store as (C, D) where all slots of each are equal."""
+    rows = stored if stored.ndim == 3 else stored[:, None]
+    return np.broadcast_to(rows, method.memory.queues.shape)
 
 
 def run_temperature(case: Case) -> list[Check]:
@@ -82,10 +91,11 @@ def run_temperature(case: Case) -> list[Check]:
 
 
 def run_schedule(case: Case) -> list[Check]:
-    """Rates of the encoder and of the temperature in the Market-1501 recipe."""
-    recipe, a = MARKET1501, case.arrays
+    """Rates of the encoder and of the temperature."""
+    recipe, a = stored_recipe(RECIPES, case.meta), case.arrays
     factor = np.array([recipe.lr_factor(e) for e in range(len(a["lr"]))])
-    own = recipe.lr * recipe.settings.temperature_rate
+    share = case.meta.get("temperature_lr_factor", recipe.settings.temperature_rate)
+    own = recipe.lr * share
     return [
         close("lr", recipe.lr * factor, a["lr"], 0.0, relative=1e-9),
         close("lr of the temperature", own * factor, a["lr_temperature"], 0.0, relative=1e-9),

@@ -181,3 +181,68 @@ def test_wrong_names_and_empty_folders_are_errors(tmp_path):
 
 def test_the_shipped_cases_lie_beside_the_tests():
     assert all(path.parent.name == "reference" for path in case_files(None))
+
+
+def with_meta(path, changes, **arrays):
+    """The case again, with other settings and arrays."""
+    with np.load(path) as file:
+        stored = {name: file[name] for name in file.files}
+    meta = json.loads(str(stored.pop("meta"))) | changes
+    np.savez(path, meta=json.dumps(meta), **(stored | arrays))
+
+
+def decayed(rate, epochs, every):
+    return np.array([rate * 0.1 ** (epoch // every) for epoch in range(epochs)])
+
+
+def test_schedules_follow_the_settings_of_their_case(tmp_path):
+    folder = Path(methods.__path__[0])
+    names = ("hhcl", "dsgl", "spcl", "clustercontrast", "multiqueue")
+    cases = {name: folder / f"{name}/tests/reference/{name}_schedule.npz" for name in names}
+    paths = {name: copied(tmp_path, path) for name, path in cases.items()}
+    with_meta(paths["hhcl"], {"dataset": "dukemtmcreid"}, eps=np.full(60, 0.6))
+    with_meta(paths["dsgl"], {"dataset": "msmt17"}, eps=np.full(60, 0.7))
+    lr = decayed(3.5e-4, 30, 10)
+    with_meta(paths["spcl"], {"step_size": 10, "epochs": 30}, epoch=np.arange(30), lr=lr)
+    with_meta(
+        paths["clustercontrast"],
+        {"step_size": 10, "epochs": 30, "eval_step": 20},
+        lr=lr,
+        temperature=np.full(30, 0.05),
+        eval_epochs=np.array([19, 29]),
+    )
+    halved = {"base_lr": 1.75e-4, "temperature_lr_factor": 0.02, "epochs": 30, "step_size": 10}
+    with_meta(paths["multiqueue"], halved, lr=lr / 2, lr_temperature=lr / 100)
+
+    rows = verify(reference=tmp_path)
+
+    assert len(rows) == 5
+    assert [
+        (row["case"], row["error"] or row["quantity"]) for row in rows if not row["passed"]
+    ] == []
+
+
+def test_a_schedule_of_an_unknown_data_set_fails_with_its_name(tmp_path):
+    stored = copied(tmp_path, HHCL / "hhcl_schedule.npz")
+    with_meta(stored, {"dataset": "nowhere"})
+    (row,) = verify(reference=tmp_path)
+    assert not row["passed"]
+    assert "no recipe for nowhere" in row["error"]
+
+
+def test_queues_may_be_stored_once_for_all_slots(tmp_path):
+    folder = Path(methods.__path__[0]) / "multiqueue/tests/reference"
+    stored = copied(tmp_path, folder / "multiqueue_q16.npz")
+    with np.load(stored) as file:
+        first = file["queue_init"][:, 0]
+    with_meta(stored, {}, queue_init=first)
+    assert verify(reference=tmp_path)[0]["passed"]
+    with_meta(stored, {}, queue_init=2 * first)
+    assert not verify(reference=tmp_path)[0]["passed"]
+
+
+def test_the_update_rule_of_a_memory_is_told_by_the_kind_of_case(tmp_path):
+    folder = Path(methods.__path__[0]) / "clustercontrast/tests/reference"
+    stored = copied(tmp_path, folder / "clustercontrast_hard.npz", "clustercontrast_hard_b.npz")
+    with_meta(stored, {"case": "hard_b"})
+    assert verify(reference=tmp_path)[0]["passed"]
