@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from common.ranges import require_range
 from common.recipe import Dbscan, EncoderSettings, InfoMap, PaperResult, Recipe, Sampling
 from common.schedules import Constant, StepDecay
 from common.small import for_own_images, on_synthetic
@@ -21,6 +22,10 @@ class ClusterContrastSettings:
     update: Literal["mean", "hard"] = "mean"
     momentum: float = 0.1
     temperature: float = 0.05
+
+    def __post_init__(self) -> None:
+        require_range(self, "[0, 1]", "momentum")
+        require_range(self, "(0, inf)", "temperature")
 
 
 COMMANDS = "command list of the released code; GeM pooling is its default (the text says average)"

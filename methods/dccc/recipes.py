@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from common.errors import UserError
+from common.ranges import require_range
 from common.recipe import Dbscan, EncoderSettings, PaperResult, Recipe, Sampling
 from common.schedules import (
     Constant,
@@ -40,11 +41,10 @@ class DCCCSettings:
     teacher_start: int = 99
 
     def __post_init__(self) -> None:
-        if not 0 <= self.soft_weight <= 1:
-            raise UserError(f"settings.soft_weight={self.soft_weight}: must lie in [0, 1].")
-        if not 0 <= self.smooth <= 1:
-            raise UserError(f"settings.smooth={self.smooth}: must lie in [0, 1].")
-        if self.update_temperature <= 0:
+        require_range(self, "[0, 1]", "momentum", "soft_weight", "smooth")
+        require_range(self, "(0, inf)", "temperature")
+        require_range(self, "[0, inf)", "teacher_start")
+        if not self.update_temperature > 0:
             raise UserError("settings.update_temperature must be above 0; use update=hard for 0.")
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from common.errors import UserError
+from common.ranges import require_range
 from common.recipe import Dbscan, EncoderSettings, PaperResult, Recipe, Sampling
 from common.schedules import Constant, StepDecay
 from common.small import for_own_images, on_synthetic
@@ -24,7 +24,7 @@ class DSGLSettings:
             times) or both.
         entropy_groups: groups of the second nuisance label: found among first labels (released)
             or among second ones (own).
-        smooth: epsilon of the label smoothing of the cluster loss; 0 for none.
+        smooth: epsilon of the label smoothing of the cluster loss, in [0, 1); 0 for none.
     """
 
     cls_half: Literal["hard", "mean"] = "hard"
@@ -40,10 +40,11 @@ class DSGLSettings:
     smooth: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.disentangle_share <= 1:
-            raise UserError(
-                f"settings.disentangle_share={self.disentangle_share}: must lie in (0, 1]."
-            )
+        temperatures = ("contrast_temperature", "disentangle_temperature", "entropy_temperature")
+        require_range(self, "(0, inf)", *temperatures)
+        require_range(self, "[0, 1]", "momentum", "positive_share", "negative_share")
+        require_range(self, "(0, 1]", "disentangle_share")
+        require_range(self, "[0, 1)", "smooth")
 
 
 JACCARD = Dbscan(eps=Constant(0.45), min_samples=4, k1=30, k2=6)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from common.ranges import require_range
 from common.recipe import Dbscan, EncoderSettings, PaperResult, Recipe, Sampling
 from common.schedules import Constant, StepDecay
 from common.small import for_own_images, on_synthetic
@@ -39,6 +40,12 @@ class HDCPDSettings:
     teacher_buffers: bool = False
     update: Literal["hard", "mean"] = "hard"
     order: Literal["released", "clean"] = "released"
+
+    def __post_init__(self) -> None:
+        temperatures = ("temperature", "student_temperature", "teacher_temperature")
+        require_range(self, "(0, inf)", *temperatures)
+        require_range(self, "[0, 1]", "momentum")
+        require_range(self, "[0, inf)", "distill_weight", "teacher_start")
 
 
 README = "README of the released code"

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from common.errors import UserError
+from common.ranges import require_range
 from common.recipe import Dbscan, EncoderSettings, PaperResult, Recipe, Sampling
 from common.schedules import Constant, StepDecay
 from common.small import for_own_images, on_synthetic
@@ -17,8 +18,8 @@ class HHCLSettings:
         memory: CMhybrid (the published runs), CMhybrid_v2 (the paper's text), CM or CMhard.
         momentum: share of the old prototype that is kept, in [0, 1].
         temperature: of the softmax, > 0.
-        hard_weight: h in (0, 1]; no effect on CM and CMhard, which have one term. The released
-            command line never passes its value on, so h was always 0.5.
+        hard_weight: h in [0, 1], not 0 in the released weights; no effect on CM and CMhard, which
+            have one term. The released command line never passes its value on: h was always 0.5.
         hybrid_weights: released (h, h (1 - h)) or balanced (h, 1 - h); CMhybrid only.
         smooth: epsilon of the label smoothing; the released switch means 0.1, 0 is off.
     """
@@ -31,17 +32,15 @@ class HHCLSettings:
     smooth: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.hard_weight <= 1:
+        require_range(self, "[0, 1]", "momentum", "hard_weight")
+        require_range(self, "(0, inf)", "temperature")
+        require_range(self, "[0, 1)", "smooth")
+        released = self.memory == "CMhybrid" and self.hybrid_weights == "released"
+        if released and self.hard_weight == 0:
             raise UserError(
-                f"settings.hard_weight={self.hard_weight}: choose a value above 0 and up to 1; "
-                "0 would make the released loss zero."
+                "settings.hard_weight=0 makes the released loss zero. Choose a value above 0, or "
+                "settings.hybrid_weights=balanced."
             )
-        if self.temperature <= 0:
-            raise UserError(f"settings.temperature={self.temperature}: must be above 0.")
-        if not 0 <= self.momentum <= 1:
-            raise UserError(f"settings.momentum={self.momentum}: must lie in [0, 1].")
-        if not 0 <= self.smooth < 1:
-            raise UserError(f"settings.smooth={self.smooth}: must lie in [0, 1).")
 
 
 README = "README of the released code"

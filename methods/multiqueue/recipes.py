@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from common.errors import UserError
+from common.ranges import require_range
 from common.recipe import Dbscan, EncoderSettings, InfoMap, PaperResult, Recipe, Sampling
 from common.schedules import Constant, StepDecay
 from common.small import for_own_images, on_synthetic
@@ -13,14 +13,14 @@ class MultiQueueSettings:
     """Settings of MultiQueue.
 
     Args:
-        queue_length: Q, entries per cluster.
-        temperature: of the softmax; the start where it is learned.
+        queue_length: Q, entries per cluster, at least 1.
+        temperature: of the softmax, > 0; the start where it is learned.
         learn_temperature: whether Adam trains it.
         temperature_rate: its learning rate as a share of the encoder's.
         temperature_floor: it is kept at or above this; never reached in a published run. Ours.
         normalize_start: fill the queues with unit means. Ours; the released code does not.
-        enqueue_blend: share of the old entry kept by a write; 0 replaces it. Ours: 0.15 stands
-            in dead code of the release.
+        enqueue_blend: share of the old entry kept by a write, in [0, 1); 0 replaces it. Ours: 0.15
+            stands in dead code of the release.
     """
 
     queue_length: int = 16
@@ -32,10 +32,10 @@ class MultiQueueSettings:
     enqueue_blend: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.queue_length < 1:
-            raise UserError(f"settings.queue_length={self.queue_length}: must be at least 1.")
-        if self.temperature <= 0:
-            raise UserError(f"settings.temperature={self.temperature}: must be above 0.")
+        require_range(self, "[1, inf)", "queue_length")
+        require_range(self, "(0, inf)", "temperature")
+        require_range(self, "[0, inf)", "temperature_rate", "temperature_floor")
+        require_range(self, "[0, 1)", "enqueue_blend")
 
 
 FIXED = MultiQueueSettings(learn_temperature=False)

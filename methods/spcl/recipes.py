@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from common.ranges import require_range
 from common.recipe import Dbscan, EncoderSettings, PaperResult, Recipe, Sampling
 from common.schedules import Constant, StepDecay
 from common.small import for_own_images, on_synthetic
@@ -15,8 +16,8 @@ class SpCLSettings:
     Args:
         momentum: share of the old memory row that is kept, in [0, 1].
         temperature: of the softmax, > 0.
-        eps_gap: the tighter and looser clusterings use eps - gap and eps + gap.
-        share: of the clusters that the first epoch's independence threshold accepts.
+        eps_gap: the tighter and looser clusterings use eps - gap and eps + gap; in [0, 1).
+        share: of the clusters that the first epoch's independence threshold accepts, in [0, 1].
         rejected: what becomes of rejected images: each a class of its own ("dissolve"), or so
             that a class is never left empty ("keep-last", as in SpCL+ of OpenUnReID).
         order: of gradient and memory update with a source domain; no effect without one.
@@ -28,6 +29,11 @@ class SpCLSettings:
     share: float = 0.9
     rejected: Literal["dissolve", "keep-last"] = "dissolve"
     order: Literal["released", "clean"] = "released"
+
+    def __post_init__(self) -> None:
+        require_range(self, "[0, 1]", "momentum", "share")
+        require_range(self, "(0, inf)", "temperature")
+        require_range(self, "[0, 1)", "eps_gap")
 
 
 TABLE = "result table of the released code (camera-ready numbers)"

@@ -1,0 +1,53 @@
+"""Ranges of settings: what is refused, and what is said."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from common.errors import UserError
+from common.ranges import require_range
+from common.recipe import override, parse_changes
+from methods import METHODS
+
+
+@pytest.mark.parametrize(
+    ("interval", "inside", "outside"),
+    [
+        ("[0, 1]", (0, 0.5, 1), (-0.1, 1.1, float("nan"))),
+        ("[0, 1)", (0, 0.9), (1, -1)),
+        ("(0, 1]", (0.1, 1), (0, 2)),
+        ("(0, inf)", (1e-9, 1e9), (0, -1, float("inf"), float("nan"))),
+    ],
+)
+def test_ends_belong_to_the_interval_as_its_brackets_say(interval, inside, outside):
+    for value in inside:
+        require_range(SimpleNamespace(share=value), interval, "share")
+    for value in outside:
+        with pytest.raises(UserError, match=f"settings.share={value}: must"):
+            require_range(SimpleNamespace(share=value), interval, "share")
+
+
+@pytest.mark.parametrize(
+    ("method", "changes"),
+    [
+        ("spcl", ["temperature=0", "momentum=1.5", "share=3", "eps_gap=-0.1"]),
+        ("clustercontrast", ["temperature=-0.05", "momentum=-1"]),
+        ("hhcl", ["temperature=0", "momentum=2", "smooth=1"]),
+        ("hdcpd", ["momentum=-2", "teacher_temperature=0", "distill_weight=-1"]),
+        ("dccc", ["momentum=7", "temperature=0", "update_temperature=0", "soft_weight=2"]),
+        ("dsgl", ["entropy_temperature=0", "positive_share=4", "disentangle_share=0"]),
+        ("multiqueue", ["enqueue_blend=2", "temperature_floor=-1", "queue_length=0"]),
+    ],
+)
+def test_every_method_refuses_what_has_no_meaning(method, changes):
+    for change in changes:
+        name = change.partition("=")[0]
+        with pytest.raises(UserError, match=f"settings.{name}.* must"):
+            override(METHODS[method].user_recipe, parse_changes([f"settings.{change}"]))
+
+
+def test_the_hard_weight_may_be_zero_where_a_loss_remains():
+    recipe = METHODS["hhcl"].user_recipe
+    for other in ("memory=CMhybrid_v2", "hybrid_weights=balanced"):
+        changes = parse_changes([f"settings.{other}", "settings.hard_weight=0"])
+        assert override(recipe, changes).settings.hard_weight == 0
