@@ -45,12 +45,17 @@ def require_usable(pseudo: PseudoLabels, sampling: Sampling, epoch: int) -> None
     per_pass = int(np.where(sizes > 1, instances, 1).sum()) if instances else int(sizes.sum())
     if per_pass >= sampling.batch_size:
         return
+    filled = f"which fill {per_pass} of the {sampling.batch_size} images of a batch"
+    raise unusable(pseudo, epoch, filled, "a smaller sampling.batch_size, ")
+
+
+def unusable(pseudo: PseudoLabels, epoch: int, why: str, also: str = "") -> UserError:
+    """What is said of labels that cannot be trained on: epoch, settings, counts, what to try."""
     said = ", ".join(f"{name} {value:g}" for name, value in pseudo.details.items())
-    raise UserError(
+    return UserError(
         f"epoch {epoch + 1}: the clustering ({said}) gave {pseudo.num_clusters} clusters and "
-        f"{pseudo.num_outliers} outliers, which fill {per_pass} of the {sampling.batch_size} "
-        f"images of a batch. Try a larger clustering.eps (InfoMap: a smaller similarity), a "
-        "smaller sampling.batch_size, or better initial weights (encoder.weights)."
+        f"{pseudo.num_outliers} outliers, {why}. Try a larger clustering.eps (InfoMap: a smaller "
+        f"similarity), {also}or better initial weights (encoder.weights)."
     )
 
 

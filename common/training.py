@@ -60,6 +60,7 @@ class Progress:
     start: Scores | None = None
     last: Scores | None = None
     best: Scores | None = None
+    steps: int = 0  # iterations of all epochs
     seconds: dict[str, float] = field(default_factory=dict)
     clusters: list[int] = field(default_factory=list)
     outliers: list[int] = field(default_factory=list)
@@ -116,7 +117,9 @@ def _epoch(
     since = time.perf_counter()
     set_rate(optimizer, recipe.lr_factor(epoch))
     batches = _domain_batches(method, job, pseudo.labels)
-    losses = train_epoch(method, batches, optimizer, job, epoch)
+    losses = train_epoch(method, batches, optimizer, job, epoch, progress.steps)
+    _require_finite_weights(method, epoch)
+    progress.steps += batches.iterations
     parts["training"] = progress.spend("training", since)
 
     progress.clusters.append(pseudo.num_clusters)
@@ -152,8 +155,9 @@ def train_epoch(
     optimizer: Optimizer,
     job: Job,
     epoch: int,
+    steps: int = 0,
 ) -> dict[str, float]:
-    """Run the batches of one epoch and return the mean of each loss term.
+    """Run the batches of one epoch, after `steps` ones, and return the mean of each loss term.
 
     The sums are read once, at the end: no iteration waits for the device.
 
@@ -167,7 +171,7 @@ def train_epoch(
     for iteration, (batch, source) in enumerate(batches):
         step = method.training_step(batch, source)
         minimize(step, optimizer, learnable, job.team)
-        method.after_step(job.team.gather(step.update), epoch * batches.iterations + iteration)
+        method.after_step(job.team.gather(step.update), steps + iteration)
         names = list(step.losses)
         history.append(torch.stack([loss.detach().float() for loss in step.losses.values()]))
         job.observer(
@@ -332,12 +336,29 @@ def _require_finite(
         return
     iteration, term = bad[0].tolist()
     files = job.dataset.train.paths[batches.target.seen[iteration]]
-    saved = f"epoch {epoch} is saved in last.pt" if epoch else "no epoch was completed"
     raise UserError(
         f"loss {names[term]} is {values[iteration, term]} in epoch {epoch + 1}, iteration "
-        f"{iteration + 1}; {saved}. Compare the learning rate with the recipe's, use precision "
-        f"exact, and look at the images of that batch: {', '.join(map(str, files))}."
+        f"{iteration + 1}; {_saved(epoch)}. Compare the learning rate with the recipe's, use "
+        f"precision exact, and look at the images of that batch: {', '.join(map(str, files))}."
     )
+
+
+def _require_finite_weights(method: Method, epoch: int) -> None:
+    """What the last iteration wrote shows in no loss of this epoch; nor may it be saved."""
+    state = {k: v for k, v in method.state_dict().items() if isinstance(v, Tensor)}
+    finite = torch.stack([value.isfinite().all() for value in state.values()]).tolist()
+    bad = [name for name, good in zip(state, finite, strict=True) if not good]
+    if bad:
+        raise UserError(
+            f"{len(bad)} of {len(state)} tensors are not finite after epoch {epoch + 1}, the first "
+            f"of them {bad[0]}; {_saved(epoch)}. Compare the learning rate with the recipe's, and "
+            "use precision exact."
+        )
+
+
+def _saved(epoch: int) -> str:
+    """What can be resumed of a run that stops in this epoch."""
+    return f"epoch {epoch} is saved in last.pt" if epoch else "no epoch was completed"
 
 
 def _remaining(progress: Progress, recipe: Recipe) -> float:

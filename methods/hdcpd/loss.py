@@ -38,7 +38,8 @@ def distillation_loss(student: Tensor, teacher: Tensor, axis: str = "cluster") -
         cluster: sum_ic (P_ic - Q_ic)^2 / C,   softmax over the classes
         batch:   sum_ic (P_ic - Q_ic)^2 / B,   softmax over the batch, for each class
 
-    A sum over the batch, so with R processes each must weigh its share R times. "batch" is what
+    A sum over the batch, so with R processes each must weigh its share R times. Without a class it
+    is 0. "batch" is what
     the released +CC program computes by transposing its logits; its published logs fit "cluster".
 
     Args:
@@ -46,4 +47,4 @@ def distillation_loss(student: Tensor, teacher: Tensor, axis: str = "cluster") -
     """
     over = 1 if axis == "cluster" else 0
     p, q = student.softmax(dim=over), teacher.detach().softmax(dim=over)
-    return (p - q).square().sum() / student.shape[over]
+    return (p - q).square().sum() / max(student.shape[over], 1)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from common.batches import unusable
 from common.instances import InstanceMemory, MovedRows, mean_by_class
 from common.losses import contrast_loss
 from common.memory import ClusterMemory, blend_hardest_, blend_rows_
@@ -32,7 +33,10 @@ class HDCPD(Method):
         return self.memory.target
 
     def assign(self, features: Tensor, epoch: int) -> PseudoLabels:
-        return super().assign(features, epoch).outliers_as_clusters()
+        pseudo = super().assign(features, epoch).outliers_as_clusters()
+        if not pseudo.num_clusters:  # every outlier is a class, but distillation needs larger ones
+            raise unusable(pseudo, epoch, "none of which two images share")
+        return pseudo
 
     def begin_epoch(self, epoch: int, features: Tensor, pseudo: PseudoLabels) -> None:
         self.memory.relabel(pseudo)

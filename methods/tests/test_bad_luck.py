@@ -33,6 +33,19 @@ def test_all_noise_stops_with_epoch_eps_and_counts(tmp_path):
         train(method, job)
 
 
+@pytest.mark.parametrize("source", ["", "synthetic-b"])
+def test_noise_alone_stops_also_where_outliers_are_classes(tmp_path, monkeypatch, source):
+    recipes = METHODS["hdcpd"].recipes
+    recipe = next(
+        r for r in recipes if (r.dataset, r.source, r.variant) == ("synthetic", source, "")
+    )
+    method, job = small_job(small_recipe(recipe), tmp_path, small_data())
+    noise = PseudoLabels(np.full(IDS * PER_ID, -1), {"eps": 0.6})
+    monkeypatch.setattr("common.method.cluster", lambda *given: noise)
+    with pytest.raises(UserError, match=r"epoch 1: .*eps 0.6.* 0 clusters and 96 outliers, none"):
+        train(method, job)
+
+
 def test_too_few_clusters_for_a_batch_propose_a_larger_eps(tmp_path):
     labels = np.full(IDS * PER_ID, -1)
     labels[:8] = np.repeat([0, 1], 4)
@@ -95,6 +108,46 @@ def test_a_loss_that_is_not_finite_names_iteration_files_and_the_saved_epoch(tmp
     assert "epoch 1 is saved in last.pt" in said
     assert ".jpg" in said
     assert RunDir(tmp_path).load("last.pt")["progress"]["epoch"] == 0
+
+
+def test_weights_that_are_not_finite_after_the_last_iteration_are_not_saved(tmp_path):
+    method, job = small_job(RECIPE, tmp_path, small_data())
+    update = method.after_step
+
+    def broken(seen, iteration):
+        update(seen, iteration)
+        if iteration == 2 * RECIPE.sampling.iterations - 1:  # the last one of the second epoch
+            next(method.encoder.parameters()).data.fill_(torch.inf)
+
+    method.after_step = broken
+    with pytest.raises(UserError, match=r"not finite after epoch 2.*epoch 1 is saved in last.pt"):
+        train(method, job)
+    saved = RunDir(tmp_path).load("last.pt")
+    assert saved["progress"]["epoch"] == 0
+    assert all(value.isfinite().all() for value in saved["model"].values())
+
+
+def test_iterations_are_counted_through_where_epochs_differ_in_length(tmp_path):
+    recipe = replace(RECIPE, epochs=4, sampling=replace(RECIPE.sampling, iterations=0))
+    identities = (12, 4, 8, 12)  # by epoch; two fill a batch
+    counted = []
+
+    def run(epochs, resume):
+        method, job = small_job(replace(recipe, epochs=epochs), tmp_path, small_data())
+        update = method.after_step
+        method.after_step = lambda seen, n: (counted.append(n), update(seen, n))
+
+        def assign(features, epoch):
+            labels = np.arange(IDS * PER_ID) // PER_ID
+            return PseudoLabels(np.where(labels < identities[epoch], labels, -1), {"eps": 0.6})
+
+        method.assign = assign
+        train(method, job, resume=resume)
+
+    run(2, resume=False)
+    run(4, resume=True)
+    assert counted == list(range(len(counted)))
+    assert len(counted) == 3 + 1 + 2 + 3
 
 
 def test_a_full_disk_keeps_the_epoch_before(tmp_path, monkeypatch):
