@@ -199,9 +199,11 @@ def _exchange() -> Iterator[None]:
     """Calls that involve all ranks; where one of these is gone, the others' calls fail."""
     try:
         yield
+    except (torch.OutOfMemoryError, NotImplementedError):  # nobody else's fault
+        raise
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
-        raise LostProcess(f"another process of the run cannot be reached ({reason})") from None
+        raise LostProcess(f"another process of the run cannot be reached ({reason})") from error
 
 
 def join_team(device: str) -> Team:
@@ -215,7 +217,7 @@ def join_team(device: str) -> Team:
         LostProcess: another process cannot be reached.
     """
     found = find_device(device)
-    if "WORLD_SIZE" not in os.environ:
+    if not {"WORLD_SIZE", "RANK"} <= os.environ.keys():  # some platforms set the first alone
         return Team(device=found)
     name = str(found)
     require_devices(name, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))

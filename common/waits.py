@@ -31,6 +31,10 @@ ASKING = {
     aten._unique2,
     aten.unique_consecutive,
     aten.unique_dim,
+    aten.linalg_cholesky_ex,
+    aten.linalg_inv_ex,
+    aten._linalg_eigh,
+    aten._linalg_svd,
 }
 INDEXING = {aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_}
 TO_HOST = {Tensor.cpu, Tensor.numpy, Tensor.tolist, Tensor.__array__}
@@ -38,10 +42,11 @@ TO_HOST = {Tensor.cpu, Tensor.numpy, Tensor.tolist, Tensor.__array__}
 
 @contextmanager
 def waits() -> Iterator[list[str]]:
-    """Record every operation in the block that would make the host wait for a CUDA device.
+    """Record what in the block would make the host wait for a CUDA device.
 
     Every tensor counts as one on the device, wherever it lies; what the host knows is in NumPy
-    arrays. An entry names the operation, and the file and function of ours that asked for it.
+    arrays. So `copy_` and assignments of tensors are taken for copies on the device, and are not
+    recorded. An entry names the operation, and the file and function of ours that asked for it.
     """
     found: list[str] = []
     with _Operations(found), _Moves(found):

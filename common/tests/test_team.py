@@ -6,8 +6,8 @@ import time
 import pytest
 import torch
 
-from common.errors import UserError
-from common.team import Team, find_device, require_devices, start_team
+from common.errors import LostProcess, UserError
+from common.team import Team, _exchange, find_device, join_team, require_devices, start_team
 
 EXCHANGES = """
 import os
@@ -124,3 +124,17 @@ def test_processes_without_a_gpu_of_their_own_are_refused(device, devices, said,
 def test_processes_on_the_cpu_or_with_a_gpu_each_are_fine(device, processes, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
     require_devices(device, processes)
+
+
+def test_an_error_of_this_process_in_an_exchange_keeps_its_name():
+    for kind in (torch.OutOfMemoryError, NotImplementedError):
+        with pytest.raises(kind), _exchange():
+            raise kind("CUDA out of memory")
+    with pytest.raises(LostProcess, match="cannot be reached"), _exchange():
+        raise RuntimeError("Connection closed by peer")
+
+
+def test_a_number_of_processes_without_a_rank_is_one_process(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    assert join_team("cpu").size == 1
