@@ -10,6 +10,7 @@ from typing import Any
 from common.backbones.encoder import build_encoder
 from common.backbones.weights import require_weights
 from common.clustering import warm_up
+from common.data.catalogue import own_name
 from common.errors import UserError
 from common.recipe import Recipe, flatten, override, parse_changes, to_json, to_plain
 from common.run import Event, Observer, RunDir
@@ -104,7 +105,7 @@ def train(
     observer: Observer,
 ) -> dict[str, Any]:
     """Train on a folder of own images; it is tested where `labels.csv` names a test part."""
-    base = replace(spec_of(method).user_recipe, dataset=data.resolve().name)
+    base = replace(spec_of(method).user_recipe, dataset=own_name(data))
     recipe = override(base, parse_changes(changes or []))
     team = join_team(options.device)
     _weights_for_all(recipe, team)

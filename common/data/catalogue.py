@@ -1,6 +1,7 @@
 """The data sets that have a name: what they hold, where they come from, where they may lie."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from common.data import published
 from common.data.published import Published
@@ -163,3 +164,13 @@ DATASETS: dict[str, Description] = {
     "synthetic": _synthetic("synthetic", "synthetic figures"),
     "synthetic-b": _synthetic("synthetic-b", "synthetic figures, second domain"),
 }
+
+
+def own_name(folder: Path) -> str:
+    """The data set's name of a folder of own images: the folder's, but never that of a known set.
+
+    What is compared by name (published counts, papers' results, recorded runs) is that of the
+    known set, so `data/market1501` given as an own folder is `market1501-own`.
+    """
+    name = folder.resolve().name
+    return f"{name}-own" if name in DATASETS else name

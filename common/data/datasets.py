@@ -17,6 +17,7 @@ from common.data import (
     vehicleid,
 )
 from common.data.catalogue import DATASETS as DATASETS
+from common.data.catalogue import own_name
 from common.data.market_layout import NameRule
 from common.errors import UserError
 from common.types import Dataset
@@ -111,7 +112,7 @@ def load_folder(folder: Path, cameras: str | None = None) -> Dataset:
     """Read own images: with a `labels.csv`, laid out like Market-1501, or without labels.
 
     Args:
-        folder: its name becomes the data set's.
+        folder: names the data set, see `own_name`.
         cameras: for images without labels; see `read_unlabelled_folder`.
 
     Raises:
@@ -128,8 +129,7 @@ def load_folder(folder: Path, cameras: str | None = None) -> Dataset:
     if labelled:
         return labelled_folder.read_labelled_folder(folder)
     if market:
-        name = folder.resolve().name
-        return market_layout.read_market_layout(name, folder, market_layout.OWN)
+        return market_layout.read_market_layout(own_name(folder), folder, market_layout.OWN)
     return unlabelled_folder.read_unlabelled_folder(folder, cameras)
 
 

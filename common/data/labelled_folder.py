@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path, PurePosixPath
 
+from common.data.catalogue import own_name
 from common.data.scan import Row, files_below, numbered, relabelled, samples_of
 from common.errors import UserError
 from common.types import Dataset
@@ -66,7 +67,7 @@ def _dataset(folder: Path, rows: dict[str, dict[str, tuple[int, int]]]) -> Datas
         )
         for split in SPLITS
     )
-    name = folder.resolve().name
+    name = own_name(folder)
     return Dataset(name, str(folder), relabelled(train), query, gallery, camera_rule=CAMERA_RULE)
 
 

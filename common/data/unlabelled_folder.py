@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from common.data.catalogue import own_name
 from common.data.scan import files_below, is_image, numbered, samples_of, shortened
 from common.errors import UserError
 from common.types import Dataset
@@ -40,7 +41,7 @@ def read_unlabelled_folder(folder: Path, cameras: str | None = None) -> Dataset:
     cams = numbered(keys)
     train = samples_of(folder, ((n, -1, cams[key]) for n, key in zip(names, keys, strict=True)))
     empty = samples_of(folder, [])
-    return Dataset(folder.resolve().name, str(folder), train, empty, empty, camera_rule=rule)
+    return Dataset(own_name(folder), str(folder), train, empty, empty, camera_rule=rule)
 
 
 def _matched(folder: Path, names: list[str], cameras: str) -> list[str]:

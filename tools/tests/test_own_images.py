@@ -1,0 +1,28 @@
+"""Commands on folders of own images."""
+
+import json
+
+import pytest
+from PIL import Image
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """16 images of two cameras in a folder that is named like a data set."""
+    folder = tmp_path / "market1501"
+    for camera in "ab":
+        (folder / camera).mkdir(parents=True)
+        for number in range(8):
+            Image.new("RGB", (8, 16), "white").save(folder / camera / f"{number}.jpg")
+    return folder
+
+
+def test_a_folder_named_like_a_data_set_is_not_taken_for_it(mine, call):
+    settings = ("--set", "encoder.weights=random", "--set", "sampling.batch_size=16")
+    settings += ("--set", "sampling.instances=4", "--dry-run")
+    trained = json.loads(call("train", "hhcl", "--data", mine, *settings, "--json").out)
+    checked = json.loads(call("data", "check", mine, "--json").out)
+
+    assert trained["recipe"]["dataset"] == checked["name"] == "market1501-own"
+    assert checked["warnings"] == [], "published counts are those of the known set"
+    assert checked["published"]["train"] is None
