@@ -11,9 +11,12 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
+"""What every reader of ours may open, whatever the file's name says: for EPS and its kind Pillow
+runs programs."""
+
 MAX_PIXELS = 50_000_000
 
-_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM")  # EPS and its kind run programs
 _BY_SUFFIX = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".bmp": "BMP", ".webp": "WEBP"}
 _ORIENTATION = 0x0112
 _TURNED = range(2, 9)  # EXIF orientations other than upright; 0 and above 8 mean nothing
@@ -27,7 +30,7 @@ def probe(path: str) -> str:
             return "empty file (0 bytes)"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # damaged metadata warns; the pixels are what counts
-            with Image.open(path, formats=_FORMATS) as image:
+            with Image.open(path, formats=FORMATS) as image:
                 return _from_header(image, path) or _decoded(image) or _turned(image)
     except UnidentifiedImageError:
         return "not an image, or a damaged header"

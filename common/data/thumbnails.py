@@ -6,6 +6,8 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
+from common.data.probe import FORMATS
+
 AREA = 64 * 128  # pixels of a thumbnail that fills its box
 QUALITY = 70
 LARGEST = 64_000_000  # pixels; a larger file is not worth decoding for a thumbnail
@@ -26,7 +28,7 @@ def thumbnail(path: str | Path, box: tuple[int, int]) -> bytes | None:
         The file's bytes, or None where the image is missing, unreadable or absurdly large.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > LARGEST:
                 return None
             image.draft("RGB", (2 * box[0], 2 * box[1]))  # JPEG only: decode at a lower size

@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from common.data.augment import Draw
+from common.data.probe import FORMATS
 from common.errors import UserError
 
 MEAN = (0.485, 0.456, 0.406)
@@ -30,7 +31,7 @@ def read_image(path: str, height: int, width: int) -> Image.Image:
         UserError: the file is no image that can be read, or has no defined range of values.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             return _rgb(image).resize((width, height), Image.Resampling.BICUBIC)
     except Exception as error:  # Pillow's decoders raise almost anything on a damaged file
         reason = str(error) or type(error).__name__
