@@ -1,6 +1,10 @@
 """Unpacking of archives from anywhere: member by member, and nothing outside the target."""
 
+import bz2
+import gzip
+import io
 import lzma
+import math
 import re
 import shutil
 import stat
@@ -18,6 +22,12 @@ from common.errors import UserError
 Progress = Callable[[int, int], None]
 
 _CHUNK = 1 << 20
+_LONGEST_HEADER = 1 << 20  # bytes; one of a tar with its long name and all its attributes
+_COMPRESSED = (  # with more of a bzip2 file than "BZh", with which a name in a plain tar may begin
+    (b"\x1f\x8b", gzip.open),
+    (b"BZh.1AY&SY", bz2.open),
+    (b"\xfd7zXZ\0", lzma.open),
+)
 _BROKEN = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -27,6 +37,8 @@ _BROKEN = (
     OSError,
     ValueError,
     NotImplementedError,  # a compression that zipfile does not know
+    MemoryError,
+    RecursionError,  # tarfile calls itself for every header that extends the next one
 )
 
 
@@ -99,20 +111,25 @@ class _Unpacking:
 
     def run(self) -> int:
         files = 0
-        members = _zip_members if zipfile.is_zipfile(self.archive) else _tar_members
         try:
-            with closing(members(self.archive)) as found:
+            with closing(self._members()) as found:
                 self.expected = self._require_room()
                 for count, member in enumerate(found, start=1):
                     if count > self.limits.members:
                         raise self._bomb(f"more than {self.limits.members:,} members")
                     files += self._write(member)
         except _BROKEN as error:
+            reason = str(error) or type(error).__name__
             raise UserError(
-                f"{self.archive} cannot be unpacked, nothing of it was kept: {error}. Download it "
+                f"{self.archive} cannot be unpacked, nothing of it was kept: {reason}. Download it "
                 "again, or unpack it by hand."
             ) from None
         return files
+
+    def _members(self) -> Generator[Member, None, None]:
+        if zipfile.is_zipfile(self.archive):
+            return _zip_members(self.archive)
+        return _tar_members(self.archive, self._require_within_limits)
 
     def _require_room(self) -> int:
         """Bytes that the archive says it holds, if it says so; checked against the disk."""
@@ -201,13 +218,65 @@ def _zip_opener(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], IO
     return lambda: file.open(info)
 
 
-def _tar_members(archive: Path) -> Generator[Member, None, None]:
-    with tarfile.open(archive, "r:*") as file:
+def _tar_members(
+    archive: Path, require_within_limits: Callable[[int], None]
+) -> Generator[Member, None, None]:
+    with (
+        _TarStream(archive, require_within_limits) as stream,
+        tarfile.TarFile(fileobj=stream) as file,
+    ):
         for info in file:
             if not (info.isreg() or info.isdir()):
                 raise _refused(archive, info.name, "a link or a device")
+            stream.allowed = math.inf
             yield Member(info.name, None if info.isdir() else _tar_opener(file, info))
+            stream.allowed = _LONGEST_HEADER
+        stream.require_end(file.offset)
 
 
 def _tar_opener(file: tarfile.TarFile, info: tarfile.TarInfo) -> Callable[[], IO[bytes] | None]:
     return lambda: file.extractfile(info)
+
+
+class _TarStream(io.BufferedReader):
+    """What a tar holds without its compression, as far as the limits allow to read it.
+
+    Long names and attributes are read whole by tarfile, before there is a member to judge.
+
+    Args:
+        require_within_limits: called with the bytes that were read in all.
+    """
+
+    def __init__(self, archive: Path, require_within_limits: Callable[[int], None]) -> None:
+        super().__init__(_decompressed(archive))
+        self.require_within_limits = require_within_limits
+        self.allowed: float = _LONGEST_HEADER  # bytes until the next member, or of its content
+        self.total = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or not 0 <= size <= self.allowed:
+            raise tarfile.ReadError("a header of impossible size")
+        data = super().read(size)
+        self.allowed -= len(data)
+        self.total += len(data)
+        self.require_within_limits(self.total)
+        return data
+
+    def require_end(self, offset: int) -> None:
+        """Refuse a tar that goes on where tarfile stopped, as it does at a damaged header."""
+        self.allowed = math.inf
+        self.seek(offset)
+        rest = self.read(tarfile.BLOCKSIZE)
+        if len(rest) < tarfile.BLOCKSIZE:
+            raise tarfile.ReadError("its end is missing")
+        while rest:
+            if rest.strip(b"\0"):
+                raise tarfile.ReadError("a damaged header")
+            rest = self.read(_CHUNK)
+
+
+def _decompressed(archive: Path) -> io.BufferedIOBase:
+    with archive.open("rb") as file:
+        start = file.read(10)
+    opened = [opener for pattern, opener in _COMPRESSED if re.match(pattern, start, re.DOTALL)]
+    return opened[0](archive) if opened else archive.open("rb")

@@ -1,8 +1,10 @@
 """Archives are unpacked whole or not at all, and nothing leaves the target."""
 
+import gzip
 import io
 import stat
 import tarfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -145,6 +147,84 @@ def test_damaged_archives_are_refused_and_leave_nothing(tmp_path, kind):
     archive.write_bytes(archive.read_bytes()[: archive.stat().st_size // 2])
 
     assert_refused(archive, "cannot be unpacked")
+
+
+def tar_of_three(path: Path) -> tuple[bytearray, int]:
+    """Content of a tar, and where the header of its last file begins."""
+    pack(path, {f"{n}.jpg": b"1" * 600 for n in range(3)})
+    return bytearray(path.read_bytes()), 2 * (512 + 1024)
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.gz"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda content, at: content[: at + 100], id="cut inside a header"),
+        pytest.param(lambda content, at: content[:at], id="cut before a header"),
+        pytest.param(
+            lambda content, at: content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :],
+            id="a flipped bit",
+        ),
+        pytest.param(
+            lambda content, at: content[:at] + bytes(512) + content[at + 512 :], id="a lost block"
+        ),
+    ],
+)
+def test_a_tar_with_a_damaged_header_is_not_taken_in_part(tmp_path, kind, damage):
+    archive = tmp_path / f"x.{kind}"
+    content, at = tar_of_three(tmp_path / "whole.tar")
+    content = bytes(damage(content, at))
+    archive.write_bytes(content if kind == "tar" else gzip.compress(content))
+
+    assert_refused(archive, "cannot be unpacked.*(damaged header|end is missing)")
+
+
+def test_a_tar_whose_first_name_begins_like_a_bzip2_file_is_unpacked(tmp_path):
+    assert unpack(pack(tmp_path / "x.tar", {"BZh/a.jpg": b"1"}), tmp_path / "target") == 1
+
+
+def headers(path: Path, kind: bytes, size: int, count: int = 1) -> Path:
+    """A tar.gz of headers that extend the one behind them by `size` bytes each, and a file."""
+    info = tarfile.TarInfo("x")
+    info.type, info.size = kind, size
+    header = info.tobuf(tarfile.GNU_FORMAT)
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        for _ in range(count):
+            file.write(header + b"a" * size + bytes(-size % 512))
+        file.write(tarfile.TarInfo("a.jpg").tobuf() + bytes(1024))
+    return path
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_a_header_is_read_into_memory_only_if_it_is_small(tmp_path, kind):
+    archive = headers(tmp_path / "x.tar.gz", kind, 30_000_000)
+
+    tracemalloc.start()
+    assert_refused(archive, "impossible size")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < 5_000_000
+
+
+def test_headers_that_extend_each_other_without_end_are_refused(tmp_path):
+    chain = headers(tmp_path / "x.tar.gz", tarfile.GNUTYPE_LONGNAME, 10, count=3_000)
+    assert_refused(chain, "cannot be unpacked")
+
+
+def test_headers_count_for_the_limits_of_a_tar(tmp_path):
+    archive = headers(tmp_path / "x.tar.gz", tarfile.XGLTYPE, 100_000, count=5)
+    assert_refused(archive, "refused as a bomb", Limits(total=300_000))
+
+
+@pytest.mark.parametrize("error", [MemoryError, RecursionError])
+def test_an_archive_that_exhausts_the_reader_is_refused(tmp_path, monkeypatch, error):
+    def exhausted(file: tarfile.TarFile) -> None:
+        raise error
+
+    archive = pack(tmp_path / "x.tar", {"a.jpg": b"1"})
+    monkeypatch.setattr(tarfile.TarFile, "next", exhausted)
+    assert_refused(archive, f"nothing of it was kept: {error.__name__}")
 
 
 def test_an_encrypted_zip_is_refused_with_what_to_do(tmp_path):
