@@ -1,7 +1,7 @@
 """From a recipe and a data set to a method and a job that can be trained or tested."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 from common.arithmetic import compiling_pays
 from common.backbones.encoder import build_encoder
 from common.batches import DomainImages
-from common.data.check import check_dataset, leave_out, require_sound
+from common.data.check import SPLITS, check_dataset, leave_out, require_sound
 from common.data.datasets import fingerprint
 from common.data.images import ImageSource, open_images
 from common.errors import UserError
@@ -73,22 +73,43 @@ def same_for_all(load: Callable[[], Dataset], team: Team) -> Dataset:
     return dataset
 
 
-def checked(found: Found, options: RunOptions, team: Team, observer: Observer) -> Found:
-    """The data set after its check on rank 0, without bad images if these may be skipped."""
+def checked(
+    found: Found,
+    options: RunOptions,
+    team: Team,
+    observer: Observer,
+    splits: Sequence[str] = SPLITS,
+) -> Found:
+    """The data set after its check on rank 0, without bad images if these may be skipped.
+
+    Args:
+        splits: those whose images are opened.
+
+    Raises:
+        UserError: the data set is not sound, with all its images or without the bad ones.
+    """
     dataset = found.dataset
     observer({"event": "stage", "text": f"{dataset.name}: checking the images"})
+
+    def warn(text: str) -> None:
+        observer({"event": "warning", "text": text})
 
     def check() -> str:
         report = check_dataset(
             dataset,
-            read_images=options.check_images,
+            read_images=splits if options.check_images else (),
             workers=options.workers,
             progress=ticks(observer, "checking images"),
         )
         require_sound(report, strict=options.strict, skip_bad=options.skip_bad_images)
+        bad = sorted(report.bad_images)
+        if bad:
+            warn(f"{len(bad):,} images of {dataset.name} cannot be used and are left out.")
+            report = check_dataset(leave_out(dataset, bad), read_images=())
+            require_sound(report, strict=options.strict)
         for warning in report.warnings:
-            observer({"event": "warning", "text": warning})
-        return json.dumps(sorted(report.bad_images))
+            warn(warning)
+        return json.dumps(bad)
 
     bad = tuple(json.loads(team.text_from_first(check)))
     return Found(leave_out(dataset, bad), found.origin, bad) if bad else found

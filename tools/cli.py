@@ -169,6 +169,7 @@ def test(
     variant: args.Variant = "",
     changes: args.Changes = None,
     data_root: args.DataRoot = args.DATA,
+    skip_bad_images: args.SkipBadImages = False,
     gpus: args.Gpus = 1,
     device: args.Device = "auto",
     images: args.Images = "auto",
@@ -189,7 +190,13 @@ def test(
             variant=variant,
             source=source,
             changes=changes or [],
-            options=RunOptions(data_root=data_root, device=device, images=images, workers=workers),
+            options=RunOptions(
+                data_root=data_root,
+                device=device,
+                images=images,
+                workers=workers,
+                skip_bad_images=skip_bad_images,
+            ),
             observer=console,
         )
         console.show(test_table(found))

@@ -75,7 +75,8 @@ def check(
         The fields of `DataReport`, and "fingerprint" and "sound".
     """
     dataset = _loaded(name, root, cameras)
-    report = check_dataset(dataset, read_images=read_images, workers=workers, progress=progress)
+    read = SPLITS if read_images else ()
+    report = check_dataset(dataset, read_images=read, workers=workers, progress=progress)
     sound = report.sound and not (strict and report.warnings)
     return {**asdict(report), "fingerprint": fingerprint(dataset), "sound": sound}
 
@@ -109,7 +110,7 @@ def prepare(
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     dataset = load_dataset(name, root)
-    report = check_dataset(dataset, read_images=False)
+    report = check_dataset(dataset, read_images=())
     return {
         "name": name,
         "folder": dataset.root,

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+from common.data.check import TEST
 from common.errors import UserError
 from common.evaluator.extract import extract
 from common.evaluator.testing import evaluate_dataset, require_protocol
 from common.recipe import override, parse_changes
 from common.run import Observer
 from common.team import join_team, leave_team
-from tools.assemble import find_dataset, test_images, ticks
+from tools.assemble import checked, find_dataset, test_images, ticks
 from tools.lookup import paper_recipe, stored_recipe
 from tools.options import RunOptions
 from tools.weights import run_of, trained_encoder
@@ -33,7 +34,8 @@ def test(
     recipe for the first data set, with `changes` (e.g. encoder.pooling=gem).
 
     Raises:
-        UserError: weights of another method or architecture, missing data, no test part.
+        UserError: weights of another method or architecture, data that are missing,
+            not sound or without a test part.
     """
     run = run_of(weights)
     recipe = stored_recipe(run) if run else paper_recipe(method, datasets[0], source, variant)
@@ -44,8 +46,9 @@ def test(
     encoder = trained_encoder(weights, recipe).place_on(team.device)
     results = []
     for name in datasets:
-        dataset = find_dataset(name, options, team, observer).dataset
-        require_protocol(dataset, reranked=rerank)
+        found = find_dataset(name, options, team, observer)
+        require_protocol(found.dataset, reranked=rerank)
+        dataset = checked(found, options, team, observer, TEST).dataset
         images = test_images(dataset, recipe, options, team, observer)
         if images is None:
             raise UserError(f"{name} has no test part to evaluate on.")

@@ -15,6 +15,7 @@ from common.types import Dataset, Samples
 
 Progress = Callable[[int, int], None]
 SPLITS = ("train", "query", "gallery")
+TEST = SPLITS[1:]
 
 _SHOWN = 20
 
@@ -66,14 +67,14 @@ class DataReport:
 def check_dataset(
     dataset: Dataset,
     *,
-    read_images: bool = True,
+    read_images: Collection[str] = SPLITS,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> DataReport:
     """Look at counts, matches, repeated names and, unless told not to, every image in full.
 
     Args:
-        read_images: decode all images.
+        read_images: splits whose images are decoded.
         workers: processes that decode; None for one per usable core, 0 or 1 for this process.
         progress: called with images done and images in all.
     """
@@ -96,8 +97,8 @@ def check_dataset(
         warnings=warnings,
         notes=_notes(dataset),
         unmatched_ids=unmatched,
-        bad_images=bad_images(splits, workers, progress) if read_images else {},
-        images_read=read_images,
+        bad_images=bad_images({s: splits[s] for s in read_images}, workers, progress),
+        images_read=bool(read_images),
     )
 
 

@@ -36,8 +36,8 @@ def read_image(path: str, height: int, width: int) -> Image.Image:
     except Exception as error:  # Pillow's decoders raise almost anything on a damaged file
         reason = str(error) or type(error).__name__
         raise UserError(
-            f"{path} cannot be read as an image ({reason}). Replace or remove the file, or "
-            "leave unreadable images out with --skip-bad-images."
+            f"{path} cannot be read as an image ({reason}). Replace the file; "
+            "`tools data check` names all that cannot be used."
         ) from None
 
 

@@ -1,15 +1,20 @@
-"""Which networks of a run are compiled."""
+"""Which networks of a run are compiled, and which images it begins with."""
 
 from dataclasses import replace
 
 import pytest
 import torch
+from PIL import Image
 
+from common.data.datasets import load_folder
+from common.errors import UserError
 from common.streams import Streams
-from common.team import Team
+from common.team import ALONE, Team
 from methods import METHODS
 from methods.small_runs import small_data, small_recipe
 from tools import assemble
+from tools.options import RunOptions
+from tools.origin import Origin
 
 
 @pytest.fixture
@@ -45,3 +50,40 @@ def test_every_compiled_run_drops_the_graphs_of_the_one_before(built):
     for _ in range(2):
         built("hhcl", "fast")
     assert built.resets == [1, 2]
+
+
+@pytest.fixture
+def without(tmp_path):
+    """`without("c")`: a checked data set in which image c.jpg is empty, and the warnings."""
+    (tmp_path / "labels.csv").write_text(
+        "image,id,cam,split\na.jpg,1,1,train\nb.jpg,1,2,train\n"
+        "c.jpg,1,1,query\nd.jpg,2,1,query\ne.jpg,1,2,gallery\nf.jpg,2,1,gallery\n"
+    )
+
+    def check(*bad):
+        for name in "abcdef":
+            Image.new("RGB", (8, 16)).save(tmp_path / f"{name}.jpg")
+        for name in bad:
+            (tmp_path / f"{name}.jpg").write_bytes(b"")
+        events = []
+        found = assemble.Found(load_folder(tmp_path), Origin("", str(tmp_path)))
+        options = RunOptions(skip_bad_images=True, workers=0)
+        left = assemble.checked(found, options, ALONE, events.append)
+        return left, [event["text"] for event in events if event["event"] == "warning"]
+
+    return check
+
+
+def test_images_that_are_left_out_are_counted_and_warnings_are_about_the_rest(without):
+    _, (unmatched,) = without()
+    left, (counted,) = without("a", "d")
+
+    assert "1 of 2 query identities" in unmatched
+    assert "2 images" in counted
+    assert (len(left.dataset.train), len(left.dataset.query), len(left.dropped)) == (1, 1, 2)
+
+
+@pytest.mark.parametrize("image", ["c", "e"])
+def test_a_test_that_becomes_hopeless_without_its_bad_images_is_refused(without, image):
+    with pytest.raises(UserError, match="cannot be tested"):
+        without(image)

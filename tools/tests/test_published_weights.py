@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -136,8 +137,8 @@ def evaluated(call, root, monkeypatch):
 
     monkeypatch.setattr(tools.test, "evaluate_dataset", keep)
 
-    def run(path, *arguments):
-        place = ("--data-root", root, "--device", "cpu", "--json", *SMALL)
+    def run(path, *arguments, data=root):
+        place = ("--data-root", data, "--device", "cpu", "--json", *SMALL)
         return call("test", *arguments, "--weights", path, *place), kept
 
     return run
@@ -237,3 +238,31 @@ def test_imagenet_weights_are_no_trained_encoder(evaluated, tmp_path):
     refused(
         *evaluated(tmp_path / "resnet18.pth", *SMALLER), "initial weights, not a trained encoder"
     )
+
+
+def spoiled(root, tmp_path, part):
+    """A copy of the data in which one image of a part has four colour channels, and its name."""
+    shutil.copytree(root, tmp_path / "data")
+    name = next((tmp_path / "data").rglob(f"{part}/0003_*.jpg"))
+    Image.new("CMYK", (64, 128)).save(name)
+    return tmp_path / "data", name
+
+
+def test_images_are_checked_before_they_are_scored(evaluated, root, state, tmp_path):
+    data, name = spoiled(root, tmp_path, "query")
+    torch.save(checkpoint(state), tmp_path / "model.pth")
+    arguments = (tmp_path / "model.pth", *SMALLER)
+
+    done, kept = evaluated(*arguments, data=data)
+    refused(done, kept, f"{name}: CMYK")
+
+    done, (features,) = evaluated(*arguments, "--skip-bad-images", data=data)
+    assert (done.code, len(features)) == (0, 17)
+
+
+def test_training_images_are_not_opened_for_a_test(evaluated, root, state, tmp_path):
+    data, _ = spoiled(root, tmp_path, "bounding_box_train")
+    torch.save(checkpoint(state), tmp_path / "model.pth")
+
+    done, (features,) = evaluated(tmp_path / "model.pth", *SMALLER, data=data)
+    assert (done.code, len(features)) == (0, 18)

@@ -133,7 +133,7 @@ def test_all_bad_images_are_listed_in_one_report_by_any_number_of_processes(
 
 
 def test_images_are_left_alone_when_that_is_asked(mixed):
-    report = check_dataset(load_folder(mixed), read_images=False)
+    report = check_dataset(load_folder(mixed), read_images=())
 
     assert report.bad_images == {}
     assert not report.images_read
@@ -202,7 +202,7 @@ def made(train=((0, 0), (0, 1)), query=(), gallery=(), name="own") -> Dataset:
 
 
 def checked(dataset: Dataset):
-    return check_dataset(dataset, read_images=False)
+    return check_dataset(dataset, read_images=())
 
 
 def test_queries_without_a_match_in_another_camera_are_found_with_their_ids():

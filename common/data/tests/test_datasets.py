@@ -368,7 +368,7 @@ def test_a_tree_with_the_published_counts_of_market1501_is_sound_and_read_fast(t
     start = time.perf_counter()
     dataset = load_dataset("market1501", tmp_path)
     seconds = time.perf_counter() - start
-    report = check_dataset(dataset, read_images=False)
+    report = check_dataset(dataset, read_images=())
 
     assert len(list((folder / "bounding_box_test").iterdir())) == 15_913 + 3_819
     assert (len(dataset.train), len(dataset.query), len(dataset.gallery)) == (12_936, 3_368, 15_913)
