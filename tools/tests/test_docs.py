@@ -30,6 +30,7 @@ CODE = re.compile(r"^(`{3,})[^\n]*\n(.*?)^\1|(`+)(.+?)\3", re.MULTILINE | re.DOT
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 INVOCATION = re.compile(r"^(?:\$ )?(?:\w+=\S+ )*(?:(?:python3?|torchrun .*?) -m )?tools ([a-z].*)$")
 PLACEHOLDER = re.compile(r"\b[A-Z]{2,}(?:-[A-Z]+)*(?=\s|$)|\.\.\.|<|\[")
+FILL = re.compile(r"(\b[A-Z]{2,}(?:-[A-Z]+)*(?=[\s\]]|$)|<[^>]*>)|\.\.\.|[\[\]]")
 
 
 def method_page(name):
@@ -54,15 +55,28 @@ def code_of(text):
     return [line.strip() for code in (*spans, *indented) for line in code.splitlines()]
 
 
+def invocations(text):
+    """What follows `tools` in every command."""
+    parts = [part.strip() for line in code_of(text) for part in line.split("&&")]
+    return [match[1] for part in parts if (match := INVOCATION.match(part))]
+
+
 def commands_of(text):
     """Arguments of every `tools` command that is written out, as a shell would split them."""
-    parts = [part.strip() for line in code_of(text) for part in line.split("&&")]
-    written = [match[1] for part in parts if (match := INVOCATION.match(part))]
-    return [tuple(shlex.split(w, comments=True)) for w in written if not PLACEHOLDER.search(w)]
+    written = [w for w in invocations(text) if not PLACEHOLDER.search(w)]
+    return [tuple(shlex.split(w, comments=True)) for w in written]
+
+
+def patterns_of(text):
+    """Arguments of every pattern of a command, with 1 in each place and all that is optional."""
+    patterns = [w for w in invocations(text) if PLACEHOLDER.search(w)]
+    filled = [FILL.sub(lambda m: "1" if m[1] else "", pattern) for pattern in patterns]
+    return [tuple(shlex.split(f, comments=True)) for f in filled]
 
 
 COMMAND_LINE = typer.main.get_command(app)
 COMMANDS = sorted({c for page in PAGES for c in commands_of(page.read_text("utf-8"))})
+PATTERNS = sorted({p for page in PAGES for p in patterns_of(page.read_text("utf-8"))})
 
 
 def parsed(arguments):
@@ -114,6 +128,19 @@ def test_commands_are_found_in_spans_and_blocks_but_not_patterns_of_commands():
 @pytest.mark.parametrize("arguments", [c for c in COMMANDS if "camproxy" not in c], ids=shlex.join)
 def test_commands_parse_and_name_recipes_and_settings_that_exist(arguments):
     require_sound(arguments)
+
+
+@pytest.mark.parametrize("arguments", PATTERNS, ids=shlex.join)
+def test_patterns_of_commands_have_the_arguments_and_options_that_they_name(arguments):
+    assert parsed(arguments)[1]
+
+
+def test_places_of_a_pattern_are_filled_and_options_that_do_not_exist_refused():
+    text = "`tools table RUNS [--format <WORD>]`, `tools data prepare SET --archive FILE`"
+    known, unknown = patterns_of(text)
+    assert known == ("table", "1", "--format", "1")
+    with pytest.raises(Exception, match="No such option: --archive"):
+        parsed(unknown)
 
 
 def require_sound(arguments):
