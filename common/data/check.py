@@ -83,7 +83,7 @@ def check_dataset(
     found = {split: SplitCounts(len(s), s.num_ids, s.num_cams) for split, s in splits.items()}
     cams = len(np.unique(np.concatenate([s.cams for s in splits.values()])))
     unmatched = [] if dataset.protocol == "vehicleid" else unmatched_ids(dataset)
-    errors = _structural_errors(dataset, unmatched)
+    errors = _structural_errors(dataset, published, unmatched)
     warnings = count_differences(dataset.name, found, cams, published)
     warnings += _unmatched_warning(unmatched, dataset) + _shared_images(splits)
     return DataReport(
@@ -193,20 +193,27 @@ def bad_images(
     return bad
 
 
-def _structural_errors(dataset: Dataset, unmatched: list[int]) -> list[str]:
-    errors = []
-    if len(dataset.train) == 0:
-        errors.append(f"{dataset.name} has no training images.")
-    if len(dataset.query) and len(unmatched) == dataset.query.num_ids:
+def _structural_errors(dataset: Dataset, published: Published, unmatched: list[int]) -> list[str]:
+    lacking = _lacking(dataset, published)
+    errors = [f"{dataset.name} has no {split} images. Restore them." for split in lacking]
+    if not lacking and len(dataset.query) and len(unmatched) == dataset.query.num_ids:
         errors.append(
             f"{dataset.name} cannot be tested: no query identity has a gallery image from another "
-            "camera than its query's."
+            f"camera than its query's: {shortened(unmatched, _SHOWN)}."
         )
     for split in SPLITS:
         counts = Counter(getattr(dataset, split).paths)
         if repeated := [path for path, count in counts.items() if count > 1]:
             errors.append(f"{split} names images more than once: {shortened(repeated)}.")
     return errors
+
+
+def _lacking(dataset: Dataset, published: Published) -> list[str]:
+    """Splits without images that need some: training, published ones, both halves of a test."""
+    sizes = {split: len(getattr(dataset, split)) for split in SPLITS}
+    tested = dataset.protocol == "market1501" and any(sizes[split] for split in TEST)
+    needed = {"train"} | {split for split in TEST if tested or getattr(published, split)}
+    return [split for split in SPLITS if split in needed and not sizes[split]]
 
 
 def _unmatched_warning(unmatched: list[int], dataset: Dataset) -> list[str]:

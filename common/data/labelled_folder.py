@@ -49,12 +49,6 @@ def read_labelled_folder(folder: Path) -> Dataset:
 def _dataset(folder: Path, rows: dict[str, dict[str, tuple[int, int]]]) -> Dataset:
     if not any(rows.values()):
         raise UserError(f"{folder / LABELS} names no image. Add a line per image.")
-    if bool(rows["query"]) != bool(rows["gallery"]):
-        there, lacking = ("query", "gallery") if rows["query"] else ("gallery", "query")
-        raise UserError(
-            f"{folder / LABELS} has images of split {there} but none of {lacking}. A test needs "
-            "both; give both or neither."
-        )
     cams = numbered(cam for part in rows.values() for _, cam in part.values())
     train, query, gallery = (
         samples_of(
@@ -67,6 +61,12 @@ def _dataset(folder: Path, rows: dict[str, dict[str, tuple[int, int]]]) -> Datas
         )
         for split in SPLITS
     )
+    if bool(len(query)) != bool(len(gallery)):
+        there, lacking = ("query", "gallery") if len(query) else ("gallery", "query")
+        raise UserError(
+            f"{folder / LABELS} has images of split {there} but none of {lacking}, where -1 does "
+            "not count. A test needs both; give both or neither."
+        )
     name = own_name(folder)
     return Dataset(name, str(folder), relabelled(train), query, gallery, camera_rule=CAMERA_RULE)
 

@@ -99,9 +99,17 @@ def test_a_labels_file_without_its_columns_or_of_another_kind_is_refused(tmp_pat
         load_folder(folder)
 
 
-def test_a_query_without_gallery_is_refused(tmp_path):
-    with pytest.raises(UserError, match="none of gallery"):
-        load_folder(labelled(tmp_path / "a", "1.jpg,1,1,train", "2.jpg,1,1,query"))
+@pytest.mark.parametrize(
+    ("lines", "lacking"),
+    [
+        (("2.jpg,1,1,query",), "gallery"),
+        (("2.jpg,1,1,query", "3.jpg,-1,2,gallery"), "gallery"),
+        (("2.jpg,-1,1,query", "3.jpg,1,2,gallery"), "query"),
+    ],
+)
+def test_half_a_test_is_refused_also_where_the_other_half_is_junk(tmp_path, lines, lacking):
+    with pytest.raises(UserError, match=f"none of {lacking}"):
+        load_folder(labelled(tmp_path / "a", "1.jpg,1,1,train", *lines))
 
 
 def test_images_without_labels_are_found_in_any_depth_with_any_ending(tmp_path):
