@@ -1,5 +1,8 @@
 """Errors that are told in a sentence, without a traceback."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class UserError(Exception):
     """A mistake in input or set-up, said in one sentence with what to do about it.
@@ -11,3 +14,20 @@ class UserError(Exception):
 
 class LostProcess(Exception):
     """Another process of the run ended early or cannot be reached; the run can be resumed."""
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Tell what the system refuses within: permissions, links that end nowhere, a full disk.
+
+    Args:
+        what: e.g. "labels.csv cannot be read".
+
+    Raises:
+        UserError: `what`, with the system's reason.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"{what}: {reason}. Correct its permissions or its place.") from None

@@ -14,7 +14,14 @@ from tools import arguments as args
 from tools.cli_data import data
 from tools.layout import Format, dict_table, terminal
 from tools.outcome import runs_table, test_table
-from tools.output import MISTAKE, launched, let_the_first_speak, print_json, watched
+from tools.output import (
+    MISTAKE,
+    launched,
+    let_the_first_speak,
+    print_json,
+    take_any_name,
+    watched,
+)
 from tools.process import settle
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
@@ -325,6 +332,7 @@ def doctor(
 def main() -> None:
     """The command line: a user's error is one red sentence and exit code 2."""
     settle()
+    take_any_name()
     try:
         app()
     except UserError as error:

@@ -21,7 +21,7 @@ from common.data.datasets import (
     look_for,
     require_known,
 )
-from common.errors import UserError
+from common.errors import UserError, explained
 from common.types import Dataset
 
 Result = dict[str, Any]
@@ -99,14 +99,16 @@ def prepare(
     """
     require_known(name)
     _require_free(name, root)
-    root.mkdir(parents=True, exist_ok=True)
-    aside = root / f".{name}-unpacking-{os.getpid()}"
+    place = Path(os.path.realpath(root / _top(name)))  # it may be a link to another disk
+    with explained(f"{place.parent} cannot be made"):
+        place.parent.mkdir(parents=True, exist_ok=True)
+    aside = place.parent / f".{name}-unpacking-{os.getpid()}"
     files = unpack(archive, aside, limits, progress)
     try:
         folder = _complete_folder(name, archive, aside)
         LAYOUTS[name].read(name, folder)  # refuses damaged lists and names before the move
-        moved, place = _move(name, folder, aside, root)
-        moved.rename(place)
+        with explained(f"{place} cannot be filled"):
+            _moved(name, folder, aside).rename(place)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     dataset = load_dataset(name, root)
@@ -208,15 +210,15 @@ def _complete_folder(name: str, archive: Path, aside: Path) -> Path:
     )
 
 
-def _move(name: str, folder: Path, aside: Path, root: Path) -> tuple[Path, Path]:
-    """What to rename to what: as much of the unpacked as can stay around the data set."""
+def _moved(name: str, folder: Path, aside: Path) -> Path:
+    """What is renamed: as much of the unpacked as can stay around the data set."""
     top = _top(name)
     accepted = {Path(place) for place in DATASETS[name].folders}
     inside = folder.relative_to(aside).parts
     for depth in range(len(inside)):
         if Path(top, *inside[depth:]) in accepted:
-            return aside.joinpath(*inside[:depth]), root / top
-    return folder, root / top
+            return aside.joinpath(*inside[:depth])
+    return folder
 
 
 def _published(row: Result) -> str:

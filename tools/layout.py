@@ -99,8 +99,8 @@ def comma_separated(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> st
 
 
 def json_text(value: Any) -> str:
-    """Strict JSON: a number that is not finite becomes null."""
-    return json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str, allow_nan=False)
+    """Strict JSON in ASCII, which every output takes: a number that is not finite becomes null."""
+    return json.dumps(_finite(value), indent=2, default=str, allow_nan=False)
 
 
 def percent(fraction: float | None) -> str:

@@ -1,5 +1,6 @@
 """What surrounds a command's work: the live console, Ctrl-C, lost processes, JSON for programs."""
 
+import io
 import os
 import sys
 import time
@@ -18,6 +19,13 @@ LOST, MISTAKE = 1, 2  # exit codes: a process of the run was lost; the user can 
 INTERRUPTED = 130  # after Ctrl-C: 128 + SIGINT
 LET_THE_FIRST_SPEAK = 15  # seconds; a mistake known to all ends the team before others repeat it
 RUN_NOTE = "UNREID_RUN_NOTE"  # names the file in which `--gpus` wants to find the run folder
+
+
+def take_any_name() -> None:
+    """Show what an output cannot encode, e.g. a name of a file that is not UTF-8, as its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from common.errors import UserError
+from common.errors import UserError, explained
 
 Progress = Callable[[int, int], None]
 
@@ -84,12 +84,13 @@ def unpack(
             is known for the end (0 if none is).
 
     Raises:
-        UserError: no archive, damaged, encrypted, too large for the disk or the limits, or with
-            members that are links, devices or lie outside.
+        UserError: no archive, damaged, encrypted, too large for the disk or the limits, with
+            members that are links, devices or lie outside, or a target that cannot be made.
     """
     if not archive.is_file():
         raise UserError(f"{archive} is not a file. Name a downloaded archive (zip, tar, tar.gz).")
-    target.mkdir()
+    with explained(f"{target} cannot be made"):
+        target.mkdir()
     try:
         return _Unpacking(archive, target, limits or Limits(), progress).run()
     except BaseException:

@@ -150,8 +150,8 @@ def require_known(name: str) -> None:
 def fingerprint(dataset: Dataset) -> str:
     """16 hex digits of the sha256 over all relative names, sizes, identities and cameras.
 
-    Contents are not read, so it costs one look at every file. A file that is not there counts
-    with size -1.
+    Contents are not read, so it costs one look at every file. A file that is not there, or
+    a link to itself, counts with size -1.
     """
     digest = hashlib.sha256()
     start = len(dataset.root) + 1
@@ -166,7 +166,7 @@ def fingerprint(dataset: Dataset) -> str:
 def _size(path: str) -> int:
     try:
         return Path(path).stat().st_size
-    except FileNotFoundError:
+    except OSError:
         return -1
 
 

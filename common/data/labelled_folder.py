@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 from common.data.catalogue import own_name
 from common.data.scan import Row, files_below, numbered, relabelled, samples_of
-from common.errors import UserError
+from common.errors import UserError, explained
 from common.types import Dataset
 
 LABELS = "labels.csv"
@@ -74,7 +74,10 @@ def _dataset(folder: Path, rows: dict[str, dict[str, tuple[int, int]]]) -> Datas
 def _read(file: Path) -> list[tuple[int, dict[str, str]]]:
     """Lines by number; short and long ones get empty values, which parsing refuses."""
     try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
+        with (
+            explained(f"{file} cannot be read"),
+            file.open(encoding="utf-8-sig", newline="") as stream,
+        ):
             reader = csv.reader(stream)
             header = [name.strip().lower() for name in next(reader, [])]
             if lacking := [name for name in COLUMNS if name not in header]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common.data import market_layout
-from common.data.scan import Row, files_below, relabelled, samples_of, shortened
+from common.data.scan import Row, files_below, lines_of, relabelled, samples_of, shortened
 from common.errors import UserError
 from common.types import Dataset, Samples
 
@@ -79,7 +79,7 @@ def _rows(file: Path, part: str, problems: list[str]) -> Iterator[Row]:
     """Identity and camera come from the file name, fields 1 and 3; the label in the list is
     ignored, as in the released code.
     """
-    for number, line in enumerate(file.read_text("utf-8").splitlines(), start=1):
+    for number, line in enumerate(lines_of(file), start=1):
         if not line.strip():
             continue
         image = line.split()[0]

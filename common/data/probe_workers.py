@@ -32,8 +32,9 @@ def probed(paths: list[str], workers: int | None = None) -> Answers:
     portions = [paths[i : i + _PORTION] for i in range(0, len(paths), _PORTION)]
     if workers is None:
         workers = _cores() if len(paths) >= _WORTH_PROCESSES else 1
+    workers = min(workers, len(portions))
     if workers > 1:
-        yield from _in_processes(portions, min(workers, len(portions)))
+        yield from _in_processes(portions, workers)
     else:
         yield from ((portion, probe.probe_all(portion)) for portion in portions)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.errors import UserError
+from common.errors import explained
 from common.types import Samples
 
 Row = tuple[str, int, int]
@@ -23,7 +23,7 @@ def jpegs(folder: Path) -> list[str]:
     return [
         entry.name
         for entry in _entries(folder)
-        if entry.name.endswith(".jpg") and not entry.name.startswith(".") and not entry.is_dir()
+        if entry.name.endswith(".jpg") and not entry.name.startswith(".") and not _is_folder(entry)
     ]
 
 
@@ -32,7 +32,7 @@ def images(folder: Path) -> list[str]:
     return [
         entry.name
         for entry in _entries(folder)
-        if is_image(entry.name) and not entry.name.startswith(".") and not entry.is_dir()
+        if is_image(entry.name) and not entry.name.startswith(".") and not _is_folder(entry)
     ]
 
 
@@ -46,18 +46,29 @@ def files_below(folder: Path) -> list[str]:
     waiting = [("", folder)]
     while waiting:
         prefix, here = waiting.pop()
-        status = here.stat()
+        with explained(f"{here} cannot be read"):
+            status = here.stat()
         if (status.st_dev, status.st_ino) in seen:
             continue
         seen.add((status.st_dev, status.st_ino))
         for entry in _entries(here):
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir():
+            if _is_folder(entry):
                 waiting.append((f"{prefix}{entry.name}/", Path(entry.path)))
             else:
                 found.append(prefix + entry.name)
     return found
+
+
+def lines_of(file: Path) -> list[str]:
+    """Lines of a list of images; bytes that are not UTF-8 are kept, as they are in names of files.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    with explained(f"{file} cannot be read"):
+        return file.read_text("utf-8", "surrogateescape").splitlines()
 
 
 def is_image(name: str) -> bool:
@@ -100,10 +111,12 @@ def shortened(items: Iterable[object], limit: int = 10) -> str:
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    with explained(f"{folder} cannot be listed"), os.scandir(folder) as entries:
+        return list(entries)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except OSError as error:
-        raise UserError(
-            f"{folder} cannot be listed: {error.strerror}. Correct its permissions or its place."
-        ) from None
+        return entry.is_dir()
+    except OSError:  # e.g. a link to itself; whoever reads it as a file says what is wrong
+        return False

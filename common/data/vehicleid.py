@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from common.data.scan import Row, jpegs, relabelled, samples_of, shortened
+from common.data.scan import Row, jpegs, lines_of, relabelled, samples_of, shortened
 from common.errors import UserError
 from common.types import Dataset
 
@@ -57,7 +57,7 @@ def _lists(test_size: int) -> tuple[str, str]:
 
 def _rows(file: Path, there: set[str], problems: list[str]) -> list[Row]:
     rows = []
-    for number, line in enumerate(file.read_text("utf-8").splitlines(), start=1):
+    for number, line in enumerate(lines_of(file), start=1):
         fields = line.split()
         if not fields:
             continue

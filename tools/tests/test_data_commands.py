@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from tools.data import (
     show_datasets,
     show_prepared,
 )
+from tools.synth import synth
 
 PARTS = ("bounding_box_train", "query", "bounding_box_test")
 TOP = "Market-1501-v15.09.15/"
@@ -112,6 +116,64 @@ def test_a_malicious_archive_leaves_nothing(tmp_path):
 
     assert list((tmp_path / "data").iterdir()) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "x.zip"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_place_that_is_a_link_is_filled_where_it_leads(tmp_path, there):
+    elsewhere = tmp_path / "disk/sets/market"
+    (elsewhere if there else tmp_path / "disk").mkdir(parents=True)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/market1501").symlink_to(elsewhere, target_is_directory=True)
+
+    result = prepare("market1501", market_zip(tmp_path / "x.zip", TOP), tmp_path / "data")
+
+    assert result["folder"] == str(tmp_path / "data/market1501" / TOP.strip("/"))
+    assert [path.name for path in elsewhere.parent.iterdir()] == ["market"]
+
+
+def test_a_root_that_is_a_file_or_cannot_be_written_is_said(tmp_path, monkeypatch):
+    archive = market_zip(tmp_path / "x.zip", TOP)
+    with pytest.raises(UserError, match=r"x\.zip cannot be made"):
+        prepare("market1501", archive, archive)
+
+    def refused(path, *_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "mkdir", refused)
+        with pytest.raises(UserError, match="cannot be made: Permission denied"):
+            prepare("market1501", archive, tmp_path / "data")
+        with pytest.raises(UserError, match="cannot be written: Permission denied"):
+            synth(tmp_path / "data", ids=1, cameras=2)
+
+
+def test_a_place_that_was_taken_meanwhile_is_left_alone(tmp_path, monkeypatch):
+    def taken(path, goal):
+        raise OSError(39, "Directory not empty")
+
+    monkeypatch.setattr(Path, "rename", taken)
+    with pytest.raises(UserError, match="market1501 cannot be filled: Directory not empty"):
+        prepare("market1501", market_zip(tmp_path / "x.zip", TOP), tmp_path / "data")
+
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_bad_image_with_a_name_that_is_not_utf_8_is_shown_on_any_output(tmp_path, form):
+    name = tmp_path / os.fsdecode(b"\xe4.jpg")
+    name.write_bytes(b"")
+    done = subprocess.run(
+        [sys.executable, "-m", "tools", "data", "check", str(tmp_path), *form],
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "\\udce4.jpg" in done.stdout
+    if form:
+        assert list(json.loads(done.stdout)["bad_images"]) == [str(name)]
 
 
 def test_the_synthetic_set_comes_in_no_archive(tmp_path):

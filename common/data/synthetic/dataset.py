@@ -10,7 +10,7 @@ from common.data.synthetic.processes import draw_everyone
 from common.data.synthetic.schedule import FOLDERS, all_shots
 from common.data.synthetic.settings import DRAWING, SyntheticSettings, differences, read_record
 from common.data.synthetic.streams import Part
-from common.errors import UserError
+from common.errors import UserError, explained
 
 COMPLETE = "synthetic.json"
 UNFINISHED = "synthetic.unfinished.json"
@@ -49,7 +49,8 @@ def write_synthetic(
         `root`.
 
     Raises:
-        UserError: a setting that is not possible, or a folder that holds something else.
+        UserError: a setting that is not possible, or a folder that holds something else or
+            cannot be written.
     """
     settings = SyntheticSettings(strength, seed, train_ids, test_ids, distractors, cameras, part)
     _refuse_other_content(root, settings)
@@ -57,19 +58,9 @@ def write_synthetic(
     if (root / COMPLETE).exists() and _count_images(root) == total:
         return root
 
-    for folder in FOLDERS:
-        (root / folder).mkdir(parents=True, exist_ok=True)
-    record = json.dumps(settings.record(), indent=2).encode()
-    write_whole(root / UNFINISHED, record)
-    (root / COMPLETE).unlink(missing_ok=True)
     workers = _default_workers(total) if workers is None else workers
-    done = 0
-    for drawn in draw_everyone(root, settings, workers):
-        done += drawn
-        if progress is not None:
-            progress(done, total)
-    write_whole(root / COMPLETE, record)
-    (root / UNFINISHED).unlink(missing_ok=True)
+    with explained(f"{root} cannot be written"):
+        _draw(root, settings, workers, lambda done: progress(done, total) if progress else None)
     return root
 
 
@@ -88,6 +79,22 @@ def version(root: Path) -> str:
     changed = {name: found.get(name) for name, value in usual.items() if found.get(name) != value}
     changed.pop("part", None)
     return ", ".join(f"{name} {value}" for name, value in changed.items())
+
+
+def _draw(
+    root: Path, settings: SyntheticSettings, workers: int, progress: Callable[[int], None]
+) -> None:
+    for folder in FOLDERS:
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    record = json.dumps(settings.record(), indent=2).encode()
+    write_whole(root / UNFINISHED, record)
+    (root / COMPLETE).unlink(missing_ok=True)
+    done = 0
+    for drawn in draw_everyone(root, settings, workers):
+        done += drawn
+        progress(done)
+    write_whole(root / COMPLETE, record)
+    (root / UNFINISHED).unlink(missing_ok=True)
 
 
 def _default_workers(total: int) -> int:

@@ -140,6 +140,10 @@ def test_images_are_left_alone_when_that_is_asked(mixed):
     assert not report.images_read
 
 
+def test_no_images_need_no_processes():
+    assert list(probe_workers.probed([], workers=2)) == []
+
+
 def test_a_dying_process_ends_the_check_instead_of_waiting_for_ever(tmp_path, monkeypatch):
     program = tmp_path / "dies.py"
     program.write_text("import sys; sys.stdin.readline()")

@@ -1,6 +1,7 @@
 """Every layout of every named data set, on made trees."""
 
 import io
+import os
 import time
 from pathlib import Path
 
@@ -247,6 +248,23 @@ def test_msmt17_without_listed_images_names_all_of_them(tmp_path):
         load_dataset("msmt17", tmp_path)
 
     assert all(image in str(error.value) for image in gone)
+
+
+def test_names_in_lists_need_not_be_utf_8(tmp_path):
+    msmt, vehicles = tmp_path / "msmt17", tmp_path / "vehicleid"
+    write_lists(msmt)
+    write_vehicleid(vehicles)
+    odd = os.fsdecode(b"0000_000_05_\xe4.jpg")
+    write(msmt / "test", [odd])
+    write(vehicles / "image", [odd])
+    for file, line in (
+        (msmt / "list_query.txt", f"{odd} 0\n"),
+        (vehicles / "train_test_split/train_list.txt", f"{odd[:-4]} 1\n"),
+    ):
+        file.write_text(file.read_text("utf-8") + line, "utf-8", "surrogateescape")
+
+    assert odd in names(load_dataset("msmt17", tmp_path).query)
+    assert odd in names(load_dataset("vehicleid", tmp_path).train)
 
 
 def test_vehicleid_keeps_the_test_images_of_one_list_in_the_gallery(tmp_path):

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from common.data.datasets import load_folder
+from common.data.check import check_dataset
+from common.data.datasets import fingerprint, load_folder
 from common.errors import UserError
 
 
@@ -195,3 +196,30 @@ def test_a_link_to_a_parent_does_not_go_round_in_circles(tmp_path):
     (folder / "b" / "up").symlink_to(folder, target_is_directory=True)
 
     assert len(load_folder(folder).train) == 1
+
+
+def test_a_link_to_itself_is_a_file_that_cannot_be_read(tmp_path):
+    market = write(
+        tmp_path / "market",
+        *(f"{part}/0001_c1_1.jpg" for part in ("bounding_box_train", "query", "bounding_box_test")),
+    )
+    for folder in (write(tmp_path / "crops", "1.jpg"), market / "query"):
+        (folder / "0002_c1_1.jpg").symlink_to(folder / "0002_c1_1.jpg")
+        (folder / "loop").symlink_to(folder / "loop")
+
+    for folder, images in ((tmp_path / "crops", 2), (market, 4)):
+        report = check_dataset(load_folder(folder), workers=0)
+        assert sum(counts.images for counts in report.found.values()) == images
+        assert any("cannot be read" in reason for reason in report.bad_images.values())
+        assert len(fingerprint(load_folder(folder))) == 16
+
+
+def test_a_labels_file_that_the_system_does_not_let_us_read_is_said(tmp_path, monkeypatch):
+    folder = labelled(tmp_path / "a", "1.jpg,1,1,train")
+
+    def refused(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(UserError, match=r"labels\.csv cannot be read: Permission denied"):
+        load_folder(folder)
