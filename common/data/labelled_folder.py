@@ -1,6 +1,7 @@
 """Own images with a `labels.csv`: image, id, cam, split."""
 
 import csv
+import re
 from pathlib import Path, PurePosixPath
 
 from common.data.catalogue import own_name
@@ -85,6 +86,11 @@ def _read(file: Path) -> list[tuple[int, dict[str, str]]]:
                     f"{file} lacks the columns {', '.join(lacking)} in its first line, which is "
                     f"{','.join(header)!r}. It must name {','.join(COLUMNS)}."
                 )
+            if repeated := [name for name in COLUMNS if header.count(name) > 1]:
+                raise UserError(
+                    f"{file} names the columns {', '.join(repeated)} more than once. Keep one of "
+                    "each."
+                )
             return [(reader.line_num, _named(header, values)) for values in reader if any(values)]
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{file} is not a UTF-8 text of comma-separated values: {error}.") from None
@@ -110,10 +116,9 @@ def _parsed(line: dict[str, str], there: set[str]) -> tuple[str, Row]:
 
 
 def _integer(name: str, text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError(f"{name} {text!r} is not a whole number") from None
+    if not re.fullmatch(r"-?[0-9]{1,18}", text):  # int() would take 1_2 for 12
+        raise ValueError(f"{name} {text!r} is not a whole number of at most 18 digits")
+    return int(text)
 
 
 def _found(image: str, there: set[str]) -> str:

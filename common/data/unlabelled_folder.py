@@ -36,7 +36,9 @@ def read_unlabelled_folder(folder: Path, cameras: str | None = None) -> Dataset:
         found, rule = [""] * len(names), ONE_CAMERA
     else:
         found, rule = _matched(folder, names, cameras), f"pattern {cameras}"
-    integers = all(text.isdecimal() for text in found)
+    texts = set(found)
+    integers = all(text.isdecimal() for text in texts)
+    integers = integers and len({int(text) for text in texts}) == len(texts)  # 1 is not 01
     keys: list[int | str] = [int(text) if integers else text for text in found]
     cams = numbered(keys)
     train = samples_of(folder, ((n, -1, cams[key]) for n, key in zip(names, keys, strict=True)))

@@ -79,14 +79,27 @@ def test_all_lines_that_cannot_be_used_are_listed_at_once(tmp_path):
         "/7.jpg,1,1,train",
         "7.jpg,1,1.5,train",
         "7.jpg,1,x,train",
+        "7.jpg,1_2,1,train",
+        "7.jpg,1,99999999999999999999,train",
     )
 
-    with pytest.raises(UserError, match="12 lines") as error:
+    with pytest.raises(UserError, match="14 lines") as error:
         load_folder(folder)
 
     text = str(error.value)
     assert [f"line {n}:" in text for n in range(2, 15)] == [False] + [True] * 10 + [False] * 2
-    assert "and 2 more" in text
+    assert "and 4 more" in text
+
+
+@pytest.mark.parametrize("number", ["1_2", "99999999999999999999", "+1", "\u0661", ""])
+def test_a_number_that_would_be_read_as_another_one_is_refused(tmp_path, number):
+    with pytest.raises(UserError, match=r"line 2: cam .* is not a whole number"):
+        load_folder(labelled(tmp_path / "a", f"1.jpg,1,{number},train"))
+
+
+def test_a_column_that_is_named_twice_is_refused(tmp_path):
+    with pytest.raises(UserError, match="names the columns cam more than once"):
+        load_folder(labelled(tmp_path / "a", "1.jpg,1,1,2,train", header="image,id,cam,Cam,split"))
 
 
 def test_a_labels_file_without_its_columns_or_of_another_kind_is_refused(tmp_path):
@@ -139,6 +152,11 @@ def test_the_first_level_of_sub_folders_names_the_cameras(tmp_path):
 
 def test_sub_folders_with_numbers_are_ordered_as_numbers(tmp_path):
     assert load_folder(write(tmp_path / "a", "10/1.jpg", "9/1.jpg")).train.cams.tolist() == [1, 0]
+
+
+def test_sub_folders_that_are_one_number_are_two_cameras(tmp_path):
+    folder = write(tmp_path / "a", "01/1.jpg", "1/1.jpg", "2/1.jpg")
+    assert load_folder(folder).train.cams.tolist() == [0, 1, 2]
 
 
 def test_a_pattern_with_one_group_names_the_cameras(tmp_path):
