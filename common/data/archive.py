@@ -118,7 +118,7 @@ class _Unpacking:
                 for count, member in enumerate(found, start=1):
                     if count > self.limits.members:
                         raise self._bomb(f"more than {self.limits.members:,} members")
-                    files += self._write(member)
+                    files += self._written(member)
         except _BROKEN as error:
             reason = str(error) or type(error).__name__
             raise UserError(
@@ -147,6 +147,15 @@ class _Unpacking:
                 "data root with --data-root or $REID_DATA."
             )
         return expected
+
+    def _written(self, member: Member) -> int:
+        try:
+            return self._write(member)
+        except (FileExistsError, NotADirectoryError):
+            raise UserError(
+                f"{self.archive} holds {member.name!r} twice, or as a file and a folder. Unpack it "
+                "by hand, and look at which one is right."
+            ) from None
 
     def _write(self, member: Member) -> int:
         path = self.target.joinpath(*safe_parts(self.archive, member.name))
@@ -212,7 +221,8 @@ def _zip_members(archive: Path) -> Generator[Member, None, None]:
                 raise _refused(archive, info.filename, "a link or a device")
             if info.flag_bits & 1:
                 raise UserError(f"{archive} is encrypted. Unpack it by hand with its password.")
-            yield Member(info.filename, None if info.is_dir() else _zip_opener(file, info))
+            folder = info.filename.endswith(("/", "\\"))  # the latter from old Windows programs
+            yield Member(info.filename, None if folder else _zip_opener(file, info))
 
 
 def _zip_opener(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], IO[bytes]]:

@@ -85,7 +85,7 @@ def test_files_and_folders_arrive_with_their_content(tmp_path, kind):
 def test_names_outside_the_target_are_refused(tmp_path, kind, name):
     archive = pack(tmp_path / f"x.{kind}", {"set/good.jpg": b"1", name: b"evil"})
 
-    assert_refused(archive, "outside of the folder|not a file|cannot be unpacked")
+    assert_refused(archive, "outside of the folder")
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,21 @@ def test_a_zip_that_lies_about_its_sizes_is_refused(tmp_path):
 def test_a_second_member_of_the_same_name_is_refused(tmp_path, kind):
     archive = pack(tmp_path / f"x.{kind}", {"a.jpg": b"1", "./a.jpg": b"2"})
 
-    assert_refused(archive, "exists")
+    assert_refused(archive, "holds './a.jpg' twice")
+
+
+@pytest.mark.parametrize("second", ["a/b.jpg", "a/b/"])
+def test_a_file_that_is_also_a_folder_is_refused(tmp_path, second):
+    archive = pack(tmp_path / "x.tar", {"a": b"1", second: b""})
+
+    assert_refused(archive, "holds 'a/b.*' twice, or as a file and a folder")
+
+
+def test_folders_of_a_zip_may_end_in_a_backslash(tmp_path):
+    archive = pack(tmp_path / "x.zip", {"set\\": b"", "set\\a.jpg": b"1"})
+
+    assert unpack(archive, tmp_path / "target") == 1
+    assert tree(tmp_path / "target") == {"set/a.jpg": b"1"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
