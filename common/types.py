@@ -47,7 +47,8 @@ class Samples:
 
     @property
     def num_ids(self) -> int:
-        return len(np.unique(self.pids))
+        """Identities that are known."""
+        return len(np.unique(self.pids[self.pids >= 0]))
 
     @property
     def num_cams(self) -> int:

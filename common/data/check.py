@@ -22,7 +22,7 @@ _SHOWN = 20
 
 @dataclass(frozen=True)
 class SplitCounts:
-    """What one split holds."""
+    """What one split holds; identities are those that are known."""
 
     images: int
     ids: int
@@ -120,17 +120,6 @@ def require_sound(report: DataReport, strict: bool = False, skip_bad: bool = Fal
         lines.append("Replace them, or leave them out with --skip-bad-images.")
     if lines:
         raise UserError("\n".join([f"{report.name} at {report.root} is not sound.", *lines]))
-
-
-def drop_bad(dataset: Dataset, report: DataReport) -> tuple[Dataset, int]:
-    """The data set without its bad images, and how many were dropped.
-
-    Raises:
-        UserError: nothing is left of a split.
-    """
-    sound = leave_out(dataset, report.bad_images)
-    dropped = sum(len(getattr(dataset, split)) - len(getattr(sound, split)) for split in SPLITS)
-    return sound, dropped
 
 
 def leave_out(dataset: Dataset, paths: Collection[str]) -> Dataset:

@@ -240,7 +240,7 @@ def test_a_folder_of_own_images_can_be_checked(tmp_path):
 
     result = check(str(tmp_path / "crops"), tmp_path, cameras="_c([0-9])")
 
-    assert result["found"]["train"] == {"images": 1, "ids": 1, "cams": 1}
+    assert result["found"]["train"] == {"images": 1, "ids": 0, "cams": 1}
     assert result["published"]["train"] is None
     assert "sound" in shown(show_check, result)
     with pytest.raises(UserError, match="unknown data set"):
