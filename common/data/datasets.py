@@ -56,7 +56,7 @@ def _like_market(rule: NameRule) -> Layout:
 def _drawn() -> Layout:
     rule = market_layout.OWN
     return Layout(
-        partial(market_layout.missing_parts, rule=rule),
+        lambda folder: market_layout.missing_parts(folder, rule) or synthetic.lost_images(folder),
         lambda name, folder: market_layout.read_market_layout(
             name, folder, rule, synthetic.version(folder)
         ),

@@ -4,7 +4,7 @@ People with constant bodies, clothes and bags walk past cameras that differ in d
 background, color, noise and sharpness. The files have the layout and names of Market-1501.
 """
 
-from common.data.synthetic.dataset import is_complete, version, write_synthetic
+from common.data.synthetic.dataset import is_complete, lost_images, version, write_synthetic
 from common.data.synthetic.settings import SYNTHETIC_SETS, SyntheticSettings
 from common.data.synthetic.strength import STRENGTHS, Strength
 
@@ -14,6 +14,7 @@ __all__ = [
     "Strength",
     "SyntheticSettings",
     "is_complete",
+    "lost_images",
     "version",
     "write_synthetic",
 ]

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 from common.data.synthetic.drawing import write_whole
@@ -68,6 +69,19 @@ def is_complete(root: Path) -> bool:
     """Whether a set of whatever settings was drawn here to the end by this drawing code."""
     record = root / COMPLETE
     return record.exists() and read_record(record).get("drawing") == DRAWING
+
+
+def lost_images(root: Path) -> list[str]:
+    """What the folder lacks of a set that was drawn here to the end, in words; [] if nothing."""
+    if not is_complete(root):
+        return []
+    record = read_record(root / COMPLETE)
+    settings = SyntheticSettings(
+        **{f.name: record.get(f.name, f.default) for f in fields(SyntheticSettings)}
+    )
+    total = sum(1 for _ in all_shots(settings))
+    lost = total - _count_images(root)
+    return [f"{lost:,} of its {total:,} images"] if lost > 0 else []
 
 
 def version(root: Path) -> str:

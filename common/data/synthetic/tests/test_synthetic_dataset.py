@@ -134,6 +134,17 @@ def test_lost_images_are_drawn_again(small, tmp_path):
     assert contents(root) == contents(small)
 
 
+def test_a_set_that_lost_images_is_incomplete_until_it_is_drawn_again(tmp_path):
+    root = write_synthetic(tmp_path / "synthetic", **SMALL)
+    for path in root.rglob("0000_*.jpg"):
+        path.unlink()
+
+    with pytest.raises(UserError, match=r"lacks \d+ of its \d+ images(?s:.*)tools data synth"):
+        load_dataset("synthetic", tmp_path)
+    write_synthetic(root, **SMALL)
+    assert load_dataset("synthetic", tmp_path).train.num_ids == SMALL["train_ids"]
+
+
 def test_a_set_with_other_settings_is_refused_by_name(small):
     before = contents(small)
     with pytest.raises(UserError, match=r"seed 0 instead of 3"):
