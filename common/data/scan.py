@@ -39,7 +39,8 @@ def images(folder: Path) -> list[str]:
 def files_below(folder: Path) -> list[str]:
     """All files below a folder, as relative names with "/"; hidden ones are left out.
 
-    Links to folders are followed, each folder once, so a link to a parent does no harm.
+    Links to folders are followed, each folder once, so a link to a parent does no harm. Of several
+    names of one folder the first in ascending order counts.
     """
     found: list[str] = []
     seen: set[tuple[int, int]] = set()
@@ -51,7 +52,7 @@ def files_below(folder: Path) -> list[str]:
         if (status.st_dev, status.st_ino) in seen:
             continue
         seen.add((status.st_dev, status.st_ino))
-        for entry in _entries(here):
+        for entry in sorted(_entries(here), key=lambda entry: entry.name, reverse=True):
             if entry.name.startswith("."):
                 continue
             if _is_folder(entry):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from common.data import scan
 from common.data.check import check_dataset
 from common.data.datasets import fingerprint, load_folder
 from common.errors import UserError
@@ -230,6 +231,18 @@ def test_a_link_to_itself_is_a_file_that_cannot_be_read(tmp_path):
         assert sum(counts.images for counts in report.found.values()) == images
         assert any("cannot be read" in reason for reason in report.bad_images.values())
         assert len(fingerprint(load_folder(folder))) == 16
+
+
+@pytest.mark.parametrize("order", [list, lambda entries: list(reversed(entries))])
+def test_a_folder_with_two_names_has_the_first_on_every_disk(tmp_path, monkeypatch, order):
+    write(tmp_path / "elsewhere", "1.jpg")
+    for name in ("cam2", "cam1", "cam3"):
+        (tmp_path / "a" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "a" / name).symlink_to(tmp_path / "elsewhere")
+    usual = scan._entries
+    monkeypatch.setattr(scan, "_entries", lambda folder: order(usual(folder)))
+
+    assert relative(load_folder(tmp_path / "a"), "train") == ["cam1/1.jpg"]
 
 
 def test_a_labels_file_that_the_system_does_not_let_us_read_is_said(tmp_path, monkeypatch):
