@@ -102,6 +102,8 @@ def prepare(
     place = Path(os.path.realpath(root / _top(name)))  # it may be a link to another disk
     with explained(f"{place.parent} cannot be made"):
         place.parent.mkdir(parents=True, exist_ok=True)
+    left = sorted(place.parent.glob(f".{name}-unpacking-*"))
+    left_over = [f"{path} was left by a killed call. Delete it unless one runs." for path in left]
     aside = place.parent / f".{name}-unpacking-{os.getpid()}"
     files = unpack(archive, aside, limits, progress)
     try:
@@ -119,7 +121,7 @@ def prepare(
         "version": dataset.version,
         "files": files,
         "found": {split: asdict(counts) for split, counts in report.found.items()},
-        "warnings": report.warnings,
+        "warnings": report.warnings + left_over,
         "errors": report.errors,
     }
 

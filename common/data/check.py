@@ -188,7 +188,8 @@ def _structural_errors(dataset: Dataset, published: Published, unmatched: list[i
     if not lacking and len(dataset.query) and len(unmatched) == dataset.query.num_ids:
         errors.append(
             f"{dataset.name} cannot be tested: no query identity has a gallery image from another "
-            f"camera than its query's: {shortened(unmatched, _SHOWN)}."
+            f"camera than its query's: {shortened(unmatched, _SHOWN)}. Correct the cameras, or "
+            "leave the test part out."
         )
     for split in SPLITS:
         counts = Counter(getattr(dataset, split).paths)

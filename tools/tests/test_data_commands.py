@@ -147,6 +147,16 @@ def test_a_root_that_is_a_file_or_cannot_be_written_is_said(tmp_path, monkeypatc
             synth(tmp_path / "data", ids=1, cameras=2)
 
 
+def test_what_a_killed_call_left_is_named_and_not_touched(tmp_path):
+    left = tmp_path / "data/.market1501-unpacking-1"
+    left.mkdir(parents=True)
+
+    result = prepare("market1501", market_zip(tmp_path / "x.zip", TOP), tmp_path / "data")
+
+    assert result["warnings"][-1].startswith(f"{left} was left")
+    assert left.is_dir()
+
+
 def test_a_place_that_was_taken_meanwhile_is_left_alone(tmp_path, monkeypatch):
     def taken(path, goal):
         raise OSError(39, "Directory not empty")
