@@ -170,7 +170,9 @@ def show_prepared(result: Result, console: Console) -> None:
 
 
 def _loaded(name: str, root: Path, cameras: str | None) -> Dataset:
-    if name not in DATASETS and Path(name).is_dir():
+    with explained(f"{name} cannot be read"):
+        own = name not in DATASETS and Path(name).is_dir()
+    if own:
         return load_folder(Path(name), cameras)
     require_known(name)
     if cameras is not None:

@@ -19,7 +19,7 @@ from common.data import (
 from common.data.catalogue import DATASETS as DATASETS
 from common.data.catalogue import own_name
 from common.data.market_layout import NameRule
-from common.errors import UserError
+from common.errors import UserError, explained
 from common.types import Dataset
 
 _ANOTHER_ROOT = "name another data root with --data-root or $REID_DATA"
@@ -119,10 +119,12 @@ def load_folder(folder: Path, cameras: str | None = None) -> Dataset:
         UserError: no such folder, no images, or labels that cannot be used.
     """
     folder = folder.absolute()
-    if not folder.is_dir():
+    with explained(f"{folder} cannot be read"):
+        there = folder.is_dir()
+        labelled = (folder / labelled_folder.LABELS).is_file()
+        market = not market_layout.missing_parts(folder, market_layout.OWN)
+    if not there:
         raise UserError(f"{folder} is not a folder. Name the folder that holds your images.")
-    labelled = (folder / labelled_folder.LABELS).is_file()
-    market = not market_layout.missing_parts(folder, market_layout.OWN)
     if cameras is not None and (labelled or market):
         reason = "its labels.csv" if labelled else "its file names, as in Market-1501"
         raise UserError(f"{folder} names cameras in {reason}. Leave --cameras out.")
@@ -136,7 +138,8 @@ def load_folder(folder: Path, cameras: str | None = None) -> Dataset:
 def look_for(name: str, root: Path) -> list[Place]:
     """Every folder in which the data set may lie, and what each of them lacks."""
     folders = [root.absolute() / folder for folder in DATASETS[name].folders]
-    return [Place(f, LAYOUTS[name].missing(f) if f.is_dir() else None) for f in folders]
+    with explained(f"{root} cannot be read"):
+        return [Place(f, LAYOUTS[name].missing(f) if f.is_dir() else None) for f in folders]
 
 
 def require_known(name: str) -> None:

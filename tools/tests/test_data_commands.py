@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from common.data.datasets import load_folder
 from common.data.made import make_market1501
 from common.errors import UserError
 from tools.data import (
@@ -143,8 +144,24 @@ def test_a_root_that_is_a_file_or_cannot_be_written_is_said(tmp_path, monkeypatc
         patch.setattr(Path, "mkdir", refused)
         with pytest.raises(UserError, match="cannot be made: Permission denied"):
             prepare("market1501", archive, tmp_path / "data")
-        with pytest.raises(UserError, match="cannot be written: Permission denied"):
+        with pytest.raises(UserError, match="cannot be read or written: Permission denied"):
             synth(tmp_path / "data", ids=1, cameras=2)
+
+
+def test_a_closed_place_is_said_by_every_command(tmp_path, monkeypatch):
+    def closed(path, *_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    folder = tmp_path / "closed"
+    monkeypatch.setattr(Path, "stat", closed)
+    for call in (
+        lambda: load_folder(folder),
+        lambda: check(str(folder), tmp_path),
+        lambda: check("market1501", tmp_path),
+        lambda: synth(tmp_path, out=folder, ids=1, cameras=2),
+    ):
+        with pytest.raises(UserError, match=r"cannot be read.*: Permission denied"):
+            call()
 
 
 def test_what_a_killed_call_left_is_named_and_not_touched(tmp_path):

@@ -54,13 +54,12 @@ def write_synthetic(
             cannot be written.
     """
     settings = SyntheticSettings(strength, seed, train_ids, test_ids, distractors, cameras, part)
-    _refuse_other_content(root, settings)
     total = sum(1 for _ in all_shots(settings))
-    if (root / COMPLETE).exists() and _count_images(root) == total:
-        return root
-
     workers = _default_workers(total) if workers is None else workers
-    with explained(f"{root} cannot be written"):
+    with explained(f"{root} cannot be read or written"):
+        _refuse_other_content(root, settings)
+        if (root / COMPLETE).exists() and _count_images(root) == total:
+            return root
         _draw(root, settings, workers, lambda done: progress(done, total) if progress else None)
     return root
 
