@@ -151,6 +151,7 @@ def run_recipe(
     heard = observer if team.first else _silence
     opened = replace(options, check_images=options.check_images and not dry_run)
     target = checked(target, opened, team, heard)
+    source = checked(source, opened, team, heard, ("train",)) if source else None
     require_consistent(recipe, target.dataset, source.dataset if source else None, team)
     heard(_announcement(recipe, base, target.dataset, team))
     outlook = _outlook(recipe, target.dataset, team, heard)
