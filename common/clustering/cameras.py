@@ -2,8 +2,9 @@
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from common.clustering.similarity import unit_rows
 
 LEAST_NORM = 1e-4  # of a difference that still has a direction
 
@@ -28,4 +29,4 @@ def centered_by_camera(features: Tensor, cams: np.ndarray | None) -> Tensor:
     means = (sums / images[:, None]).float()
     rest = features - means[camera]
     alike = torch.linalg.vector_norm(rest, dim=1) < LEAST_NORM
-    return torch.where(alike[:, None], features, F.normalize(rest, dim=1))
+    return torch.where(alike[:, None], features, unit_rows(rest))

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch.nn.functional as F
 from torch import Tensor
 
 from common.clustering.approximate import check_search, find_neighbors
+from common.clustering.similarity import unit_rows
 from common.errors import UserError
 from common.recipe import InfoMap
 from common.team import ALONE, Team
@@ -89,7 +89,7 @@ def neighbor_graph(features: Tensor, settings: InfoMap, team: Team = ALONE) -> G
         UserError: a setting is out of range, or the package `infomap` is missing.
     """
     _check(settings)
-    unit = F.normalize(features.float(), dim=1)
+    unit = unit_rows(features)
     neighbors = find_neighbors(unit, settings.k1, settings.search, team)
     knn_index = neighbors.rank.cpu().numpy()
     knn_dist = 1 - neighbors.similarity.cpu().numpy()

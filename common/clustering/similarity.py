@@ -1,6 +1,7 @@
 """The similarity that decides: inner products that no block size or device can change."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from common.clustering import compiled
@@ -10,6 +11,7 @@ from common.errors import UserError
 UNIT_TOLERANCE = 1e-3  # of norms that should be 1
 CHUNK_BYTES = {"cpu": 4 << 20}  # gathered rows stay in the cache
 DEVICE_CHUNK_BYTES = 1 << 30
+NORMALIZED = 4096  # rows divided by their lengths at once
 
 
 def check_unit_rows(features: Tensor) -> None:
@@ -30,6 +32,14 @@ def check_unit_rows(features: Tensor) -> None:
             f"them in row {int(bad[0])}. Either the network's weights have diverged (take an "
             "earlier checkpoint), or the features were not divided by their lengths."
         )
+
+
+def unit_rows(features: Tensor) -> Tensor:
+    """(N, D) float32 rows divided by their lengths; in float64 and rounded once, on any device."""
+    unit = torch.empty(features.shape, device=features.device)
+    for rows, out in zip(features.split(NORMALIZED), unit.split(NORMALIZED), strict=True):
+        out.copy_(F.normalize(rows.double(), dim=1))
+    return unit
 
 
 def pair_similarities(features: Tensor, first: Tensor, second: Tensor) -> Tensor:
