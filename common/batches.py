@@ -52,22 +52,29 @@ def require_usable(pseudo: PseudoLabels, sampling: Sampling, epoch: int) -> None
 def unusable(pseudo: PseudoLabels, epoch: int, why: str, also: str = "") -> UserError:
     """What is said of labels that cannot be trained on: epoch, settings, counts, what to try."""
     said = ", ".join(f"{name} {value:g}" for name, value in pseudo.details.items())
+    eps, similarity = ("smaller", "larger") if _giant(pseudo) else ("larger", "smaller")
     return UserError(
         f"epoch {epoch + 1}: the clustering ({said}) gave {pseudo.num_clusters} clusters and "
-        f"{pseudo.num_outliers} outliers, {why}. Try a larger clustering.eps (InfoMap: a smaller "
-        f"similarity), {also}or better initial weights (encoder.weights)."
+        f"{pseudo.num_outliers} outliers, {why}. Try a {eps} clustering.eps (InfoMap: a "
+        f"{similarity} similarity), {also}or better initial weights (encoder.weights)."
     )
 
 
 def giant_cluster(pseudo: PseudoLabels) -> str | None:
     """A warning where one cluster holds more than half of the images."""
-    sizes = np.bincount(pseudo.labels[pseudo.labels >= 0])
-    if len(sizes) == 0 or sizes.max() * 2 <= len(pseudo.labels) or len(pseudo.labels) < 100:
+    giant, images = _giant(pseudo), len(pseudo.labels)
+    if not giant or images < 100:
         return None
     return (
-        f"one cluster holds {sizes.max()} of {len(pseudo.labels)} images: eps is probably too "
-        "large for these features. Try a smaller clustering.eps."
+        f"one cluster holds {giant} of {images} images: eps is probably too large for these "
+        "features. Try a smaller clustering.eps."
     )
+
+
+def _giant(pseudo: PseudoLabels) -> int:
+    """Size of a cluster of more than half of the images, 0 without one."""
+    largest = int(np.bincount(pseudo.labels[pseudo.labels >= 0]).max(initial=0))
+    return largest if 2 * largest > len(pseudo.labels) else 0
 
 
 def low_recall(pseudo: PseudoLabels) -> str | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from common.errors import UserError
+from common.ranges import require_ordered, require_range
 from common.schedules import Constant, Schedule
 
 Pooling = Literal["avg", "max", "gem", "parts"]
@@ -30,7 +31,7 @@ class EncoderSettings:
             `parts` horizontal stripes, concatenated).
         parts: stripes of pooling "parts"; no effect otherwise.
         embedding: size of a linear layer before the neck; 0 for none, as in all papers.
-        dropout: probability after normalization; 0 in all papers.
+        dropout: probability after normalization, in [0, 1); 0 in all papers.
         height, width: image size in pixels.
         weights: initial weights: "imagenet" (torchvision's V1 file or the IBN-a file), "random",
             or the path of a .pth, .safetensors or .npz file.
@@ -45,6 +46,11 @@ class EncoderSettings:
     width: int = 128
     weights: str = "imagenet"
 
+    def __post_init__(self) -> None:
+        require_range(self, "[1, inf)", "parts", "height", "width", group="encoder")
+        require_range(self, "[0, inf)", "embedding", group="encoder")
+        require_range(self, "[0, 1)", "dropout", group="encoder")
+
 
 @dataclass(frozen=True)
 class Augment:
@@ -54,7 +60,7 @@ class Augment:
         flip: probability of a horizontal flip.
         pad: black pixels added on all sides before the random crop back to size.
         erase: probability of random erasing.
-        erase_area: range of the erased share of the image.
+        erase_area: range of the erased share of the image, in (0, 1].
         erase_ratio: range of the erased box's height / width, drawn uniformly.
     """
 
@@ -63,6 +69,13 @@ class Augment:
     erase: float = 0.5
     erase_area: tuple[float, float] = (0.02, 0.4)
     erase_ratio: tuple[float, float] = (0.3, 1 / 0.3)
+
+    def __post_init__(self) -> None:
+        require_range(self, "[0, 1]", "flip", "erase", group="augment")
+        require_range(self, "[0, inf)", "pad", group="augment")
+        require_ordered(self, "erase_area", "erase_ratio", group="augment")
+        if self.erase_area[1] > 1:
+            raise UserError(f"augment.erase_area={self.erase_area}: a share is 1 at most.")
 
 
 @dataclass(frozen=True)
@@ -80,6 +93,10 @@ class Sampling:
     instances: int = 16
     iterations: int = 200
     cameras: bool = True
+
+    def __post_init__(self) -> None:
+        require_range(self, "[1, inf)", "batch_size", group="sampling")
+        require_range(self, "[0, inf)", "instances", "iterations", group="sampling")
 
 
 @dataclass(frozen=True)
@@ -208,6 +225,17 @@ class Recipe:
     precision: Precision = "exact"
     paper: PaperResult = field(default_factory=PaperResult)
 
+    def __post_init__(self) -> None:
+        require_range(self, "[0, inf)", "lr", "weight_decay", group="")
+        require_range(self, "[1, inf)", "epochs", "bn_chunks", "eval_every", group="")
+        require_range(self, f"[0, {2**32 - 1}]", "seed", group="")
+        if isinstance(self.clustering, Dbscan):
+            radii = [self.clustering.eps(epoch) for epoch in range(self.epochs)]
+            if not all(0 < eps < 1 for eps in radii):
+                raise UserError(
+                    f"clustering.eps={self.clustering.eps}: must lie in (0, 1) in every epoch."
+                )
+
     def steps(self, images: int) -> int:
         """Training steps of a whole run; where an epoch is a pass over the images, over all."""
         sampling = self.sampling
@@ -335,8 +363,10 @@ def _parsed(text: str, hint: Any, name: str) -> Any:
             raise UserError(f"{name}={text}: choose one of {', '.join(map(str, choices))}.")
         return next(choice for choice in choices if str(choice) == text)
     if origin is tuple:
-        inner = typing.get_args(hint)[0]
-        return tuple(_parsed(part, inner, name) for part in text.split(",") if part)
+        kinds, parts = typing.get_args(hint), [part for part in text.split(",") if part]
+        if Ellipsis not in kinds and len(parts) != len(kinds):
+            raise UserError(f"{name}={text}: write {len(kinds)} values with a comma between them.")
+        return tuple(_parsed(part, kinds[0], name) for part in parts)
     if hint is bool:
         if text.lower() not in ("true", "false"):
             raise UserError(f"{name}={text}: write true or false.")
@@ -354,13 +384,26 @@ def _called(text: str, hint: Any, name: str) -> Any:
         call = ast.parse(text, mode="eval").body
         if not isinstance(call, ast.Call) or call.args or not isinstance(call.func, ast.Name):
             raise ValueError("not a call with keywords")
+        kind = kinds[call.func.id]
+        hints = typing.get_type_hints(kind)
         keywords = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
-        return kinds[call.func.id](**keywords)
+        return kind(**{key: _checked(value, hints[key]) for key, value in keywords.items()})
     except (KeyError, TypeError, ValueError, SyntaxError):
         raise UserError(
             f"{name}={text}: write one of {', '.join(sorted(kinds))} with its settings by name, "
             "e.g. LinearEps(start=0.6)."
         ) from None
+
+
+def _checked(value: Any, hint: Any) -> Any:
+    """A literal of the declared type; a whole number also stands for a float."""
+    if typing.get_origin(hint) is tuple:
+        return tuple(_checked(part, typing.get_args(hint)[0]) for part in value)
+    if hint is float and type(value) is int:
+        return float(value)
+    if isinstance(hint, type) and type(value) is not hint:
+        raise TypeError(f"{value!r} is no {hint.__name__}")
+    return value
 
 
 def _classes(hint: Any) -> list[type]:

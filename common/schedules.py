@@ -6,6 +6,8 @@ Epochs count from 0. A schedule is called with the epoch and returns the value u
 import math
 from dataclasses import dataclass
 
+from common.ranges import require_range
+
 
 @dataclass(frozen=True)
 class Constant:
@@ -23,6 +25,9 @@ class StepDecay:
 
     every: int
     factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        require_range(self, "[1, inf)", "every", group="StepDecay")
 
     def __call__(self, epoch: int) -> float:
         return self.factor ** (epoch // self.every)
@@ -76,6 +81,9 @@ class LinearEps:
     every: int = 1
     floor: float = 0.399
 
+    def __post_init__(self) -> None:
+        require_range(self, "[1, inf)", "every", group="LinearEps")
+
     def __call__(self, epoch: int) -> float:
         value = self.start
         for _ in range(epoch // self.every + 1):
@@ -90,6 +98,9 @@ class LogEps:
 
     start: float
     epochs: int
+
+    def __post_init__(self) -> None:
+        require_range(self, "[1, inf)", "epochs", group="LogEps")
 
     def __call__(self, epoch: int) -> float:
         return self.start * (1 - 0.5 * math.log(1 + epoch * (math.e - 1) / self.epochs))

@@ -54,6 +54,12 @@ def test_too_few_clusters_for_a_batch_propose_a_larger_eps(tmp_path):
         train(method, job)
 
 
+def test_one_cluster_of_everything_proposes_a_smaller_eps(tmp_path):
+    method, job, _ = with_labels(np.zeros(IDS * PER_ID, np.int64), tmp_path)
+    with pytest.raises(UserError, match=r"1 clusters and 0 outliers.*smaller clustering.eps"):
+        train(method, job)
+
+
 def test_one_giant_cluster_is_warned_of():
     labels = np.zeros(200, np.int64)
     labels[:90] = np.arange(90) // 10 + 1
