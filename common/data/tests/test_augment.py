@@ -70,7 +70,7 @@ def test_the_erased_share_is_uniform_and_so_is_the_ratio():
 
 
 def test_nothing_is_erased_where_no_box_fits():
-    assert not boxes(50, erase=1, erase_area=(5.0, 6.0)).any()
+    assert not boxes(50, erase=1, erase_area=(1.0, 1.0), erase_ratio=(9.0, 9.0)).any()
 
 
 def test_an_image_too_small_for_a_box_gets_one_of_size_zero():
