@@ -7,6 +7,7 @@
     best.pt           the network of the best test so far
     result.json       the results, rewritten after every epoch
     report/           the page written at the end
+    lock              held by the process that trains here
 
 Files are written to a temporary name, synced and renamed, so a reader finds the old or the
 new one and never a torn one. Checkpoints are ordinary torch files of tensors and plain values;
@@ -17,7 +18,8 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +48,14 @@ def write_atomically(path: Path, content: bytes) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise UserError(
-            f"could not write {path}: {error.strerror}. Free space or choose another --runs-root; "
-            "what was saved before is intact and the run can be resumed."
-        ) from None
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> UserError:
+    return UserError(
+        f"could not write {path}: {error.strerror}. Free space or choose another --runs-root; "
+        "what was saved before is intact and the run can be resumed."
+    )
 
 
 class RunDir:
@@ -88,6 +94,34 @@ class RunDir:
         if not (path / "recipe.json").is_file():
             raise UserError(f"{path} is not a run folder: it holds no recipe.json.")
         return RunDir(path)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let no other process train here meanwhile; the lock ends with this process, however.
+
+        Record locks, because processes that read images do not inherit them and may live on for
+        a while when this one is killed. Where there are no such locks, nothing is refused.
+
+        Raises:
+            UserError: another process trains here, or the folder cannot be written.
+        """
+        try:
+            file = (self.path / "lock").open("a")
+        except OSError as error:
+            raise _unwritable(self.path / "lock", error) from None
+        with file:
+            try:
+                import fcntl  # not on Windows
+
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError):
+                raise UserError(
+                    f"another process trains in {self.path}. Wait until it has ended, or stop it, "
+                    "before you resume the run."
+                ) from None
+            except (ImportError, OSError):  # some network file systems have no locks either
+                pass
+            yield
 
     def write_json(self, name: str, value: Any) -> None:
         write_atomically(self.path / name, json.dumps(value, indent=2).encode())

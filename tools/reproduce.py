@@ -2,6 +2,8 @@
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -119,13 +121,15 @@ def train(
 def resume(run: Path, *, options: RunOptions, observer: Observer) -> dict[str, Any]:
     """Continue a run where it stopped; its folder holds every setting that decides the result."""
     team = join_team(options.device)
-    folder = team.together(lambda: _unfinished(run))
-    recipe = stored_recipe(folder)
-    record = folder.read_json("environment.json")
-    dataset = team.together(lambda: load_again(record["dataset"]))
-    source = team.together(lambda: load_again(record["source"])) if record["source"] else None
-    begun = (folder.path / "last.pt").is_file()
-    result = _carry_out(recipe, dataset, source, options, observer, folder, team, resumed=begun)
+    folder = team.together(lambda: RunDir.open(run))
+    with _held(folder, team):
+        team.together(lambda: _require_unfinished(run))
+        recipe = stored_recipe(folder)
+        record = folder.read_json("environment.json")
+        dataset = team.together(lambda: load_again(record["dataset"]))
+        source = team.together(lambda: load_again(record["source"])) if record["source"] else None
+        begun = (folder.path / "last.pt").is_file()
+        result = _carry_out(recipe, dataset, source, options, observer, folder, team, resumed=begun)
     leave_team(team)
     return result
 
@@ -158,13 +162,16 @@ def run_recipe(
     if dry_run:
         return {"recipe": to_plain(recipe), **outlook}
     run = RunDir(Path(team.text_from_first(lambda: _new_run(recipe, options))))
-    if team.first:
-        record = environment(recipe, base, target, source, options, team)
-        run.write_json("environment.json", record)
-        run.write_json("recipe.json", json.loads(to_json(recipe)))
-    observer({"event": "run", "path": str(run.path)})  # each process may have to name it
-    found = source.dataset if source else None
-    return _carry_out(recipe, target.dataset, found, options, observer, run, team, resumed=False)
+    with _held(run, team):
+        if team.first:
+            record = environment(recipe, base, target, source, options, team)
+            run.write_json("environment.json", record)
+            run.write_json("recipe.json", json.loads(to_json(recipe)))
+        observer({"event": "run", "path": str(run.path)})  # each process may have to name it
+        found = source.dataset if source else None
+        return _carry_out(
+            recipe, target.dataset, found, options, observer, run, team, resumed=False
+        )
 
 
 def _carry_out(
@@ -255,11 +262,17 @@ def _weights_for_all(recipe: Recipe, team: Team) -> None:
     team.together(lambda: require_weights(recipe.encoder))
 
 
-def _unfinished(run: Path) -> RunDir:
-    folder = RunDir.open(run)
+@contextmanager
+def _held(run: RunDir, team: Team) -> Iterator[None]:
+    """The run folder for this team alone; its first process, the one that writes, holds it."""
+    with ExitStack() as held:
+        team.together(lambda: held.enter_context(run.held()) if team.first else None)
+        yield
+
+
+def _require_unfinished(run: Path) -> None:
     if (run / "result.json").is_file():
         raise UserError(f"{run} is finished. `tools report {run}` writes its page again.")
-    return folder
 
 
 def _new_run(recipe: Recipe, options: RunOptions) -> str:

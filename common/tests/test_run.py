@@ -3,6 +3,8 @@
 import json
 import os
 import pickle
+import subprocess
+import sys
 import zipfile
 
 import pytest
@@ -15,6 +17,35 @@ from common.run import RunDir, load_checkpoint, write_atomically
 def test_nothing_is_overwritten(tmp_path):
     first, second = RunDir.create(tmp_path, "run"), RunDir.create(tmp_path, "run")
     assert (first.path.name, second.path.name) == ("run", "run-2")
+
+
+HOLD = """
+import os, sys, time
+from pathlib import Path
+from common.run import RunDir
+
+with RunDir(Path(sys.argv[1])).held():
+    if not os.fork():  # a worker, which outlives the run
+        time.sleep(10)
+        os._exit(0)
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such locks")
+def test_a_folder_belongs_to_one_process_until_that_is_killed(tmp_path):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert holder.stdout.readline() == b"held\n"
+    with pytest.raises(UserError, match="another process trains in"), RunDir(tmp_path).held():
+        pass
+
+    holder.kill()
+    holder.wait()
+    with RunDir(tmp_path).held():
+        pass
 
 
 def test_a_checkpoint_comes_back_as_it_was(tmp_path):

@@ -143,10 +143,7 @@ def test_a_finished_run_is_not_resumed(undisturbed, call):
 
 
 def test_interrupting_leaves_a_run_that_says_how_to_go_on(data, tmp_path):
-    process = start([*reproduce(data, tmp_path, "run"), "--set", "epochs=400"])
-    deadline = time.time() + 120
-    while not (tmp_path / "run" / "last.pt").is_file() and time.time() < deadline:
-        time.sleep(0.2)
+    process = long_run(data, tmp_path)
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -166,6 +163,24 @@ def test_images_that_changed_stop_a_resume(undisturbed, tmp_path, call):
     done = call("resume", copy)
     assert done.code == 2
     assert "not what the run was started with" in done.err.replace("\n", " ")
+
+
+def test_a_run_in_use_is_not_resumed(data, tmp_path, call):
+    process = long_run(data, tmp_path)
+    done = call("resume", tmp_path / "run")
+    process.kill()
+    process.communicate()
+    assert done.code == 2
+    assert "another process trains in" in done.err
+
+
+def long_run(data, runs):
+    """A process that trains for hours and has completed an epoch."""
+    process = start([*reproduce(data, runs, "run"), "--set", "epochs=400"])
+    deadline = time.time() + 120
+    while not (runs / "run" / "last.pt").is_file() and time.time() < deadline:
+        time.sleep(0.2)
+    return process
 
 
 @pytest.fixture(scope="module")
