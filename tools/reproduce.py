@@ -13,6 +13,7 @@ from common.backbones.encoder import build_encoder
 from common.backbones.weights import require_weights
 from common.clustering import warm_up
 from common.data.catalogue import own_name
+from common.data.check import SPLITS
 from common.errors import UserError
 from common.recipe import Recipe, flatten, override, parse_changes, to_json, to_plain
 from common.run import Event, Observer, RunDir
@@ -157,7 +158,7 @@ def run_recipe(
     target = checked(target, opened, team, heard)
     source = checked(source, opened, team, heard, ("train",)) if source else None
     require_consistent(recipe, target.dataset, source.dataset if source else None, team)
-    heard(_announcement(recipe, base, target.dataset, team))
+    heard(_announcement(recipe, base, target, source, team))
     outlook = _outlook(recipe, target.dataset, team, heard)
     if dry_run:
         return {"recipe": to_plain(recipe), **outlook}
@@ -239,12 +240,15 @@ def result_of(
     }
 
 
-def _announcement(recipe: Recipe, base: Recipe, dataset: Dataset, team: Team) -> Event:
+def _announcement(
+    recipe: Recipe, base: Recipe, target: Found, source: Found | None, team: Team
+) -> Event:
+    counts = {split: len(getattr(target.dataset, split)) for split in SPLITS}
     return {
         "event": "recipe",
         "title": spec_of(recipe.method).title,
         "settings": {k: str(v) for k, v in flatten(recipe).items()},
-        "counts": {part: len(getattr(dataset, part)) for part in ("train", "query", "gallery")},
+        "counts": {**counts, "source": len(source.dataset.train) if source else 0},
         "deviations": deviations(recipe, base, team),
     }
 
