@@ -13,7 +13,7 @@ from common.team import join_team, leave_team
 from tools.assemble import checked, find_dataset, test_images, ticks
 from tools.lookup import paper_recipe, stored_recipe
 from tools.options import RunOptions
-from tools.weights import run_of, trained_encoder
+from tools.weights import require_method, run_of, trained_encoder
 
 
 def test(
@@ -39,8 +39,7 @@ def test(
     """
     run = run_of(weights)
     recipe = stored_recipe(run) if run else paper_recipe(method, datasets[0], source, variant)
-    if recipe.method != method:
-        raise UserError(f"{weights} was trained by {recipe.method}, not by {method}.")
+    require_method(weights, recipe.method, method)
     recipe = override(recipe, parse_changes(changes or []))
     team = join_team(options.device)
     encoder = trained_encoder(weights, recipe).place_on(team.device)

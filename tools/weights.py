@@ -6,6 +6,7 @@ from typing import Any
 
 from common.backbones.checkpoint import describe_checkpoint
 from common.backbones.encoder import Encoder, build_encoder
+from common.backbones.tensor_files import method_of
 from common.backbones.weights import load_published
 from common.errors import UserError
 from common.recipe import Recipe
@@ -24,7 +25,7 @@ def trained_encoder(weights: Path, recipe: Recipe) -> Encoder:
     """The encoder with the weights of a run (its best test) or a published checkpoint.
 
     Raises:
-        UserError: missing, unreadable, or made for another architecture.
+        UserError: missing, unreadable, or of another method or architecture.
     """
     settings = replace(recipe.encoder, weights="random")
     if weights.is_dir():
@@ -34,10 +35,12 @@ def trained_encoder(weights: Path, recipe: Recipe) -> Encoder:
     if not weights.is_file():
         raise UserError(f"{weights} holds no weights. Name a run folder or a checkpoint file.")
     if run_of(weights) is None:
+        require_method(weights, method_of(weights) or recipe.method, recipe.method)
         encoder = build_encoder(settings, domains=describe_checkpoint(weights).domains)
         load_published(encoder, weights)
         return encoder
     state = load_checkpoint(weights)
+    require_method(weights, state.get("method", "an unknown method"), recipe.method)
     if state.get("arch") != settings.arch:
         raise UserError(
             f"{weights} holds a {state.get('arch')}, asked for is {settings.arch}. "
@@ -47,6 +50,12 @@ def trained_encoder(weights: Path, recipe: Recipe) -> Encoder:
     encoder = build_encoder(settings, domains=2 if recipe.source else 1)
     encoder.load_state_dict(tensors)
     return encoder
+
+
+def require_method(weights: Path, found: str, asked: str) -> None:
+    """Refuse weights of another method: their scores would stand under its name."""
+    if found != asked:
+        raise UserError(f"{weights} was trained by {found}, not by {asked}.")
 
 
 def encoder_state(state: dict[str, Any]) -> dict[str, Any]:

@@ -27,16 +27,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         UserError: a file that is damaged, of another kind, or holds more than tensors.
     """
-    if path.suffix == ".safetensors":
-        content = _read_safetensors(path)
-    elif path.suffix == ".npz":
-        content = _read_npz(path)
-    elif path.suffix in TORCH_SUFFIXES:
-        content = _read_torch(path)
-    else:
-        raise UserError(
-            f"{path}: weights are read from .pth, .pt, .tar, .safetensors and .npz files only."
-        )
+    content = _read(path)
     for key in ("state_dict", "encoder"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
@@ -48,6 +39,29 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             "Use best.pt of a run folder, a published checkpoint, or a plain state dict."
         )
     return {str(key).removeprefix("module."): value for key, value in content.items()}
+
+
+def method_of(path: Path) -> str:
+    """The method whose run wrote a checkpoint of ours; "" for any other file.
+
+    Raises:
+        UserError: as `read_tensors`.
+    """
+    content = _read(path)
+    ours = isinstance(content, dict) and "format" in content
+    return str(content.get("method", "")) if ours else ""
+
+
+def _read(path: Path) -> Any:
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    if path.suffix == ".npz":
+        return _read_npz(path)
+    if path.suffix in TORCH_SUFFIXES:
+        return _read_torch(path)
+    raise UserError(
+        f"{path}: weights are read from .pth, .pt, .tar, .safetensors and .npz files only."
+    )
 
 
 def _read_torch(path: Path) -> Any:

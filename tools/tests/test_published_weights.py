@@ -16,6 +16,7 @@ import tools.test
 from common.data.datasets import load_dataset
 from common.data.transform import normalize_image, read_image
 from common.evaluator import testing
+from common.run import RunDir
 
 SIZE = (64, 32)
 SMALL = ("--set", f"encoder.height={SIZE[0]}", "--set", f"encoder.width={SIZE[1]}")
@@ -217,6 +218,16 @@ def refused(done, kept, said):
     assert (done.code, done.out, kept) == (2, "", [])
     assert re.sub(r"\s+", " ", said) in re.sub(r"\s+", " ", done.err)
     assert "Traceback" not in done.err
+
+
+def test_a_checkpoint_of_ours_is_refused_where_another_method_wrote_it(evaluated, state, tmp_path):
+    encoder = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    RunDir(tmp_path).save("best.pt", {"encoder": encoder, "method": "hhcl"})
+    spcl = ("spcl", "market1501", "--set", "encoder.arch=resnet18")
+    refused(*evaluated(tmp_path / "best.pt", *spcl), "was trained by hhcl, not by spcl")
+
+    done, _ = evaluated(tmp_path / "best.pt", *SMALLER)
+    assert done.code == 0, done.err
 
 
 def test_a_whole_network_as_an_object_is_refused(evaluated, tmp_path):
