@@ -132,6 +132,21 @@ class RunDir:
         except (OSError, ValueError) as error:
             raise UserError(f"{self.path / name} cannot be read: {error}") from None
 
+    @contextmanager
+    def reading(self, name: str) -> Iterator[None]:
+        """Take apart what a run wrote to a file.
+
+        Raises:
+            UserError: it is not there, in whatever way: the file was damaged or exchanged.
+        """
+        try:
+            yield
+        except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
+            raise UserError(
+                f"{self.path / name} does not hold what a run writes there "
+                f"({type(error).__name__}: {error}). Put a copy back, or start a new run."
+            ) from None
+
     def log(self, event: Event) -> None:
         """Append one line to the log."""
         with (self.path / "log.jsonl").open("a", encoding="utf-8") as file:

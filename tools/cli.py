@@ -266,7 +266,8 @@ def table(
     from tools.table import results
     from tools.table_shown import as_terminal, as_text
 
-    rows = results(runs or [], runs_root)
+    with watched(json or style != "terminal") as console:
+        rows = results(runs or [], runs_root, warn=console.warn)
     if json or style == "json":
         print_json(rows)
     elif style == "terminal":

@@ -95,6 +95,10 @@ class RunConsole:
         if not self.quiet:
             self.out.print(content)
 
+    def warn(self, text: str) -> None:
+        """A warning, for programs on standard error."""
+        say(self.out, f"warning: {text}", "yellow")
+
     def ticks(self, what: str) -> Callable[[int, int], None]:
         """A progress callback of (done, total)."""
         return lambda done, total: self._progress({"what": what, "done": done, "total": total})
@@ -166,7 +170,7 @@ class RunConsole:
         self._tests = {}
 
     def _warning(self, event: Event) -> None:
-        say(self.out, f"warning: {event['text']}", "yellow")
+        self.warn(event["text"])
 
     def _result(self, event: Event) -> None:
         self._end()

@@ -1,14 +1,14 @@
 """`tools table`: what the runs have reached, beside what the papers report."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 from common.errors import UserError
-from common.recipe import Recipe, to_plain
+from common.recipe import NAMES, Recipe, to_plain
 from common.run import RunDir
 from methods import METHODS
 
@@ -38,7 +38,12 @@ class Key:
         return self.method, self.dataset, self.source, self.variant
 
 
-def results(runs: Sequence[Path] = (), runs_root: Path = Path("runs")) -> list[dict[str, Any]]:
+def results(
+    runs: Sequence[Path] = (),
+    runs_root: Path = Path("runs"),
+    *,
+    warn: Callable[[str], None] = lambda text: None,
+) -> list[dict[str, Any]]:
     """The rows of the results table.
 
     A row is one experiment: runs that differ in the seed alone. It holds the names, `paper`
@@ -52,21 +57,29 @@ def results(runs: Sequence[Path] = (), runs_root: Path = Path("runs")) -> list[d
     Args:
         runs: run folders, or folders of run folders; without any, all below `runs_root`, and a
             row for every recipe that was not run.
+        warn: told of every run that is left out because it cannot be read.
 
     Raises:
-        UserError: a folder without runs, or a file that cannot be read.
+        UserError: a folder without runs, or `runs` none of which can be read.
     """
     folders = run_folders(runs or [runs_root], required=bool(runs))
     finished: dict[Key, list[dict[str, Any]]] = {}
     begun: dict[Key, list[str]] = {}
+    unreadable = []
     for folder in folders:
-        run = RunDir(folder)
-        if (folder / "result.json").is_file():
-            result = {**run.read_json("result.json"), "run": str(folder)}
-            finished.setdefault(_key(result, result["environment"]), []).append(result)
+        try:
+            key, result = _read(RunDir(folder))
+        except UserError as error:
+            unreadable.append(str(error))
         else:
-            record = run.read_json("environment.json")
-            begun.setdefault(_key(run.read_json("recipe.json"), record), []).append(str(folder))
+            if result:
+                finished.setdefault(key, []).append(result)
+            else:
+                begun.setdefault(key, []).append(str(folder))
+    if runs and len(unreadable) == len(folders):
+        raise UserError("\n".join(unreadable))
+    for text in unreadable:
+        warn(f"a run is left out: {text}")
     rows = [_row(key, found) for key, found in finished.items()]
     rows += [_open_row(key, "unfinished", paths) for key, paths in begun.items()]
     if not runs:
@@ -89,6 +102,26 @@ def run_folders(places: Iterable[Path], *, required: bool) -> list[Path]:
             raise UserError(f"{place} is no run folder and holds none. Runs lie in runs/.")
         found += sorted(here)
     return list(dict.fromkeys(found))
+
+
+def _read(run: RunDir) -> tuple[Key, dict[str, Any] | None]:
+    """The experiment of a run, and its result once it is finished.
+
+    Raises:
+        UserError: a file is damaged, or does not hold all that a row shows.
+    """
+    if not (run.path / "result.json").is_file():
+        record, recipe = run.read_json("environment.json"), run.read_json("recipe.json")
+        with run.reading("recipe.json"):
+            names = {name: recipe[name] for name in NAMES}
+        with run.reading("environment.json"):
+            return _key(names, record), None
+    stored = run.read_json("result.json")
+    with run.reading("result.json"):
+        result = {**stored, "run": str(run.path)}
+        key = _key(result, result["environment"])
+        _row(key, [result])  # whoever cannot have a row of its own would spoil that of its seeds
+    return key, result
 
 
 def _key(names: dict[str, Any], record: dict[str, Any]) -> Key:

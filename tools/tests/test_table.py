@@ -165,11 +165,42 @@ def test_folders_may_be_runs_or_hold_runs_and_count_once(tmp_path, market):
         results([folder / "deeper"])
 
 
-def test_a_torn_file_is_named(tmp_path, market):
-    folder = make_run(tmp_path, market, best=0.8, last=0.8)
-    (folder / "result.json").write_text("{")
-    with pytest.raises(UserError, match=re.escape(str(folder / "result.json"))):
-        results([tmp_path])
+@pytest.mark.parametrize(
+    ("name", "content", "finished"),
+    [
+        ("result.json", "{", True),
+        ("result.json", "{}", True),
+        ("result.json", "[]", True),
+        ("environment.json", "{}", False),
+        ("environment.json", "", False),
+        ("recipe.json", "[]", False),
+    ],
+)
+def test_a_run_that_cannot_be_read_is_named_and_the_others_stay(
+    tmp_path, market, call, name, content, finished
+):
+    odd = make_run(tmp_path, market, best=0.8, last=0.8, finished=finished)
+    (odd / name).write_text(content)
+    with pytest.raises(UserError, match=re.escape(str(odd))):
+        results([odd])
+
+    make_run(tmp_path, market, best=0.8, last=0.8, seed=2)
+    for arguments in ((), ("--json",), ("--format", "csv")):
+        called = call("table", tmp_path, *arguments)
+        said = called.err if arguments else called.out
+        assert called.code == 0
+        assert "a run is left out" in said
+        assert odd.name in said
+    (row,) = json.loads(call("table", tmp_path, "--json").out)
+    assert row["seeds"] == [2]
+
+
+def test_a_run_without_an_epoch_does_not_spoil_the_row_of_the_others(tmp_path, market):
+    make_run(tmp_path, market, best=0.8, last=0.8)
+    make_run(tmp_path, market, best=0.8, last=0.8, seed=2, clusters=[])
+    told = []
+    (row,) = results([tmp_path], warn=told.append)
+    assert (row["seeds"], len(told)) == ([1], 1)
 
 
 def test_json_and_csv_hold_every_number(tmp_path, market, call):
