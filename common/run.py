@@ -17,15 +17,19 @@ the CRC-32 that the format keeps for every record is verified before anything is
 import io
 import json
 import os
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 
 from common.errors import UserError
+
+if sys.platform != "win32":
+    import fcntl
 
 FORMAT = 1
 Event = dict[str, Any]
@@ -97,10 +101,7 @@ class RunDir:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Let no other process train here meanwhile; the lock ends with this process, however.
-
-        Record locks, because processes that read images do not inherit them and may live on for
-        a while when this one is killed. Where there are no such locks, nothing is refused.
+        """Let no other process train here; however this one ends, the folder is free again.
 
         Raises:
             UserError: another process trains here, or the folder cannot be written.
@@ -110,17 +111,11 @@ class RunDir:
         except OSError as error:
             raise _unwritable(self.path / "lock", error) from None
         with file:
-            try:
-                import fcntl  # not on Windows
-
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except (BlockingIOError, PermissionError):
+            if not _locked(file):
                 raise UserError(
                     f"another process trains in {self.path}. Wait until it has ended, or stop it, "
                     "before you resume the run."
-                ) from None
-            except (ImportError, OSError):  # some network file systems have no locks either
-                pass
+                )
             yield
 
     def write_json(self, name: str, value: Any) -> None:
@@ -212,6 +207,23 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             "Use the version that wrote it (see environment.json)."
         )
     return state
+
+
+def _locked(file: TextIO) -> bool:
+    """Lock a file for this process; False where another one has. Windows knows no such locks.
+
+    Record locks, because processes that read images do not inherit them, and may live on for a
+    while when this one is killed.
+    """
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:  # some network file systems have no locks either
+        return True
+    return True
 
 
 def _sync_folder(folder: Path) -> None:
