@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.optim import Adam, Optimizer
 
 from common.arithmetic import set_arithmetic
+from common.backbones.weights import require_fit
 from common.batches import DomainImages, EpochBatches, giant_cluster, low_recall, require_usable
 from common.data.images import ImageSource
 from common.data.sampler import iterations_of
@@ -306,7 +307,7 @@ def restore(method: Method, optimizer: Optimizer, job: Job) -> Progress:
     """Load the last checkpoint into method, optimizer and streams.
 
     Raises:
-        UserError: the checkpoint belongs to another method or architecture.
+        UserError: the checkpoint belongs to another method or architecture, or is not whole.
     """
     state = job.team.together(lambda: job.run.load("last.pt"))
     for name, expected in _identity(method).items():
@@ -315,10 +316,13 @@ def restore(method: Method, optimizer: Optimizer, job: Job) -> Progress:
                 f"last.pt holds {name} {state.get(name)!r}, the recipe says {expected!r}: "
                 "the folder's files do not belong together."
             )
-    method.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    job.streams.load_state_dict(state["streams"])
-    progress = Progress(**state["progress"])
+    with job.run.reading("last.pt"):
+        expected, model = _tensors(method.state_dict()), state["model"]
+        require_fit(job.run.path / "last.pt", _tensors(model), expected)
+        method.load_state_dict(model)
+        optimizer.load_state_dict(state["optimizer"])
+        job.streams.load_state_dict(state["streams"])
+        progress = Progress(**state["progress"])
     if job.team.first:
         job.run.rewind_log(progress.epoch)
     return progress
@@ -345,7 +349,7 @@ def _require_finite(
 
 def _require_finite_weights(method: Method, epoch: int) -> None:
     """What the last iteration wrote shows in no loss of this epoch; nor may it be saved."""
-    state = {k: v for k, v in method.state_dict().items() if isinstance(v, Tensor)}
+    state = _tensors(method.state_dict())
     finite = torch.stack([value.isfinite().all() for value in state.values()]).tolist()
     bad = [name for name, good in zip(state, finite, strict=True) if not good]
     if bad:
@@ -354,6 +358,11 @@ def _require_finite_weights(method: Method, epoch: int) -> None:
             f"of them {bad[0]}; {_saved(epoch)}. Compare the learning rate with the recipe's, and "
             "use precision exact."
         )
+
+
+def _tensors(state: dict[str, Any]) -> dict[str, Tensor]:
+    """A state without what a method keeps beside its tensors."""
+    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
 
 
 def _saved(epoch: int) -> str:

@@ -1,5 +1,6 @@
 """Find a method and a recipe by name."""
 
+import json
 from dataclasses import replace
 from difflib import get_close_matches
 
@@ -43,10 +44,14 @@ def spec_of(method: str) -> MethodSpec:
 
 
 def stored_recipe(run: RunDir) -> Recipe:
-    """The recipe of a run folder; no flag can contradict it."""
-    text = (run.path / "recipe.json").read_text("utf-8")
-    method = run.read_json("recipe.json").get("method", "")
-    return from_json(text, spec_of(method).settings)
+    """The recipe of a run folder; no flag can contradict it.
+
+    Raises:
+        UserError: the file is damaged, or a later version's.
+    """
+    plain = run.read_json("recipe.json")
+    with run.reading("recipe.json"):
+        return from_json(json.dumps(plain), spec_of(plain["method"]).settings)
 
 
 def _way(recipe: Recipe) -> str:

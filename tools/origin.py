@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from common.data.check import leave_out
 from common.data.datasets import fingerprint, load_dataset, load_folder
 from common.errors import UserError
+from common.run import RunDir
 from common.types import Dataset
 
 
@@ -31,17 +32,22 @@ class Origin:
         return load_folder(Path(self.root), self.cameras)
 
 
-def load_again(record: dict[str, Any]) -> Dataset:
-    """The data set of a run's record.
+def load_again(run: RunDir, part: Literal["dataset", "source"]) -> Dataset:
+    """The target or the source of a run, from its record.
 
     Raises:
-        UserError: it is gone, or holds other images than then.
+        UserError: it is gone, or holds other images than then, or the record is damaged.
     """
-    dataset = leave_out(Origin(**record["origin"]).load(), tuple(record["dropped"]))
-    now, then = fingerprint(dataset), record["fingerprint"]
+    record = run.read_json("environment.json")
+    with run.reading("environment.json"):
+        stored = record[part]
+        origin, dropped = Origin(**stored["origin"]), tuple(stored["dropped"])
+        name, then = stored["name"], stored["fingerprint"]
+    dataset = leave_out(origin.load(), dropped)
+    now = fingerprint(dataset)
     if now != then:
         raise UserError(
-            f"{record['name']} at {dataset.root} is not what the run was started with "
+            f"{name} at {dataset.root} is not what the run was started with "
             f"(fingerprint {now}, then {then}). Restore the images, or start a new run."
         )
     return dataset

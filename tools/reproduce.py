@@ -124,11 +124,10 @@ def resume(run: Path, *, options: RunOptions, observer: Observer) -> dict[str, A
     team = join_team(options.device)
     folder = team.together(lambda: RunDir.open(run))
     with _held(folder, team):
-        team.together(lambda: _require_unfinished(run))
+        team.together(lambda: _require_unfinished(folder))
         recipe = stored_recipe(folder)
-        record = folder.read_json("environment.json")
-        dataset = team.together(lambda: load_again(record["dataset"]))
-        source = team.together(lambda: load_again(record["source"])) if record["source"] else None
+        dataset = team.together(lambda: load_again(folder, "dataset"))
+        source = team.together(lambda: load_again(folder, "source")) if recipe.source else None
         begun = (folder.path / "last.pt").is_file()
         result = _carry_out(recipe, dataset, source, options, observer, folder, team, resumed=begun)
     leave_team(team)
@@ -274,9 +273,12 @@ def _held(run: RunDir, team: Team) -> Iterator[None]:
         yield
 
 
-def _require_unfinished(run: Path) -> None:
-    if (run / "result.json").is_file():
-        raise UserError(f"{run} is finished. `tools report {run}` writes its page again.")
+def _require_unfinished(run: RunDir) -> None:
+    try:
+        run.read_json("result.json")
+    except UserError:  # missing, or damaged: then it is written again
+        return
+    raise UserError(f"{run.path} is finished. `tools report {run.path}` writes its page again.")
 
 
 def _new_run(recipe: Recipe, options: RunOptions) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from common.backbones.checkpoint import describe_checkpoint
 from common.backbones.encoder import Encoder, build_encoder
 from common.backbones.tensor_files import method_of
-from common.backbones.weights import load_published
+from common.backbones.weights import load_published, require_fit
 from common.errors import UserError
 from common.recipe import Recipe
 from common.run import RunDir, load_checkpoint
@@ -46,8 +46,10 @@ def trained_encoder(weights: Path, recipe: Recipe) -> Encoder:
             f"{weights} holds a {state.get('arch')}, asked for is {settings.arch}. "
             "Leave the architecture to the run's recipe."
         )
-    tensors = encoder_state(state)
     encoder = build_encoder(settings, domains=2 if recipe.source else 1)
+    with RunDir(weights.parent).reading(weights.name):
+        tensors = encoder_state(state)
+        require_fit(weights, tensors, encoder.state_dict())
     encoder.load_state_dict(tensors)
     return encoder
 

@@ -1,7 +1,7 @@
 """The page of a run: its features once more, and everything the page shows."""
 
-import json
 from pathlib import Path
+from typing import Any
 
 from common.evaluator.extract import extract
 from common.run import Observer, RunDir
@@ -25,8 +25,9 @@ def report(run: Path, *, options: RunOptions, observer: Observer) -> Path:
     folder = RunDir.open(run)
     recipe = stored_recipe(folder)
     state = folder.load("last.pt")
-    record = folder.read_json("environment.json")
-    dataset = load_again(record["dataset"])
+    with folder.reading("last.pt"):
+        labels, progress = state["labels"].numpy(), dict(state["progress"])
+    dataset = load_again(folder, "dataset")
     device = join_team(options.device).device
     team = Team(device=device)  # one process writes the page
     encoder = trained_encoder(run, recipe).place_on(device)
@@ -37,11 +38,11 @@ def report(run: Path, *, options: RunOptions, observer: Observer) -> Path:
     inputs = ReportInputs(
         recipe=recipe,
         events=folder.events(),
-        result=_result(folder, state),
-        environment=record,
+        result=_result(folder, progress),
+        environment=folder.read_json("environment.json"),
         train=dataset.train,
         train_features=extract(encoder, train, team).cpu().numpy(),
-        labels=state["labels"].numpy(),
+        labels=labels,
         truth=shown_identities(dataset),
         query=dataset.query if tested is not None and queries else None,
         query_features=tested[:queries] if tested is not None and queries else None,
@@ -53,12 +54,9 @@ def report(run: Path, *, options: RunOptions, observer: Observer) -> Path:
     return write_report(page, inputs)
 
 
-def _result(folder: RunDir, state: dict[str, object]) -> dict[str, object]:
+def _result(folder: RunDir, progress: dict[str, Any]) -> dict[str, Any]:
     """The stored result, or what the checkpoint of an unfinished run knows."""
-    path = folder.path / "result.json"
-    if path.is_file():
-        found: dict[str, object] = json.loads(path.read_text("utf-8"))
-        return found
-    progress = state["progress"]
-    assert isinstance(progress, dict)
+    if (folder.path / "result.json").is_file():
+        with folder.reading("result.json"):
+            return dict(folder.read_json("result.json"))
     return {"run": str(folder.path), **progress}

@@ -7,7 +7,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models import get_model_weights
 
 from common.backbones.checkpoint import Checkpoint, read_checkpoint
@@ -92,7 +92,16 @@ def _load(encoder: Encoder, checkpoint: Checkpoint) -> None:
     expected = encoder.state_dict()
     if not checkpoint.info.trained:
         expected = {name: t for name, t in expected.items() if name.startswith("trunk.")}
-    given = checkpoint.tensors
+    require_fit(checkpoint.path, checkpoint.tensors, expected)
+    encoder.load_state_dict(checkpoint.tensors, strict=checkpoint.info.trained)
+
+
+def require_fit(path: Path, given: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    """Every given tensor has a place of its name and shape, and every place a finite tensor.
+
+    Raises:
+        UserError: with the names of those that have none.
+    """
     problems = {
         "missing": [name for name in expected if name not in given],
         "unexpected": [name for name in given if name not in expected],
@@ -105,8 +114,7 @@ def _load(encoder: Encoder, checkpoint: Checkpoint) -> None:
     }
     if any(problems.values()):
         listed = "; ".join(f"{kind}: {_some(names)}" for kind, names in problems.items() if names)
-        raise UserError(f"{checkpoint.path} does not fit the encoder. {listed}.")
-    encoder.load_state_dict(given, strict=checkpoint.info.trained)
+        raise UserError(f"{path} does not fit the network of the recipe. {listed}.")
 
 
 def _require_same_network(encoder: Encoder, checkpoint: Checkpoint) -> None:

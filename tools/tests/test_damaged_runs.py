@@ -1,0 +1,115 @@
+"""Run folders whose files were damaged or exchanged: one sentence, from every command."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from common.run import RunDir
+from tools.options import RunOptions
+from tools.reproduce import reproduce
+from tools.synth import synth
+
+SMALL = (
+    "epochs=1",
+    "sampling.batch_size=16",
+    "sampling.instances=4",
+    "sampling.iterations=1",
+    "clustering.k1=8",
+    "clustering.eps=0.5",
+    "clustering.min_samples=2",
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A whole run of one epoch."""
+    root = tmp_path_factory.mktemp("finished")
+    synth(root, "synthetic", strength="easy", ids=12, cameras=4, workers=1)
+    options = RunOptions(data_root=root, runs_root=root / "runs", report=False, workers=0)
+    (result,) = reproduce(
+        "hhcl", "synthetic", changes=list(SMALL), options=options, observer=lambda event: None
+    )
+    return RunDir(root / "runs" / result["name"])
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    """A copy of it that may be spoiled."""
+    return RunDir(shutil.copytree(finished.path, tmp_path / "run"))
+
+
+@pytest.fixture
+def told(call, run, finished):
+    """What a command says of the run, as one sentence and exit code 2."""
+    data = ("hhcl", "synthetic", "--data-root", finished.path.parents[1])
+    commands = {"test": ("test", *data, "--weights", run.path), "report": ("report", run.path)}
+    commands["resume"] = ("resume", run.path, "--no-report")
+
+    def said(command):
+        done = call(*commands[command])
+        assert (done.code, done.err.count("\n")) == (2, 1), done.err
+        return done.err
+
+    return said
+
+
+def changed(run, name, **parts):
+    """Write a checkpoint again with other parts; None leaves a part out."""
+    state = {**run.load(name), **parts}
+    state.pop("format")
+    run.save(name, {part: value for part, value in state.items() if value is not None})
+
+
+@pytest.mark.parametrize("command", ["test", "report"])
+def test_a_network_that_lacks_a_tensor_is_refused_by_its_name(run, told, command):
+    encoder = run.load("best.pt")["encoder"]
+    first = next(iter(encoder))
+    changed(run, "best.pt", encoder={n: t for n, t in encoder.items() if n != first})
+    assert f"missing: {first}" in told(command)
+
+    changed(run, "best.pt", encoder={**encoder, first: torch.zeros(1)})
+    assert f"of another shape: {first}" in told(command)
+
+    changed(run, "best.pt", encoder=None)
+    assert "best.pt does not hold what a run writes there" in told(command)
+
+
+@pytest.mark.parametrize("command", ["resume", "report"])
+def test_another_checkpoint_under_the_name_of_the_last_is_refused(run, told, command):
+    (run.path / "result.json").unlink()
+    shutil.copy(run.path / "best.pt", run.path / "last.pt")
+    assert "last.pt does not hold what a run writes there" in told(command)
+
+
+def test_a_state_that_lacks_a_tensor_is_not_resumed(run, told):
+    (run.path / "result.json").unlink()
+    model = run.load("last.pt")["model"]
+    first = next(iter(model))
+    changed(run, "last.pt", model={n: t for n, t in model.items() if n != first})
+    assert f"missing: {first}" in told("resume")
+
+
+@pytest.mark.parametrize("content", ['{"method": "hhcl"}', "[]", "{"])
+@pytest.mark.parametrize("command", ["resume", "report", "test"])
+def test_a_damaged_recipe_is_named(run, told, command, content):
+    (run.path / "result.json").unlink()
+    (run.path / "recipe.json").write_text(content)
+    assert "recipe.json" in told(command)
+
+
+@pytest.mark.parametrize("content", ["{}", '{"dataset": {}}', "[]"])
+@pytest.mark.parametrize("command", ["resume", "report"])
+def test_a_damaged_record_is_named(run, told, command, content):
+    (run.path / "result.json").unlink()
+    (run.path / "environment.json").write_text(content)
+    assert "environment.json" in told(command)
+
+
+def test_a_torn_result_is_named_by_the_report_and_written_again_by_resume(run, told, call):
+    (run.path / "result.json").write_text("{")
+    assert "result.json" in told("report")
+
+    assert call("resume", run.path, "--no-report").code == 0
+    assert json.loads((run.path / "result.json").read_text())["clusters"]
