@@ -166,6 +166,10 @@ class RunDir:
         text = "".join(json.dumps(event) + "\n" for event in kept)
         write_atomically(self.path / "log.jsonl", text.encode())
 
+    def clear_log(self) -> None:
+        """Drop all lines: a run that was stopped before its first checkpoint begins anew."""
+        (self.path / "log.jsonl").unlink(missing_ok=True)
+
     def save(self, name: str, state: dict[str, Any]) -> None:
         """Write a checkpoint: tensors, numbers, texts, lists and dicts of them."""
         buffer = io.BytesIO()

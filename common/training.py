@@ -87,6 +87,8 @@ def train(method: Method, job: Job, *, resume: bool = False) -> Progress:
     if resume:
         progress = restore(method, optimizer, job)
     else:
+        if job.team.first:
+            job.run.clear_log()
         method.begin_training(lambda domain: features_of(method, job, domain))
         progress.start = _tested(method, job, progress, -1)
     pseudo: PseudoLabels | None = None

@@ -169,6 +169,16 @@ def test_a_full_disk_keeps_the_epoch_before(tmp_path, monkeypatch):
     assert (tmp_path / "last.pt").read_bytes() == before
 
 
+def test_a_run_that_begins_anew_has_no_lines_of_the_attempt_before(tmp_path):
+    method, job, _ = with_labels(np.full(IDS * PER_ID, -1), tmp_path)
+    with pytest.raises(UserError, match="gave 0 clusters"):
+        train(method, job)
+    assert [event["epoch"] for event in job.run.events()] == [-1]
+
+    run_small(replace(RECIPE, epochs=1), tmp_path, small_data())
+    assert [e["epoch"] for e in job.run.events() if e["event"] == "test"] == [-1, 0]
+
+
 @pytest.mark.parametrize(
     ("name", "said"), [("method", "method 'spcl'"), ("arch", "arch 'resnet50'")]
 )
