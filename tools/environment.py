@@ -14,6 +14,7 @@ from common.recipe import Recipe, flatten
 from common.team import Team
 from common.types import Samples
 from tools.assemble import Found
+from tools.layout import MISSING
 from tools.options import RunOptions
 
 PACKAGES = ("unreid", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "numba", "Pillow")
@@ -29,11 +30,7 @@ def environment(
 ) -> dict[str, Any]:
     """The content of `environment.json`."""
     return {
-        "versions": {"python": platform.python_version(), **package_versions()},
-        "commit": commit(),
-        "device": device_name(team.device),
-        "devices": team.size,
-        "threads": torch.get_num_threads(),
+        **surroundings(team),
         "precision": recipe.precision,
         "bn_chunks": recipe.bn_chunks,
         "images": options.images,
@@ -46,7 +43,31 @@ def environment(
         },
         "changes": [f"{name}={value}" for name, value in changes(recipe, base).items()],
         "deviations": deviations(recipe, base, team),
+        "resumptions": [],
     }
+
+
+def surroundings(team: Team) -> dict[str, Any]:
+    """What a run does not choose: versions, code, devices and threads."""
+    return {
+        "versions": {"python": platform.python_version(), **package_versions()},
+        "commit": commit(),
+        "device": device_name(team.device),
+        "devices": team.size,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def changed_surroundings(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What differs between two surroundings, with both values: "torch 2.4.0, now 2.5.1"."""
+    was, now = ({**world["versions"], **world} for world in (then, now))
+    names = [name for name in now if name != "versions"]
+    names += [name for name in then["versions"] if name not in now]
+    return [
+        f"{name} {was.get(name, MISSING)}, now {now.get(name, MISSING)}"
+        for name in names
+        if was.get(name) != now.get(name)
+    ]
 
 
 def package_versions() -> dict[str, str]:

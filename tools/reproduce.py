@@ -29,7 +29,7 @@ from tools.assemble import (
     require_consistent,
     same_for_all,
 )
-from tools.environment import deviations, environment
+from tools.environment import changed_surroundings, deviations, environment, surroundings
 from tools.estimate import estimate
 from tools.lookup import paper_recipe, spec_of, stored_recipe
 from tools.options import RunOptions
@@ -128,6 +128,8 @@ def resume(run: Path, *, options: RunOptions, observer: Observer) -> dict[str, A
         recipe = stored_recipe(folder)
         dataset = team.together(lambda: load_again(folder, "dataset"))
         source = team.together(lambda: load_again(folder, "source")) if recipe.source else None
+        if team.first:
+            _note_resumption(folder, team, observer)
         begun = (folder.path / "last.pt").is_file()
         result = _carry_out(recipe, dataset, source, options, observer, folder, team, resumed=begun)
     leave_team(team)
@@ -271,6 +273,21 @@ def _held(run: RunDir, team: Team) -> Iterator[None]:
     with ExitStack() as held:
         team.together(lambda: held.enter_context(run.held()) if team.first else None)
         yield
+
+
+def _note_resumption(run: RunDir, team: Team, observer: Observer) -> None:
+    """Record where the run goes on, and warn where that is not where it was started."""
+    record, now = run.read_json("environment.json"), surroundings(team)
+    with run.reading("environment.json"):
+        changed = changed_surroundings(record, now)
+        record = {**record, "resumptions": [*record.get("resumptions", []), now]}
+    run.write_json("environment.json", record)
+    if changed:
+        text = (
+            f"since the run was started, there have been changes: {'; '.join(changed)}. So it need "
+            "not end like one that was never stopped."
+        )
+        observer({"event": "warning", "text": text})
 
 
 def _require_unfinished(run: RunDir) -> None:

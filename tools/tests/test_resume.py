@@ -1,7 +1,6 @@
 """Runs killed at random instants end bit-equal to a run that was left alone, on one or several
 processes and machines."""
 
-import json
 import os
 import random
 import signal
@@ -14,6 +13,8 @@ import pytest
 import torch
 
 from common.run import RunDir
+from common.team import ALONE
+from tools.environment import surroundings
 from tools.synth import synth
 
 SMALL = (
@@ -152,15 +153,46 @@ def test_interrupting_leaves_a_run_that_says_how_to_go_on(data, tmp_path):
     assert RunDir(tmp_path / "run").load("last.pt")["progress"]["epoch"] >= 0
 
 
-def test_images_that_changed_stop_a_resume(undisturbed, tmp_path, call):
-    copy = tmp_path / "run"
-    copy.mkdir()
-    for name in ("recipe.json", "last.pt", "environment.json"):
-        (copy / name).write_bytes((undisturbed[0] / name).read_bytes())
-    record = json.loads((copy / "environment.json").read_text())
-    record["dataset"]["fingerprint"] = "0" * 12
-    (copy / "environment.json").write_text(json.dumps(record))
-    done = call("resume", copy)
+@pytest.fixture
+def copy(undisturbed, tmp_path):
+    """`copy(record)`: an unfinished copy of the run after its record was changed by a function."""
+
+    def changed(change):
+        run = tmp_path / "run"
+        run.mkdir()
+        for name in ("recipe.json", "last.pt", "environment.json"):
+            (run / name).write_bytes((undisturbed[0] / name).read_bytes())
+        record = RunDir(run).read_json("environment.json")
+        change(record)
+        RunDir(run).write_json("environment.json", record)
+        return run
+
+    return changed
+
+
+def test_a_run_that_goes_on_elsewhere_says_so_and_records_it(copy, call):
+    def elsewhere(record):
+        record["device"], record["versions"]["torch"] = "another device", "0.4.1"
+
+    run = copy(elsewhere)
+    said = " ".join(call("resume", run, "--no-report").out.split())
+    assert "device another device, now cpu" in said
+    assert f"torch 0.4.1, now {torch.__version__.partition('+')[0]}" in said
+
+    record = RunDir(run).read_json("result.json")["environment"]
+    (again,) = record["resumptions"]
+    assert again["device"].startswith("cpu")
+    assert (record["device"], record["versions"]["torch"]) == ("another device", "0.4.1")
+
+
+def test_a_run_that_goes_on_where_it_was_started_says_nothing_of_it(copy, call):
+    run = copy(lambda record: record.update(surroundings(ALONE)))
+    assert "there have been changes" not in call("resume", run, "--no-report").out
+
+
+def test_images_that_changed_stop_a_resume(copy, call):
+    run = copy(lambda record: record["dataset"].update(fingerprint="0" * 12))
+    done = call("resume", run)
     assert done.code == 2
     assert "not what the run was started with" in done.err.replace("\n", " ")
 
