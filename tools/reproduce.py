@@ -280,7 +280,8 @@ def _note_resumption(run: RunDir, team: Team, observer: Observer) -> None:
     record, now = run.read_json("environment.json"), surroundings(team)
     with run.reading("environment.json"):
         changed = changed_surroundings(record, now)
-        record = {**record, "resumptions": [*record.get("resumptions", []), now]}
+        again = {**now, "changed": changed}
+        record = {**record, "resumptions": [*record.get("resumptions", []), again]}
     run.write_json("environment.json", record)
     if changed:
         text = (

@@ -65,7 +65,7 @@ def _rows(group: Any, prefix: str) -> Rows:
 
 def environment(inputs: ReportInputs) -> Html:
     """Versions, devices, data: whatever the run recorded."""
-    hidden = ("changes", "deviations")
+    hidden = ("changes", "deviations", "resumptions")
     kept = {key: value for key, value in inputs.environment.items() if key not in hidden}
     single = [(key, value) for key, value in kept.items() if not isinstance(value, dict)]
     tables = (
@@ -79,8 +79,10 @@ def environment(inputs: ReportInputs) -> Html:
 
 
 def remarks(inputs: ReportInputs) -> Html:
-    """Deviations from the recipe, an early stop, and warnings."""
+    """Deviations from the recipe, resumptions elsewhere, an early stop, and warnings."""
     texts = [str(text) for text in inputs.environment.get("deviations") or []]
+    for again in inputs.environment.get("resumptions") or []:
+        texts += [f"resumed after changes: {'; '.join(again['changed'])}."] * bool(again["changed"])
     done = inputs.epochs[-1]["epoch"] + 1 if inputs.epochs else 0
     if done < inputs.recipe.epochs:
         texts.append(f"stopped after {done} of {inputs.recipe.epochs} epochs.")

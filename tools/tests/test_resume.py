@@ -182,6 +182,7 @@ def test_a_run_that_goes_on_elsewhere_says_so_and_records_it(copy, call):
     record = RunDir(run).read_json("result.json")["environment"]
     (again,) = record["resumptions"]
     assert again["device"].startswith("cpu")
+    assert f"device another device, now {again['device']}" in again["changed"]
     assert (record["device"], record["versions"]["torch"]) == ("another device", "0.4.1")
 
 

@@ -307,6 +307,15 @@ def test_what_is_not_there_is_left_out(inputs, full, change, missing):
     assert set(headings(full)) - set(headings(html)) == missing
 
 
+def test_a_resumption_after_changes_is_said(inputs):
+    resumptions = [{"changed": []}, {"changed": ["device cpu, now another"]}]
+    environment = {**inputs.environment, "resumptions": resumptions}
+    html = page(replace(inputs, environment=environment))
+
+    assert "Resumed after changes: device cpu, now another." in html
+    assert html.count("Resumed after changes") == 1
+
+
 def test_an_early_stop_is_said(inputs):
     html = page(replace(inputs, events=[epoch_event(0)], train_features=None))
 
