@@ -22,6 +22,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
 import torch
@@ -32,6 +33,7 @@ if sys.platform != "win32":
     import fcntl
 
 FORMAT = 1
+LONGEST_NAME = 200  # of a run folder; file systems take 255 bytes, numbers included
 Event = dict[str, Any]
 Observer = Callable[[Event], None]
 
@@ -87,6 +89,28 @@ class RunDir:
                     f"cannot create {path}: {error.strerror}. Choose another --runs-root."
                 ) from None
         raise UserError(f"{root} holds 9,999 runs named {name}. Choose another --name.")
+
+    @staticmethod
+    def require_place(root: Path, name: str) -> None:
+        """Refuse, before any work, what `create` could not make; nothing is left behind.
+
+        Raises:
+            UserError: `name` is no plain file name, or nothing can be written in `root`.
+        """
+        plain = name.isprintable() and not {"/", "\\"} & set(name) and name not in (".", "..")
+        if not plain or len(name.encode()) > LONGEST_NAME:
+            raise UserError(
+                f"--name {name[:60]!r}: write a plain file name of at most {LONGEST_NAME} "
+                "bytes. The folder for the run folders is --runs-root."
+            )
+        try:
+            there = next(place for place in (root, *root.absolute().parents) if place.exists())
+            TemporaryDirectory(prefix=".unreid-", dir=there).cleanup()
+        except OSError as error:
+            raise UserError(
+                f"no run folder can be made in {root}: {error.strerror}. Choose another "
+                "--runs-root."
+            ) from None
 
     @staticmethod
     def open(path: Path) -> "RunDir":

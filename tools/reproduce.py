@@ -63,9 +63,9 @@ def reproduce(
             value of the sweep before the first run.
     """
     base = paper_recipe(method, dataset, source, variant)
-    given = changes or []
-    recipes = [override(base, parse_changes([*given, *value])) for value in sweep_values(sweep)]
+    recipes = _swept(base, changes or [], sweep, seeds)
     team = join_team(options.device)
+    _require_place(options, team)
     for recipe in recipes:
         _weights_for_all(recipe, team)
     target = find_dataset(dataset, options, team, observer)
@@ -83,15 +83,28 @@ def reproduce(
     return results
 
 
+def _swept(base: Recipe, changes: list[str], sweep: str, seeds: int) -> list[Recipe]:
+    """The recipe of every value of a sweep, or the only one; `base` with the user's changes."""
+    recipes = [override(base, parse_changes([*changes, *value])) for value in sweep_values(sweep)]
+    name = sweep.partition("=")[0].strip()
+    if lost := [text for text in changes if f"{text.partition('=')[0]}.".startswith(f"{name}.")]:
+        raise UserError(f"--sweep {name} would overwrite --set {lost[0]}. Leave one of them out.")
+    if name == "seed" and seeds > 1:
+        raise UserError("--sweep seed names the seeds itself. Leave --seeds out.")
+    if len({to_json(recipe) for recipe in recipes}) < len(recipes):
+        raise UserError(f"--sweep {sweep} names a value twice. Leave one of them out.")
+    return recipes
+
+
 def sweep_values(sweep: str) -> list[list[str]]:
     """ "a=1,2" to [["a=1"], ["a=2"]], the changes of each run; "" to one run without changes."""
     if not sweep:
         return [[]]
     [(name, texts)] = parse_changes([sweep]).items()
     values = [text.strip() for text in texts.split(",")]
-    if len(set(values)) < 2 or not all(values):
+    if len(values) < 2 or not all(values):
         raise UserError(
-            f"--sweep {sweep}: name a setting and two or more different values, e.g. "
+            f"--sweep {sweep}: name a setting and two or more values, e.g. "
             "settings.queue_length=4,8,16. For a single value there is --set."
         )
     return [[f"{name}={value}"] for value in values]
@@ -111,6 +124,7 @@ def train(
     base = replace(spec_of(method).user_recipe, dataset=own_name(data))
     recipe = override(base, parse_changes(changes or []))
     team = join_team(options.device)
+    _require_place(options, team)
     _weights_for_all(recipe, team)
     origin = Origin("", str(data.resolve()), cameras)
     dataset = Found(same_for_all(origin.load, team), origin)
@@ -259,6 +273,16 @@ def _outlook(recipe: Recipe, dataset: Dataset, team: Team, observer: Observer) -
     cost = estimate(probe, recipe, dataset, team.device)
     observer({"event": "stage", "text": f"estimate: {cost.text()}"})
     return {"hours": cost.hours, "memory_gb": cost.memory, "disk_gb": cost.disk}
+
+
+def _require_place(options: RunOptions, team: Team) -> None:
+    """Refuse a place for run folders before any work; the first process alone makes them."""
+
+    def probe() -> None:
+        if team.first:
+            RunDir.require_place(options.runs_root, options.name)
+
+    team.together(probe)
 
 
 def _weights_for_all(recipe: Recipe, team: Team) -> None:

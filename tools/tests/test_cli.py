@@ -109,6 +109,18 @@ def test_a_broken_assumption_keeps_its_traceback(monkeypatch):
         (("reproduce", "hhcl", "market1501", "--variant", "x"), "supervised"),
         (("reproduce", "hhcl", "synthetic", "--set", "setings.momentum=1"), "settings"),
         (("reproduce", "hhcl", "synthetic", "--set", "momentum"), "NAME=VALUE"),
+        (("reproduce", "hhcl", "synthetic", "--sweep", "lr=0.1,0.2,0.10"), "a value twice"),
+        (
+            ("reproduce", "hhcl", "synthetic", "--sweep", "lr=1,2", "--set", "lr=3"),
+            "--sweep lr would overwrite --set lr=3",
+        ),
+        (
+            ("reproduce", "hhcl", "synthetic", "--sweep", "seed=1,2", "--seeds", "2"),
+            "Leave --seeds out",
+        ),
+        (("reproduce", "hhcl", "synthetic", "--name", "../../esc"), "a plain file name"),
+        (("reproduce", "hhcl", "synthetic", "--name", "/abs/path"), "a plain file name"),
+        (("train", "hhcl", "--data", "crops", "--name", "n" * 300), "at most 200 bytes"),
         (("resume", "nowhere"), "nowhere is not a run folder"),
         (("report", "nowhere"), "nowhere is not a run folder"),
         (("table", "nowhere"), "nowhere"),
@@ -192,7 +204,7 @@ def test_a_sweep_is_a_run_for_each_value():
     ]
 
 
-@pytest.mark.parametrize("sweep", ["lr", "lr=", "lr=0.1", "lr=0.1,0.1", "lr=0.1,"])
+@pytest.mark.parametrize("sweep", ["lr", "lr=", "lr=0.1", "lr=0.1,"])
 def test_a_sweep_without_several_values_is_a_mistake(sweep):
     with pytest.raises(UserError):
         sweep_values(sweep)
@@ -203,6 +215,29 @@ def test_a_bad_value_of_a_sweep_is_found_before_the_first_run(call, monkeypatch)
     called = call("reproduce", "hhcl", "synthetic", "--sweep", "epochs=1,many")
     assert called.code == 2
     assert "epochs=many" in called.err
+
+
+@pytest.mark.parametrize("command", [("reproduce", "hhcl", "synthetic"), ("train", "hhcl")])
+def test_a_root_that_cannot_hold_run_folders_is_found_first(call, tmp_path, monkeypatch, command):
+    monkeypatch.setattr(tools.reproduce, "find_dataset", pytest.fail)
+    (tmp_path / "runs").write_text("a file")
+    data = ("--data", tmp_path) if command[0] == "train" else ()
+    for root in (tmp_path / "runs", tmp_path / "runs" / "deeper"):
+        called = call(*command, *data, "--runs-root", root, "--dry-run")
+        assert called.code == 2
+        assert f"no run folder can be made in {root}: Not a directory" in called.err
+
+
+def test_a_part_of_a_schedule_that_was_set_may_be_swept(call, monkeypatch):
+    def reached(*args):
+        raise UserError("reached")
+
+    monkeypatch.setattr(tools.reproduce, "find_dataset", reached)
+    kind = "clustering.eps=LinearEps(start=0.6)"
+    called = call(
+        "reproduce", "hhcl", "synthetic", "--set", kind, "--sweep", "clustering.eps.start=0.5,0.6"
+    )
+    assert "reached" in called.err
 
 
 def test_warnings_go_to_standard_error_with_json(call, monkeypatch):
