@@ -5,7 +5,7 @@
     log.jsonl         one JSON object per line: epochs, tests, warnings
     last.pt           the last completed epoch: all that an exact continuation needs
     best.pt           the network of the best test so far
-    result.json       the results, rewritten after every epoch
+    result.json       the results, written at the end
     report/           the page written at the end
     lock              held by the process that trains here
 

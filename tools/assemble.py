@@ -14,6 +14,7 @@ from common.batches import DomainImages
 from common.data.check import SPLITS, check_dataset, leave_out, require_sound
 from common.data.datasets import fingerprint
 from common.data.images import ImageSource, open_images
+from common.data.synthetic import is_complete
 from common.errors import UserError
 from common.evaluator.testing import tested_samples
 from common.method import Method
@@ -41,11 +42,14 @@ class Found:
 def find_dataset(name: str, options: RunOptions, team: Team, observer: Observer) -> Found:
     """A data set by name; the synthetic ones are drawn where they are missing."""
     if name in SYNTHETIC_SETS:
-        observer({"event": "stage", "text": f"{name}: drawing the data set where it is missing"})
         drawing = ticks(observer, "drawing images")
-        team.text_from_first(
-            lambda: str(ensure_synthetic(options.data_root, name, progress=drawing))
-        )
+
+        def draw() -> str:
+            if not is_complete(options.data_root / name):
+                observer({"event": "stage", "text": f"{name}: drawing the data set"})
+            return str(ensure_synthetic(options.data_root, name, progress=drawing))
+
+        team.text_from_first(draw)
     origin = Origin(name, str(options.data_root.resolve()))
     return Found(same_for_all(origin.load, team), origin)
 

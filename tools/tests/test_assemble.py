@@ -15,6 +15,7 @@ from methods.small_runs import small_data, small_recipe
 from tools import assemble
 from tools.options import RunOptions
 from tools.origin import Origin
+from tools.synth import synth
 
 
 @pytest.fixture
@@ -50,6 +51,18 @@ def test_every_compiled_run_drops_the_graphs_of_the_one_before(built):
     for _ in range(2):
         built("hhcl", "fast")
     assert built.resets == [1, 2]
+
+
+def test_a_set_is_said_to_be_drawn_only_where_it_is(tmp_path, monkeypatch):
+    def small(root, name, progress):
+        synth(root, name, ids=2, cameras=2, workers=1, progress=progress)
+
+    monkeypatch.setattr(assemble, "ensure_synthetic", small)
+    options, events = RunOptions(data_root=tmp_path), []
+    for _ in range(2):
+        assemble.find_dataset("synthetic", options, ALONE, events.append)
+    said = [event["text"] for event in events if event["event"] == "stage"]
+    assert said == ["synthetic: drawing the data set"]
 
 
 @pytest.fixture
