@@ -167,9 +167,17 @@ class RunDir:
             ) from None
 
     def log(self, event: Event) -> None:
-        """Append one line to the log."""
-        with (self.path / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(event) + "\n")
+        """Append one line to the log.
+
+        Raises:
+            UserError: the disk is full or the folder cannot be written.
+        """
+        path = self.path / "log.jsonl"
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(event) + "\n")
+        except OSError as error:
+            raise _unwritable(path, error) from None
 
     def events(self) -> list[Event]:
         """The lines of the log; a line torn by a kill is left out."""
@@ -192,7 +200,7 @@ class RunDir:
 
     def clear_log(self) -> None:
         """Drop all lines: a run that was stopped before its first checkpoint begins anew."""
-        (self.path / "log.jsonl").unlink(missing_ok=True)
+        write_atomically(self.path / "log.jsonl", b"")
 
     def save(self, name: str, state: dict[str, Any]) -> None:
         """Write a checkpoint: tensors, numbers, texts, lists and dicts of them."""

@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -69,6 +70,13 @@ def test_a_failed_write_leaves_the_old_file_and_no_part(tmp_path, monkeypatch):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no disk that is always full")
+def test_a_log_on_a_full_disk_is_told_in_a_sentence(tmp_path):
+    (tmp_path / "log.jsonl").symlink_to("/dev/full")
+    with pytest.raises(UserError, match=r"log\.jsonl: No space left .* can be resumed"):
+        RunDir(tmp_path).log({"event": "epoch", "epoch": 0})
 
 
 @pytest.mark.parametrize("where", [0.3, 0.6])
