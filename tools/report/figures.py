@@ -66,6 +66,8 @@ def line_chart(title: str, lines: Sequence[Line]) -> Html:
         values = [value for line in lines for value in line.y]
         if min(values) >= 0 and min(values) < 0.6 * max(values):
             axes.set_ylim(bottom=0)
+        if all(isinstance(value, int) for value in values):  # counts
+            axes.yaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
         if max(values) < 0.01 or max(values) >= 1000:
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
         _epochs_below(axes)

@@ -12,6 +12,7 @@ from common.recipe import Dbscan, PaperResult, Recipe
 from common.schedules import ExponentialEps
 from common.types import Samples
 from tools.report import ReportInputs, write_report
+from tools.report.figures import Line, line_chart
 from tools.report.page import page
 
 VOID = {"meta", "img", "br", "path", "use", "image", "rect", "line"}
@@ -187,6 +188,16 @@ def test_pictures_charts_and_tables_speak(full):
     assert all(found.get("alt") for tag, found in elements if tag == "img")
     assert full.count("<svg") == len(re.findall(r'<svg role="img"[^>]*><title>[^<]+', full))
     assert full.count("<table") == full.count("<caption>")
+
+
+def test_counts_have_whole_numbers_beside_them_and_other_values_need_not():
+    def ticks(*values):
+        chart = line_chart("Clusters", [Line("this run", range(1, len(values) + 1), values)])
+        return re.findall(r"<text[^>]*>([\d.]+)</text>", chart)
+
+    assert [tick for tick in ticks(17, 18, 17) if "." in tick] == []
+    assert [tick for tick in ticks(17, 17) if "." in tick] == []
+    assert [tick for tick in ticks(17.0, 18.0, 17.0) if "." in tick]
 
 
 def test_charts_take_their_colours_from_the_page(full):
