@@ -15,6 +15,7 @@ from rich.text import Text
 
 Format = Literal["terminal", "markdown", "latex", "csv", "json"]
 PLAIN_WIDTH = 160  # columns where the output is a file or a pipe
+MOST_HEADERS = 12  # of a table with a line for each row; with more, a line for each header
 MISSING = "-"
 
 
@@ -53,8 +54,11 @@ def rich_table(
 
 
 def dict_table(rows: Sequence[dict[str, Any]], title: str = "") -> Table:
-    """Rows as a table with their keys as headers."""
+    """Rows as a table with their keys as headers; turned where these would fill a screen."""
     headers = list(dict.fromkeys(key for row in rows for key in row))
+    if len(headers) > MOST_HEADERS:
+        lines = [[key, *(short(row.get(key)) for row in rows)] for key in headers]
+        return rich_table(lines[0], lines[1:], texts=(0,), title=title)
     cells = [[short(row.get(key)) for key in headers] for row in rows]
     words = [i for i, key in enumerate(headers) if any(_wordy(row.get(key)) for row in rows)]
     return rich_table(headers, cells, texts=words, title=title)

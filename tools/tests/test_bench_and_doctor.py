@@ -10,6 +10,7 @@ from common.errors import UserError
 from methods import METHODS
 from tools.bench import found_benchmarks, questions, run_benchmark
 from tools.doctor import examine, hints
+from tools.layout import dict_table
 
 
 @pytest.fixture
@@ -101,3 +102,12 @@ def test_hints_name_only_what_is_missing():
     assert hints(complete) == []
     assert "infomap" in hints({**complete, "optional": {"faiss": True, "infomap": False}})[0]
     assert "resnet50" in hints({**complete, "weights": {"resnet50": None}})[0]
+
+
+def test_rows_of_many_columns_are_shown_side_by_side():
+    rows = [{"form": form, **{f"part {n}": n for n in range(20)}} for form in ("dense", "sparse")]
+    table = dict_table(rows, title="labels")
+    assert [column.header for column in table.columns] == ["form", "dense", "sparse"]
+    assert table.row_count == 20
+    few = dict_table([{"form": "dense", "ms": 1.0}])
+    assert [column.header for column in few.columns] == ["form", "ms"]

@@ -143,8 +143,11 @@ def test_a_finished_run_is_not_resumed(undisturbed, call):
     assert "is finished" in done.err
 
 
-def test_interrupting_leaves_a_run_that_says_how_to_go_on(data, tmp_path):
+def test_a_run_in_use_is_not_resumed_and_says_how_to_go_on_when_interrupted(data, tmp_path, call):
     process = long_run(data, tmp_path)
+    done = call("resume", tmp_path / "run")
+    assert done.code == 2
+    assert "another process trains in" in done.err
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -196,15 +199,6 @@ def test_images_that_changed_stop_a_resume(copy, call):
     done = call("resume", run)
     assert done.code == 2
     assert "not what the run was started with" in done.err.replace("\n", " ")
-
-
-def test_a_run_in_use_is_not_resumed(data, tmp_path, call):
-    process = long_run(data, tmp_path)
-    done = call("resume", tmp_path / "run")
-    process.kill()
-    process.communicate()
-    assert done.code == 2
-    assert "another process trains in" in done.err
 
 
 def long_run(data, runs):

@@ -87,8 +87,10 @@ def test_the_bias_of_the_neck_is_zero_and_frozen():
     assert not neck.bias.any()
 
 
-@LAYOUTS
-@pytest.mark.parametrize("arch", ["tiny", "mobilenet_v2", "resnet_ibn50a"])
+@pytest.mark.parametrize(
+    ("arch", "channels_last"),
+    [("tiny", False), ("mobilenet_v2", False), ("mobilenet_v2", True), ("resnet_ibn50a", True)],
+)
 def test_chunks_equal_replicas_on_a_chunk_each_of_which_the_first_survives(arch, channels_last):
     encoder = perturbed(build_encoder(settings(arch, pooling="gem"), bn_chunks=2)).double()
     encoder.lay_out(channels_last=channels_last)
