@@ -38,9 +38,9 @@ def distillation_loss(student: Tensor, teacher: Tensor, axis: str = "cluster") -
         cluster: sum_ic (P_ic - Q_ic)^2 / C,   softmax over the classes
         batch:   sum_ic (P_ic - Q_ic)^2 / B,   softmax over the batch, for each class
 
-    A sum over the batch, so with R processes each must weigh its share R times. Without a class it
-    is 0. "batch" is what
-    the released +CC program computes by transposing its logits; its published logs fit "cluster".
+    A sum over the batch, so with R processes each must weigh its share R times; 0 without a class.
+    "batch" is what the released +CC program computes by transposing its logits; its published
+    logs fit "cluster".
 
     Args:
         student, teacher: (B, C) scaled similarities; no gradient to the teacher.

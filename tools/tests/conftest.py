@@ -27,3 +27,17 @@ def call(monkeypatch, capsys):
         return Called(0 if code is None else code, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture(scope="session")
+def one_step():
+    """Changes that make a run of the drawn data one epoch of one step."""
+    return (
+        "epochs=1",
+        "sampling.batch_size=16",
+        "sampling.instances=4",
+        "sampling.iterations=1",
+        "clustering.k1=8",
+        "clustering.eps=0.5",
+        "clustering.min_samples=2",
+    )

@@ -11,25 +11,15 @@ from tools.options import RunOptions
 from tools.reproduce import reproduce
 from tools.synth import synth
 
-SMALL = (
-    "epochs=1",
-    "sampling.batch_size=16",
-    "sampling.instances=4",
-    "sampling.iterations=1",
-    "clustering.k1=8",
-    "clustering.eps=0.5",
-    "clustering.min_samples=2",
-)
-
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, one_step):
     """A whole run of one epoch."""
     root = tmp_path_factory.mktemp("finished")
     synth(root, "synthetic", strength="easy", ids=12, cameras=4, workers=1)
     options = RunOptions(data_root=root, runs_root=root / "runs", report=False, workers=0)
     (result,) = reproduce(
-        "hhcl", "synthetic", changes=list(SMALL), options=options, observer=lambda event: None
+        "hhcl", "synthetic", changes=list(one_step), options=options, observer=lambda event: None
     )
     return RunDir(root / "runs" / result["name"])
 

@@ -6,19 +6,9 @@ import pytest
 
 from tools.synth import SYNTHETIC_SETS, synth
 
-SMALL = (
-    "epochs=1",
-    "sampling.batch_size=16",
-    "sampling.instances=4",
-    "sampling.iterations=1",
-    "clustering.k1=8",
-    "clustering.eps=0.3",
-    "clustering.min_samples=2",
-)
-
 
 @pytest.fixture
-def adapted(call, tmp_path):
+def adapted(call, tmp_path, one_step):
     """A run with an empty image in its source, that image, and the folder for its runs."""
     for name in SYNTHETIC_SETS:
         synth(tmp_path, name, strength="easy", ids=12, cameras=4, workers=1)
@@ -28,7 +18,8 @@ def adapted(call, tmp_path):
 
     def run(*arguments):
         place = ("--data-root", tmp_path, "--runs-root", runs, "--workers", "0", "--no-report")
-        changes = [part for change in SMALL for part in ("--set", change)]
+        changed = (*one_step, "clustering.eps=0.3")
+        changes = [part for change in changed for part in ("--set", change)]
         source = ("--source", "synthetic-b")
         return call("reproduce", "spcl", "synthetic", *source, *place, *changes, *arguments)
 
