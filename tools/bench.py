@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from common.errors import UserError
-from common.recipe import parse_changes
+from common.recipe_text import parse_changes
 from tools import benchmarks
 
 Rows = list[dict[str, Any]]

@@ -10,7 +10,8 @@ import torch
 
 from common.arithmetic import has_fast_bfloat16
 from common.data.datasets import fingerprint
-from common.recipe import Recipe, flatten
+from common.recipe import Recipe
+from common.recipe_text import flatten
 from common.team import Team
 from common.types import Samples
 from tools.assemble import Found

@@ -12,19 +12,22 @@ from common.backbones.encoder import Encoder
 from common.recipe import Recipe
 from common.types import Dataset
 
-PROBE_IMAGES = 8
+PROBE_IMAGES = 8  # at first; a few images alone keep no machine busy, so they are doubled
+PROBE_SECONDS = 0.25  # until a training step takes this long
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Cost of a whole run, extrapolated from a probe of `PROBE_IMAGES` images.
+    """Cost of a whole run, extrapolated from steps of a few images.
 
     Args:
+        images: of the largest step that was timed.
         hours: of computing; clustering and reading of images come on top.
         memory: gigabytes for activations, weights with optimizer, features and cached images.
         disk: gigabytes of the run folder.
     """
 
+    images: int
     hours: float
     memory: float
     disk: float
@@ -33,32 +36,37 @@ class Estimate:
         hours = f"{self.hours:.1f} h" if self.hours >= 1 else f"{self.hours * 60:.0f} min"
         return (
             f"about {hours} of computing, {self.memory:.1f} GB of memory and "
-            f"{self.disk:.2f} GB of disk (measured on {PROBE_IMAGES} images, multiplied out)"
+            f"{self.disk:.2f} GB of disk (measured on {self.images} images, multiplied out)"
         )
 
 
 def estimate(encoder: Encoder, recipe: Recipe, dataset: Dataset, device: torch.device) -> Estimate:
-    """Time a step and an extraction of a few images, and multiply by the recipe's numbers.
+    """Time a step and an extraction of some images, and multiply by the recipe's numbers.
 
     The encoder's running statistics are changed; build another one for the run.
     """
     encoder.place_on(device, recipe.precision)
-    settings = recipe.encoder
+    settings, batch = recipe.encoder, recipe.sampling.batch_size
     images = torch.rand(PROBE_IMAGES, 3, settings.height, settings.width, device=device)
-    train, activations = _training_probe(encoder, images)
-    extract = _extraction_probe(encoder, images)
+    activations = _kept_bytes(encoder, images) / len(images)
+    step = _training_seconds(encoder, images)
+    while step < PROBE_SECONDS and 2 * len(images) <= batch:
+        images = images.repeat(2, 1, 1, 1)
+        step = _training_seconds(encoder, images)
+    train, extract = step / len(images), _extraction_seconds(encoder, images) / len(images)
     n, tests = len(dataset.train), len(dataset.query) + len(dataset.gallery)
-    seconds = recipe.steps(n) * recipe.sampling.batch_size * train + recipe.epochs * n * extract
-    seconds += (recipe.epochs // recipe.eval_every + 1) * tests * extract
+    domains = 2 if recipe.source else 1  # a step has a batch of each
+    seconds = recipe.steps(n) * batch * domains * train + recipe.epochs * n * extract
+    seconds += (1 + sum(map(recipe.due, range(recipe.epochs)))) * tests * extract
     weights = sum(p.numel() for p in encoder.parameters()) * 4
     pixels = (n + tests) * 3 * settings.height * settings.width
     features = max(n, tests) * encoder.num_features * 4
-    memory = activations * recipe.sampling.batch_size + 4 * weights + pixels + 2 * features
-    return Estimate(seconds / 3600, memory / 1e9, 5 * weights / 1e9)
+    memory = activations * batch * domains + 4 * weights + pixels + 2 * features
+    return Estimate(len(images), seconds / 3600, memory / 1e9, 5 * weights / 1e9)
 
 
-def _training_probe(encoder: Encoder, images: Tensor) -> tuple[float, float]:
-    """Seconds per image of forward and backward, bytes of kept outputs per image."""
+def _kept_bytes(encoder: Encoder, images: Tensor) -> int:
+    """Bytes of the outputs of all layers, which backward needs; the first step, as a warm-up."""
     sizes: list[int] = []
     leaves = [m for m in encoder.modules() if not list(m.children())]
     hooks = [leaf.register_forward_hook(lambda m, i, out: _keep(sizes, out)) for leaf in leaves]
@@ -66,14 +74,18 @@ def _training_probe(encoder: Encoder, images: Tensor) -> tuple[float, float]:
     encoder(images).square().sum().backward()
     for hook in hooks:
         hook.remove()
-    seconds = _timed(lambda: encoder(images).square().sum().backward())
-    return seconds / len(images), sum(sizes) / len(images)
+    return sum(sizes)
 
 
-def _extraction_probe(encoder: Encoder, images: Tensor) -> float:
+def _training_seconds(encoder: Encoder, images: Tensor) -> float:
+    encoder.train()
+    return _timed(lambda: encoder(images).square().sum().backward())
+
+
+def _extraction_seconds(encoder: Encoder, images: Tensor) -> float:
     encoder.eval()
     with torch.no_grad():
-        return _timed(lambda: encoder(images)) / len(images)
+        return _timed(lambda: encoder(images))
 
 
 def _keep(sizes: list[int], output: Tensor | nn.Module) -> None:

@@ -6,7 +6,8 @@ from difflib import get_close_matches
 
 from common.errors import UserError
 from common.method import MethodSpec
-from common.recipe import Recipe, from_json
+from common.recipe import Recipe
+from common.recipe_text import from_json
 from common.run import RunDir
 from methods import METHODS
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from common.errors import UserError
 from common.method import MethodSpec
-from common.recipe import NAMES, Recipe, to_plain
+from common.recipe import NAMES, Recipe
+from common.recipe_text import to_plain
 from methods import METHODS
 from tools.lookup import paper_recipe, spec_of
 

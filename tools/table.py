@@ -8,7 +8,8 @@ from statistics import mean, stdev
 from typing import Any
 
 from common.errors import UserError
-from common.recipe import NAMES, Recipe, to_plain
+from common.recipe import NAMES, Recipe
+from common.recipe_text import to_plain
 from common.run import RunDir
 from methods import METHODS
 

@@ -7,7 +7,7 @@ from common.data.check import TEST
 from common.errors import UserError
 from common.evaluator.extract import extract
 from common.evaluator.testing import evaluate_dataset, require_protocol
-from common.recipe import override, parse_changes
+from common.recipe_text import override, parse_changes
 from common.run import Observer
 from common.team import join_team, leave_team
 from tools.assemble import checked, find_dataset, test_images, ticks

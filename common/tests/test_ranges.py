@@ -6,7 +6,7 @@ import pytest
 
 from common.errors import UserError
 from common.ranges import require_range
-from common.recipe import override, parse_changes
+from common.recipe_text import override, parse_changes
 from methods import METHODS
 
 

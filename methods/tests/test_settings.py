@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from common.recipe import DESCRIPTION, InfoMap, flatten, override
+from common.recipe import DESCRIPTION, InfoMap
+from common.recipe_text import flatten, override
 from common.schedules import StepDecay
 from common.training import train
 from methods import METHODS

@@ -13,7 +13,8 @@ from torch import Tensor
 from common.clustering.neighbors import nearest_neighbors
 from common.data.sampler import iterations_of
 from common.errors import UserError
-from common.recipe import Dbscan, Recipe, override
+from common.recipe import Dbscan, Recipe
+from common.recipe_text import override
 from common.schedules import Constant
 from common.team import Team, find_device, join_team
 from common.training import train

@@ -16,7 +16,7 @@ import typer
 import methods
 from common.data.synthetic.strength import STRENGTHS, Strength
 from common.errors import UserError
-from common.recipe import override, parse_changes
+from common.recipe_text import override, parse_changes
 from common.run import RunDir
 from methods import METHODS
 from methods.small_runs import run_small, small_data, small_recipe

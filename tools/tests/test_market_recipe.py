@@ -14,7 +14,7 @@ from common.batches import DomainImages
 from common.data.datasets import load_dataset
 from common.data.images import open_images
 from common.data.made import make_market1501
-from common.recipe import override
+from common.recipe_text import override
 from common.run import RunDir
 from common.streams import Streams
 from common.team import Team

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from common.recipe import EncoderSettings, Recipe, override
+from common.recipe import EncoderSettings, Recipe
+from common.recipe_text import override
 from methods import METHODS
 from tools.lookup import paper_recipe
 from tools.recipes import field_notes, overview, settings_of, side_by_side

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from common.errors import UserError
-from common.recipe import to_json, to_plain
+from common.recipe_text import to_json, to_plain
 from methods import METHODS
 from tools.lookup import paper_recipe
 from tools.table import results, run_folders

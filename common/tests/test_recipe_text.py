@@ -5,16 +5,8 @@ import re
 import pytest
 
 from common.errors import UserError
-from common.recipe import (
-    DESCRIPTION,
-    Approximate,
-    InfoMap,
-    flatten,
-    from_json,
-    override,
-    parse_changes,
-    to_json,
-)
+from common.recipe import DESCRIPTION, Approximate, InfoMap
+from common.recipe_text import flatten, from_json, override, parse_changes, to_json
 from common.schedules import Constant, LinearEps, StepDecay
 from methods import METHODS
 from methods.hhcl.recipes import MARKET1501, HHCLSettings

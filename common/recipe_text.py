@@ -1,0 +1,183 @@
+"""A recipe as text: stored as JSON, named by dotted names, changed by `NAME=VALUE`.
+
+A change is read as the type of the value it replaces; an unknown name is an error that suggests
+the nearest one.
+"""
+
+import ast
+import dataclasses
+import difflib
+import json
+import typing
+from typing import Any, Literal
+
+from common.errors import UserError
+from common.recipe import DESCRIPTION, Recipe
+from common.schedules import Constant
+
+
+def to_plain(value: Any) -> Any:
+    """Dataclasses to dicts with their class name under "kind", tuples to lists."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"kind": type(value).__name__, **fields}
+    if isinstance(value, tuple | list):
+        return [to_plain(item) for item in value]
+    return value
+
+
+def from_plain(hint: Any, value: Any) -> Any:
+    """Inverse of `to_plain` for a value whose declared type is `hint`."""
+    if isinstance(value, dict) and "kind" in value:
+        kind = next((c for c in _classes(hint) if c.__name__ == value["kind"]), None)
+        if kind is None:
+            raise UserError(f"unknown kind of setting {value['kind']!r} in the stored recipe.")
+        hints = typing.get_type_hints(kind)
+        known = {f.name for f in dataclasses.fields(kind)}
+        fields = {name: from_plain(hints[name], v) for name, v in value.items() if name in known}
+        return kind(**fields)
+    if isinstance(value, list):
+        inner = next((a for a in typing.get_args(hint) if a is not Ellipsis), Any)
+        return tuple(from_plain(inner, item) for item in value)
+    return value
+
+
+def to_json(recipe: Recipe) -> str:
+    """The recipe as readable JSON."""
+    return json.dumps(to_plain(recipe), indent=2)
+
+
+def from_json(text: str, settings_class: type) -> Recipe:
+    """Inverse of `to_json`; `settings_class` is the method's own dataclass."""
+    plain = json.loads(text)
+    settings = from_plain(settings_class, plain.pop("settings"))
+    plain["settings"] = None
+    recipe: Recipe = from_plain(Recipe, plain)
+    return dataclasses.replace(recipe, settings=settings)
+
+
+def parse_changes(texts: list[str]) -> dict[str, str]:
+    """["a.b=1"] to {"a.b": "1"}."""
+    changes = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign or not name:
+            raise UserError(f"{text!r} is not a change. Write NAME=VALUE, e.g. clustering.k1=20.")
+        changes[name.strip()] = value.strip()
+    return changes
+
+
+def override(recipe: Recipe, changes: dict[str, str]) -> Recipe:
+    """The recipe with the named values replaced.
+
+    Raises:
+        UserError: a name that the recipe does not have or that is not to be set, or a value of
+            another type.
+    """
+    for name, text in changes.items():
+        if name.split(".")[0] in DESCRIPTION:
+            raise UserError(
+                f"{name!r} says which published run this is; it is not a setting. Choose another "
+                "run by METHOD, DATASET, --source and --variant."
+            )
+        recipe = _replaced(recipe, name.split("."), text, name)
+    return recipe
+
+
+def flatten(recipe: Any, prefix: str = "") -> dict[str, Any]:
+    """Dotted names to values, in order of declaration.
+
+    `--set` accepts them, except those of `DESCRIPTION`.
+    """
+    flat: dict[str, Any] = {}
+    for f in dataclasses.fields(recipe):
+        value = getattr(recipe, f.name)
+        if dataclasses.is_dataclass(value):
+            flat |= flatten(value, f"{prefix}{f.name}.")
+        else:
+            flat[prefix + f.name] = value
+    return flat
+
+
+def _replaced(owner: Any, path: list[str], text: str, full: str) -> Any:
+    names = [f.name for f in dataclasses.fields(owner)]
+    if path[0] not in names:
+        near = difflib.get_close_matches(path[0], names, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else f" Known here: {', '.join(names)}."
+        raise UserError(f"no setting {full!r} in this recipe.{hint}")
+    old = getattr(owner, path[0])
+    if dataclasses.is_dataclass(old):
+        if len(path) > 1:
+            return dataclasses.replace(owner, **{path[0]: _replaced(old, path[1:], text, full)})
+        if text.endswith(")") or not dataclasses.fields(old):  # a kind, e.g. LinearEps(start=0.6)
+            hint = typing.get_type_hints(type(owner))[path[0]]
+            return dataclasses.replace(owner, **{path[0]: _called(text, hint, full)})
+        hint = typing.get_type_hints(type(owner))[path[0]]
+        if Constant in _classes(hint):  # eps=0.5 is short for eps=Constant(value=0.5)
+            constant = Constant(_parsed(text, float, full))
+            return dataclasses.replace(owner, **{path[0]: constant})
+        parts = ", ".join(f.name for f in dataclasses.fields(old))
+        raise UserError(f"{full!r} is a group of settings. Name one of: {parts}.")
+    if len(path) > 1:
+        raise UserError(f"no setting {full!r} in this recipe: {path[0]!r} is a single value.")
+    hint = typing.get_type_hints(type(owner))[path[0]]
+    return dataclasses.replace(owner, **{path[0]: _parsed(text, hint, full)})
+
+
+def _parsed(text: str, hint: Any, name: str) -> Any:
+    """`text` read as a value of type `hint`."""
+    origin = typing.get_origin(hint)
+    if origin is Literal:
+        choices = typing.get_args(hint)
+        if text not in map(str, choices):
+            raise UserError(f"{name}={text}: choose one of {', '.join(map(str, choices))}.")
+        return next(choice for choice in choices if str(choice) == text)
+    if origin is tuple:
+        kinds, parts = typing.get_args(hint), [part for part in text.split(",") if part]
+        if Ellipsis not in kinds and len(parts) != len(kinds):
+            raise UserError(f"{name}={text}: write {len(kinds)} values with a comma between them.")
+        return tuple(_parsed(part, kinds[0], name) for part in parts)
+    if hint is bool:
+        if text.lower() not in ("true", "false"):
+            raise UserError(f"{name}={text}: write true or false.")
+        return text.lower() == "true"
+    try:
+        return hint(text)
+    except ValueError:
+        raise UserError(f"{name}={text}: expected a value of type {hint.__name__}.") from None
+
+
+def _called(text: str, hint: Any, name: str) -> Any:
+    """A dataclass written as a call with literal keywords, e.g. StepDecay(every=20)."""
+    kinds = {c.__name__: c for c in _classes(hint)}
+    try:
+        call = ast.parse(text, mode="eval").body
+        if not isinstance(call, ast.Call) or call.args or not isinstance(call.func, ast.Name):
+            raise ValueError("not a call with keywords")
+        kind = kinds[call.func.id]
+        hints = typing.get_type_hints(kind)
+        keywords = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+        return kind(**{key: _checked(value, hints[key]) for key, value in keywords.items()})
+    except (KeyError, TypeError, ValueError, SyntaxError):
+        raise UserError(
+            f"{name}={text}: write one of {', '.join(sorted(kinds))} with its settings by name, "
+            "e.g. LinearEps(start=0.6)."
+        ) from None
+
+
+def _checked(value: Any, hint: Any) -> Any:
+    """A literal of the declared type; a whole number also stands for a float."""
+    if typing.get_origin(hint) is tuple:
+        return tuple(_checked(part, typing.get_args(hint)[0]) for part in value)
+    if hint is float and type(value) is int:
+        return float(value)
+    if isinstance(hint, type) and type(value) is not hint:
+        raise TypeError(f"{value!r} is no {hint.__name__}")
+    return value
+
+
+def _classes(hint: Any) -> list[type]:
+    """Dataclasses that a type hint admits."""
+    if isinstance(hint, type):
+        return [hint]
+    return [c for arg in typing.get_args(hint) for c in _classes(arg)]

@@ -1,0 +1,48 @@
+"""The estimate before a run: how many images it times, and what it multiplies."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from common.backbones.encoder import build_encoder
+from common.types import Dataset, Samples
+from methods.hhcl.recipes import SYNTHETIC
+from tools import estimate as estimates
+
+RECIPE = replace(SYNTHETIC, epochs=5, eval_every=2)  # tests: first, 2, 4 and 5
+STEPS = 5 * RECIPE.sampling.iterations * RECIPE.sampling.batch_size
+
+
+def samples(count):
+    paths = np.array([f"/d/{n}.jpg" for n in range(count)], dtype=object)
+    return Samples(paths, np.zeros(count, np.int64), np.zeros(count, np.int64))
+
+
+DATASET = Dataset("synthetic", "/d", samples(100), samples(10), samples(40))
+
+
+@pytest.fixture
+def estimate(monkeypatch):
+    def run(seconds, recipe=RECIPE):
+        monkeypatch.setattr(estimates, "_timed", lambda call: seconds)
+        encoder = build_encoder(recipe.encoder)
+        return estimates.estimate(encoder, recipe, DATASET, torch.device("cpu"))
+
+    return run
+
+
+def test_images_are_doubled_while_a_step_is_short_but_never_beyond_the_batch(estimate):
+    assert estimate(estimates.PROBE_SECONDS).images == estimates.PROBE_IMAGES
+    assert estimate(0.01).images == RECIPE.sampling.batch_size == 128
+
+
+def test_steps_extractions_and_tests_of_the_whole_run_are_counted(estimate):
+    seconds = estimate(8.0).hours * 3600  # one second for each of the eight images
+    assert seconds == pytest.approx(STEPS + 5 * 100 + 4 * 50)
+
+
+def test_a_step_of_two_domains_has_two_batches(estimate):
+    both = estimate(8.0, replace(RECIPE, source="synthetic-b"))
+    assert both.hours - estimate(8.0).hours == pytest.approx(STEPS / 3600)
