@@ -145,7 +145,7 @@ def sequential_prototypes(
 def drawn_partners(
     labels: np.ndarray, indices: np.ndarray, rng: np.random.RandomState
 ) -> np.ndarray:
-    """(B,) another image of every image's cluster, uniform, the image itself included."""
+    """(B,) an image of every image's own cluster, drawn uniformly; it may be the image itself."""
     order = np.argsort(labels, kind="stable")
     ordered = labels[order]
     start = np.searchsorted(ordered, labels[indices], "left")
