@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from common.backbones.encoder import Encoder
 from common.clustering import cluster
-from common.recipe import Recipe
+from common.recipe import Dbscan, InfoMap, Recipe
 from common.reference import Runner
 from common.streams import Draws, Streams
 from common.teacher import make_teacher
@@ -155,6 +155,7 @@ class MethodSpec:
         user_recipe: the recipe that `tools train` starts from.
         cases: kinds of stored reference cases, as {file-name prefix: function}.
         curves: courses of the authors' logs by (dataset, source, variant), where published.
+        clusterings: kinds of clustering that the method can use.
     """
 
     name: str
@@ -166,3 +167,4 @@ class MethodSpec:
     user_recipe: Recipe
     cases: Mapping[str, Runner]
     curves: Mapping[tuple[str, str, str], Curve] = field(default_factory=dict)
+    clusterings: tuple[type, ...] = (Dbscan, InfoMap)

@@ -109,6 +109,9 @@ class Approximate:
 
     share: float = 0.1
 
+    def __post_init__(self) -> None:
+        require_range(self, "(0, 1]", "share", group="clustering.search")
+
 
 Search = Exact | Approximate
 
@@ -119,9 +122,9 @@ class Dbscan:
 
     Args:
         eps: radius by epoch, in (0, 1).
-        min_samples: neighbours that make a core point, itself included.
-        k1: neighbours of the reciprocal sets, the point itself included.
-        k2: neighbours of the query expansion; 1 leaves it out.
+        min_samples: neighbours that make a core point, itself included; >= 1.
+        k1: neighbours of the reciprocal sets, the point itself included; >= 2.
+        k2: neighbours of the query expansion, k1 at most; 1 leaves it out.
         center_cameras: subtract the mean feature of each camera first. No paper uses it.
         search: how neighbours are found.
     """
@@ -133,6 +136,10 @@ class Dbscan:
     center_cameras: bool = False
     search: Search = Exact()
 
+    def __post_init__(self) -> None:
+        require_range(self, "[1, inf)", "min_samples", "k2", group="clustering")
+        require_range(self, "[2, inf)", "k1", group="clustering")
+
 
 @dataclass(frozen=True)
 class InfoMap:
@@ -140,10 +147,10 @@ class InfoMap:
 
     Args:
         similarity: an edge needs at least this cosine similarity, in [0, 1].
-        k1: neighbours per image, itself included.
-        k2: modules of at most this size become outliers.
-        trials: runs of Infomap of which the best is taken.
-        seed: of Infomap's own generator.
+        k1: neighbours per image, itself included; >= 2.
+        k2: modules of at most this size become outliers; >= 0.
+        trials: runs of Infomap of which the best is taken; >= 1.
+        seed: of Infomap's own generator; >= 0.
         search: how neighbours are found.
     """
 
@@ -153,6 +160,12 @@ class InfoMap:
     trials: int = 1
     seed: int = 123
     search: Search = Exact()
+
+    def __post_init__(self) -> None:
+        require_range(self, "[0, 1]", "similarity", group="clustering")
+        require_range(self, "[2, inf)", "k1", group="clustering")
+        require_range(self, "[0, inf)", "k2", "seed", group="clustering")
+        require_range(self, "[1, inf)", "trials", group="clustering")
 
 
 Clustering = Dbscan | InfoMap

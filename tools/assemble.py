@@ -11,6 +11,7 @@ import torch
 from common.arithmetic import compiling_pays
 from common.backbones.encoder import build_encoder
 from common.batches import DomainImages
+from common.clustering import require_expansion
 from common.data.check import SPLITS, check_dataset, leave_out, require_sound
 from common.data.datasets import fingerprint
 from common.data.images import ImageSource, open_images
@@ -18,7 +19,7 @@ from common.data.synthetic import is_complete
 from common.errors import UserError
 from common.evaluator.testing import tested_samples
 from common.method import Method
-from common.recipe import Recipe
+from common.recipe import Dbscan, Recipe
 from common.run import Observer, RunDir
 from common.streams import Streams
 from common.team import Team
@@ -214,6 +215,14 @@ def require_consistent(
             f"{dataset.name} has no identities for its training images, which the supervised "
             "variant needs. Choose another variant or a labelled data set."
         )
+    possible, chosen = METHODS[recipe.method].clusterings, recipe.clustering
+    if not isinstance(chosen, possible):
+        raise UserError(
+            f"{recipe.method} cannot cluster by {type(chosen).__name__}. Choose "
+            f"{' or '.join(kind.__name__ for kind in possible)}."
+        )
+    if isinstance(chosen, Dbscan):
+        require_expansion(chosen)
     if bool(recipe.source) != (source is not None):
         raise UserError(f"{recipe.method}: this recipe and --source do not fit together.")
 

@@ -16,7 +16,7 @@ from common.recipe import Clustering, Dbscan, InfoMap
 from common.team import ALONE, Labels, Team
 from common.types import PseudoLabels
 
-__all__ = ["cluster", "cluster_at", "warm_up"]
+__all__ = ["cluster", "cluster_at", "require_expansion", "warm_up"]
 
 
 def cluster(
@@ -40,7 +40,7 @@ def cluster(
             forms the labels, all receive them.
 
     Raises:
-        UserError: a setting is out of range, or the package of InfoMap or faiss is missing.
+        UserError: k2 exceeds k1, or the package of InfoMap or faiss is missing.
     """
     if isinstance(settings, InfoMap):
         return PseudoLabels(*_modules(features, settings, team))
@@ -59,8 +59,18 @@ def cluster_at(
 
     The pairs are found once, at the largest radius. `settings.eps` is not read. Cameras and team
     are as in `cluster`.
+
+    Args:
+        eps: radii in (0, 1).
+
+    Raises:
+        UserError: a radius is out of range, k2 exceeds k1, or faiss is missing.
     """
-    _check(settings, eps)
+    check_search(settings.search)
+    require_expansion(settings)
+    for radius in eps:
+        if not 0 < radius < 1:
+            raise UserError(f"clustering.eps is {radius:g}; choose it between 0 and 1, e.g. 0.6.")
     if settings.center_cameras:
         features = centered_by_camera(features, cams)
     features = features.detach().contiguous()
@@ -87,15 +97,15 @@ def _modules(features: Tensor, settings: InfoMap, team: Team) -> Labels:
     return team.labels_from_first(labels)
 
 
-def _check(settings: Dbscan, eps: Sequence[float]) -> None:
-    check_search(settings.search)
-    for radius in eps:
-        if not 0 < radius < 1:
-            raise UserError(f"clustering.eps is {radius:g}; choose it between 0 and 1, e.g. 0.6.")
-    for name, least in (("min_samples", 1), ("k1", 2), ("k2", 1)):
-        value = getattr(settings, name)
-        if value < least:
-            raise UserError(f"clustering.{name} is {value}; it must be at least {least}.")
+def require_expansion(settings: Dbscan) -> None:
+    """Stop where the query expansion averages over more neighbours than are found.
+
+    Not a range of either setting: changes are applied one after the other, so only both together
+    can be judged.
+
+    Raises:
+        UserError: k2 exceeds k1.
+    """
     if settings.k2 > settings.k1:
         raise UserError(
             f"clustering.k2 is {settings.k2}, more than k1 = {settings.k1}. "

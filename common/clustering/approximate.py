@@ -39,7 +39,7 @@ def find_neighbors(features: Tensor, k: int, search: Search, team: Team = ALONE)
         team: each has the same cells and looks up a part of the rows.
 
     Raises:
-        UserError: the share is out of range, or faiss cannot be imported.
+        UserError: faiss cannot be imported.
     """
     if not isinstance(search, Approximate):
         return nearest_neighbors(features, k, team)
@@ -54,14 +54,7 @@ def find_neighbors(features: Tensor, k: int, search: Search, team: Team = ALONE)
 
 def check_search(search: Search) -> None:
     """Raise UserError unless the search can be done here."""
-    if not isinstance(search, Approximate):
-        return
-    if not 0 < search.share <= 1:
-        raise UserError(
-            f"clustering.search.share is {search.share:g}; choose it above 0 and at most 1, "
-            "e.g. 0.1."
-        )
-    if Kmeans is None:
+    if isinstance(search, Approximate) and Kmeans is None:
         raise UserError(
             "the approximate search needs faiss, which cannot be imported: pip install faiss-cpu, "
             'or choose the exact search by --set "clustering.search=Exact()".'

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from common.clustering.approximate import check_search, find_neighbors
+from common.clustering.approximate import find_neighbors
 from common.clustering.similarity import unit_rows
 from common.errors import UserError
 from common.recipe import InfoMap
@@ -67,7 +67,7 @@ def infomap_labels(features: Tensor, settings: InfoMap) -> Modules:
         features: (N, D) float32; normalized here.
 
     Raises:
-        UserError: a setting is out of range, or the package `infomap` is missing.
+        UserError: the package `infomap` or faiss is missing.
     """
     return modules_of(neighbor_graph(features, settings), settings)
 
@@ -86,9 +86,10 @@ def neighbor_graph(features: Tensor, settings: InfoMap, team: Team = ALONE) -> G
     disagree).
 
     Raises:
-        UserError: a setting is out of range, or the package `infomap` is missing.
+        UserError: the package `infomap` or faiss is missing.
     """
-    _check(settings)
+    if Infomap is None:
+        raise UserError('InfoMap needs the package infomap: pip install "unreid[infomap]".')
     unit = unit_rows(features)
     neighbors = find_neighbors(unit, settings.k1, settings.search, team)
     knn_index = neighbors.rank.cpu().numpy()
@@ -130,15 +131,3 @@ def kept_modules(module: np.ndarray, k2: int) -> np.ndarray:
     kept[0] = False
     number = np.where(kept, np.cumsum(kept) - 1, -1)
     return number[module]
-
-
-def _check(settings: InfoMap) -> None:
-    if Infomap is None:
-        raise UserError('InfoMap needs the package infomap: pip install "unreid[infomap]".')
-    check_search(settings.search)
-    if settings.k1 < 2 or settings.trials < 1 or not 0 <= settings.similarity <= 1:
-        raise UserError(
-            f"clustering.k1 is {settings.k1}, trials {settings.trials}, similarity "
-            f"{settings.similarity:g}; k1 must be at least 2, trials at least 1 and the similarity "
-            "between 0 and 1."
-        )

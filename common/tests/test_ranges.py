@@ -6,6 +6,7 @@ import pytest
 
 from common.errors import UserError
 from common.ranges import require_range
+from common.recipe import Approximate, Dbscan, InfoMap
 from common.recipe_text import override, parse_changes
 from methods import METHODS
 
@@ -44,6 +45,37 @@ def test_every_method_refuses_what_has_no_meaning(method, changes):
         name = change.partition("=")[0]
         with pytest.raises(UserError, match=f"settings.{name}.* must"):
             override(METHODS[method].user_recipe, parse_changes([f"settings.{change}"]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        (Dbscan, {"min_samples": 0}),
+        (Dbscan, {"k1": 1}),
+        (Dbscan, {"k2": 0}),
+        (InfoMap, {"similarity": -0.1}),
+        (InfoMap, {"similarity": 1.1}),
+        (InfoMap, {"k1": 1}),
+        (InfoMap, {"k2": -1}),
+        (InfoMap, {"trials": 0}),
+        (InfoMap, {"seed": -1}),
+    ],
+)
+def test_a_clustering_refuses_what_has_no_meaning_when_it_is_made(kind, wrong):
+    [(name, value)] = wrong.items()
+    with pytest.raises(UserError, match=f"clustering.{name}={value}: must"):
+        kind(**wrong)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.5])
+def test_an_approximate_search_looks_at_a_share_of_the_cells(share):
+    with pytest.raises(UserError, match=f"clustering.search.share={share}: must lie in"):
+        Approximate(share)
+
+
+def test_k1_may_fall_below_k2_before_k2_follows():
+    changes = parse_changes(["clustering.k1=5", "clustering.k2=5"])
+    assert override(METHODS["hhcl"].user_recipe, changes).clustering.k1 == 5
 
 
 def test_the_hard_weight_may_be_zero_where_a_loss_remains():

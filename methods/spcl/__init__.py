@@ -1,6 +1,7 @@
 """SpCL: self-paced contrastive learning (Ge et al., 2020, arXiv:2006.02713)."""
 
 from common.method import MethodSpec
+from common.recipe import Dbscan
 from methods.spcl.cases import CASES
 from methods.spcl.method import SpCL
 from methods.spcl.recipes import RECIPES, USER, SpCLSettings
@@ -14,4 +15,5 @@ SPEC = MethodSpec(
     recipes=RECIPES,
     user_recipe=USER,
     cases=CASES,
+    clusterings=(Dbscan,),  # labels are compared at three radii
 )

@@ -6,7 +6,6 @@ import numpy as np
 from torch import Tensor
 
 from common.clustering import cluster_at
-from common.errors import UserError
 from common.instances import InstanceMemory
 from common.method import Method
 from common.recipe import Dbscan
@@ -40,8 +39,7 @@ class SpCL(Method):
         if self.data.target_pids is not None:
             return PseudoLabels(self.data.target_pids)
         clustering, gap = self.recipe.clustering, self.settings.eps_gap
-        if not isinstance(clustering, Dbscan):
-            raise UserError("SpCL compares three radii of DBSCAN; it cannot cluster by InfoMap.")
+        assert isinstance(clustering, Dbscan)  # the specification allows no other
         eps = clustering.eps(epoch)
         radii = (eps - gap, eps, eps + gap)
         tight, normal, loose = cluster_at(features, clustering, radii, self.data.cams, self.team)

@@ -65,7 +65,8 @@ def settings_of(method):
     """
     names = [name for name in flatten(recipe_for(method)) if name.split(".")[0] not in DESCRIPTION]
     names.append("clustering.search")  # has no number of its own
-    return names if method == "spcl" else [*names, *flatten(InfoMap(), "infomap.")]
+    infomap = InfoMap in METHODS[method].clusterings
+    return [*names, *flatten(InfoMap(), "infomap.")] if infomap else names
 
 
 def cases():

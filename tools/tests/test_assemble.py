@@ -8,6 +8,7 @@ from PIL import Image
 
 from common.data.datasets import load_folder
 from common.errors import UserError
+from common.recipe import Dbscan, InfoMap
 from common.streams import Streams
 from common.team import ALONE, Team
 from methods import METHODS
@@ -51,6 +52,20 @@ def test_every_compiled_run_drops_the_graphs_of_the_one_before(built):
     for _ in range(2):
         built("hhcl", "fast")
     assert built.resets == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("method", "clustering", "said"),
+    [
+        ("spcl", InfoMap(), "spcl cannot cluster by InfoMap. Choose Dbscan"),
+        ("hhcl", Dbscan(k1=5, k2=6), "k2 is 6, more than k1 = 5"),
+    ],
+)
+def test_a_clustering_that_cannot_be_done_is_refused_before_the_run(method, clustering, said):
+    recipe = small_recipe(next(r for r in METHODS[method].recipes if r.dataset == "synthetic"))
+    recipe = replace(recipe, clustering=clustering)
+    with pytest.raises(UserError, match=said):
+        assemble.require_consistent(recipe, small_data().dataset, None, ALONE)
 
 
 def test_a_set_is_said_to_be_drawn_only_where_it_is(tmp_path, monkeypatch):

@@ -66,9 +66,3 @@ def test_a_missing_package_gives_the_command_to_install_it(monkeypatch):
     monkeypatch.setattr(infomap_module, "Infomap", None)
     with pytest.raises(UserError, match=r'pip install "unreid\[infomap\]"'):
         infomap_labels(torch.eye(4), InfoMap())
-
-
-@pytest.mark.parametrize("wrong", [InfoMap(k1=1), InfoMap(trials=0), InfoMap(similarity=-0.1)])
-def test_settings_out_of_range_are_refused(wrong):
-    with pytest.raises(UserError, match="k1 must be at least 2"):
-        infomap_labels(torch.eye(4), wrong)
