@@ -8,7 +8,7 @@ import numpy as np
 
 from common.data.augment import draw_batch
 from common.data.images import ImageSource, Request
-from common.data.sampler import identity_batches
+from common.data.sampler import identity_batches, images_per_pass
 from common.errors import UserError
 from common.method import Method
 from common.recipe import Recipe, Sampling
@@ -39,10 +39,7 @@ def require_usable(pseudo: PseudoLabels, sampling: Sampling, epoch: int) -> None
     Raises:
         UserError: with epoch, counts, eps and what to try. Nothing is changed silently.
     """
-    sizes = np.bincount(pseudo.labels[pseudo.labels >= 0])
-    sizes = sizes[sizes > 0]
-    instances = sampling.instances
-    per_pass = int(np.where(sizes > 1, instances, 1).sum()) if instances else int(sizes.sum())
+    per_pass = images_per_pass(pseudo.labels, sampling.instances)
     if per_pass >= sampling.batch_size:
         return
     filled = f"which fill {per_pass} of the {sampling.batch_size} images of a batch"

@@ -99,6 +99,17 @@ def declared_length(labels: np.ndarray, instances: int) -> int:
     return len(np.unique(usable)) * instances if instances else len(usable)
 
 
+def images_per_pass(labels: np.ndarray, instances: int) -> int:
+    """Images that a pass gives: K of each class, one of a singleton; with K = 0 all labelled ones.
+
+    Args:
+        labels: (N,) int64; images with negative labels are left out.
+        instances: K >= 0.
+    """
+    sizes = np.unique(labels[labels >= 0], return_counts=True)[1]
+    return int(np.where(sizes > 1, instances, 1).sum() if instances else sizes.sum())
+
+
 def _candidates(members: np.ndarray, cams: np.ndarray, anchor: int, cameras: bool) -> np.ndarray:
     if cameras:
         elsewhere = members[cams[members] != cams[anchor]]
@@ -121,14 +132,14 @@ def _endless(
 
 
 def _require_a_batch(labels: np.ndarray, sampling: Sampling) -> None:
-    sizes = np.unique(labels[labels >= 0], return_counts=True)[1]
     size, instances = sampling.batch_size, sampling.instances
-    given = int(np.where(sizes > 1, instances, 1).sum()) if instances else int(sizes.sum())
+    given = images_per_pass(labels, instances)
     if given >= size:
         return
-    needed = f"{-(-size // instances)} clusters x {instances} images" if instances else "shuffled"
+    sizes = np.unique(labels[labels >= 0], return_counts=True)[1]
+    needed = f"{-(-size // instances)} classes x {instances} images" if instances else "shuffled"
     raise UserError(
-        f"{int((sizes > 1).sum())} clusters with two images or more and {int((sizes == 1).sum())} "
-        f"single images fill {given} of the {size} images of a batch ({needed}). Try a larger "
-        "clustering.eps (InfoMap: a smaller similarity) or a smaller sampling.batch_size."
+        f"{int((sizes > 1).sum())} classes with two images or more and {int((sizes == 1).sum())} "
+        f"single images fill {given} of the {size} images of a batch ({needed}). Lower "
+        "sampling.batch_size or choose another source."
     )

@@ -12,6 +12,7 @@ from common.data.sampler import (
     declared_length,
     identity_batches,
     identity_pass,
+    images_per_pass,
     iterations_of,
     members_of,
     plain_pass,
@@ -194,9 +195,9 @@ def test_too_few_images_for_a_batch_are_an_error_before_any_batch(instances):
     with pytest.raises(UserError) as caught:
         identity_batches(labels, labels * 0, sampling, Draws(0))
 
-    assert "2 clusters with two images or more and 1 single images" in str(caught.value)
+    assert "2 classes with two images or more and 1 single images" in str(caught.value)
     assert f"fill {9 if instances else 6} of the 16" in str(caught.value)
-    assert "larger clustering.eps" in str(caught.value)
+    assert "Lower sampling.batch_size or choose another source" in str(caught.value)
 
 
 def test_a_pass_that_just_fills_a_batch_is_enough():
@@ -205,6 +206,19 @@ def test_a_pass_that_just_fills_a_batch_is_enough():
     batch = next(identity_batches(labels, labels * 0, Sampling(8, 4), Draws(0)))
 
     assert len(batch) == 8
+
+
+@pytest.mark.parametrize("instances", [0, 1, 4])
+def test_the_images_of_a_pass_are_counted_without_drawing_it(instances):
+    labels, cams = random_data(6)
+
+    shown = (
+        identity_pass(labels, cams, instances, True, Draws(6))
+        if instances
+        else plain_pass(labels, Draws(6))
+    )
+
+    assert images_per_pass(labels, instances) == len(shown)
 
 
 def test_the_declared_length_counts_singletons_as_full_classes():
