@@ -110,28 +110,3 @@ class InstanceMemory(nn.Module):
         blend_rows_(self.bank, rows, seen.embeddings, self.momentum)
         if seen.source is not None:
             blend_rows_(self.bank, seen.source.labels, seen.source.embeddings, self.momentum)
-
-
-def mean_by_class(similarities: Tensor, labels: Tensor, sizes: Tensor) -> Tensor:
-    """(B, C): mean over every class's rows of (B, M) similarities; classes without gaps."""
-    sums = similarities.new_zeros(len(similarities), len(sizes))
-    return sums.index_add(1, labels, similarities) / sizes
-
-
-def guarded_cross_entropy(scores: Tensor, labels: Tensor, epsilon: float = 1e-6) -> Tensor:
-    """Cross-entropy with the two small constants of SpCL's released code, which HDCPD keeps.
-
-        p_i = exp(z_iy) / (sum_c exp(z_ic) + e),   loss = -mean_i log(p_i + e)
-
-    They matter where p is tiny: the loss saturates at -log(e) = 13.8 and the gradient vanishes.
-    Computed with the largest score taken out, which changes rounding only.
-
-    Args:
-        scores: (B, C) z; float32.
-        labels: (B,) y in [0, C).
-    """
-    top = scores.detach().amax(dim=1, keepdim=True)
-    weights = torch.exp(scores - top)
-    own = weights.gather(1, labels[:, None])
-    p = own / (weights.sum(dim=1, keepdim=True) + epsilon * torch.exp(-top))
-    return -torch.log(p + epsilon).mean()

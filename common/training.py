@@ -1,76 +1,20 @@
 """The run, epoch by epoch, and the inner loop. Both call hooks and know no method."""
 
-import math
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
 import torch
 from torch import Tensor
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 
 from common.arithmetic import set_arithmetic
-from common.backbones.weights import require_fit
-from common.batches import DomainImages, EpochBatches, giant_cluster, low_recall, require_usable
-from common.data.images import ImageSource
-from common.data.sampler import iterations_of
+from common.batches import DomainBatches, domain_batches
 from common.errors import UserError
 from common.evaluator.extract import extract
 from common.evaluator.testing import evaluate_dataset
+from common.job import Job
+from common.label_checks import giant_cluster, low_recall, require_usable
 from common.method import Method
-from common.recipe import Recipe
-from common.run import Event, Observer, RunDir
-from common.streams import Streams
-from common.team import Team
-from common.types import Batch, Dataset, Domain, PseudoLabels, Step
-
-Scores = dict[str, Any]
-
-
-@dataclass
-class Job:
-    """What a run needs besides the method.
-
-    Args:
-        dataset: the target; its train identities are never read here.
-        train: target training images.
-        test: query images followed by gallery images, or None without a test part.
-        source: labelled source images with their identities, or None.
-        run: where to write; only rank 0 does.
-        observer: receives every event; rank 0's only.
-    """
-
-    dataset: Dataset
-    train: DomainImages
-    test: ImageSource | None
-    source: DomainImages | None
-    source_pids: np.ndarray | None
-    streams: Streams
-    team: Team
-    run: RunDir
-    observer: Observer
-
-
-@dataclass
-class Progress:
-    """How far a run is: what goes into `result.json` and the checkpoint beside the weights."""
-
-    epoch: int = -1  # last completed one
-    start: Scores | None = None
-    last: Scores | None = None
-    best: Scores | None = None
-    steps: int = 0  # iterations of all epochs
-    seconds: dict[str, float] = field(default_factory=dict)
-    clusters: list[int] = field(default_factory=list)
-    outliers: list[int] = field(default_factory=list)
-
-    def spend(self, part: str, since: float) -> float:
-        """Book the time since `since` under `part`; returns it."""
-        took = time.perf_counter() - since
-        self.seconds[part] = self.seconds.get(part, 0.0) + took
-        return took
+from common.optimizer import make_optimizer, minimize, set_rate
+from common.progress import Progress, Scores, restore, save, save_best, tensors_of
+from common.types import Domain, PseudoLabels
 
 
 def train(method: Method, job: Job, *, resume: bool = False) -> Progress:
@@ -94,7 +38,7 @@ def train(method: Method, job: Job, *, resume: bool = False) -> Progress:
     pseudo: PseudoLabels | None = None
     for epoch in range(progress.epoch + 1, recipe.epochs):
         pseudo = _epoch(method, job, optimizer, progress, epoch)
-        _save(method, job, optimizer, progress, pseudo)
+        save(method, job, optimizer, progress, pseudo)
     return progress
 
 
@@ -102,59 +46,56 @@ def _epoch(
     method: Method, job: Job, optimizer: Optimizer, progress: Progress, epoch: int
 ) -> PseudoLabels:
     """Features, labels, training, test; one event for the log."""
-    recipe = method.recipe
-    parts = {}
-    since = time.perf_counter()
-    features = method.clustering_features(lambda domain: features_of(method, job, domain))
-    parts["features"] = progress.spend("features", since)
-
-    since = time.perf_counter()
-    job.observer({"event": "stage", "text": f"epoch {epoch + 1}: clustering"})
-    pseudo = method.assign(features, epoch)
-    require_usable(pseudo, recipe.sampling, epoch)
-    method.begin_epoch(epoch, features, pseudo)
-    parts["clustering"] = progress.spend("clustering", since)
-    for warning in filter(None, (giant_cluster(pseudo), low_recall(pseudo))):
-        _tell(job, {"event": "warning", "epoch": epoch, "text": f"epoch {epoch + 1}: {warning}"})
-
-    since = time.perf_counter()
-    set_rate(optimizer, recipe.lr_factor(epoch))
-    batches = _domain_batches(method, job, pseudo.labels)
-    losses = train_epoch(method, batches, optimizer, job, epoch, progress.steps)
-    _require_finite_weights(method, epoch)
+    recipe, seconds = method.recipe, dict[str, float]()
+    pseudo = _labels(method, job, progress, epoch, seconds)
+    with progress.spending("training", seconds):
+        set_rate(optimizer, recipe.lr_factor(epoch))
+        batches = domain_batches(method, job, pseudo.labels)
+        losses = train_epoch(method, batches, optimizer, job, epoch, progress.steps)
+        _require_finite_weights(method, epoch)
     progress.steps += batches.iterations
-    parts["training"] = progress.spend("training", since)
-
     progress.clusters.append(pseudo.num_clusters)
     progress.outliers.append(pseudo.num_outliers)
     if recipe.due(epoch):
-        since = time.perf_counter()
-        progress.last = _tested(method, job, progress, epoch)
-        parts["test"] = progress.spend("test", since)
+        with progress.spending("test", seconds):
+            progress.last = _tested(method, job, progress, epoch)
     progress.epoch = epoch
-    remaining = _remaining(progress, recipe)
-    _tell(
-        job,
-        {
-            "event": "epoch",
-            "epoch": epoch,
-            "epochs": recipe.epochs,
-            "losses": losses,
-            "clusters": pseudo.num_clusters,
-            "outliers": pseudo.num_outliers,
-            **pseudo.details,
-            **method.watched(),
-            "lr": optimizer.param_groups[0]["lr"],
-            "seconds": parts,
-            "remaining": remaining,
-        },
-    )
+    event = {
+        "event": "epoch",
+        "epoch": epoch,
+        "epochs": recipe.epochs,
+        "losses": losses,
+        "clusters": pseudo.num_clusters,
+        "outliers": pseudo.num_outliers,
+        **pseudo.details,
+        **method.watched(),
+        "lr": optimizer.param_groups[0]["lr"],
+        "seconds": seconds,
+        "remaining": progress.remaining(recipe.epochs),
+    }
+    job.tell(event)
+    return pseudo
+
+
+def _labels(
+    method: Method, job: Job, progress: Progress, epoch: int, seconds: dict[str, float]
+) -> PseudoLabels:
+    """Labels of an epoch that can be trained on; the memory stands on them, doubts are told."""
+    with progress.spending("features", seconds):
+        features = method.clustering_features(lambda domain: features_of(method, job, domain))
+    with progress.spending("clustering", seconds):
+        job.observer({"event": "stage", "text": f"epoch {epoch + 1}: clustering"})
+        pseudo = method.assign(features, epoch)
+        require_usable(pseudo, method.recipe.sampling, epoch)
+        method.begin_epoch(epoch, features, pseudo)
+    for warning in filter(None, (giant_cluster(pseudo), low_recall(pseudo))):
+        job.tell({"event": "warning", "epoch": epoch, "text": f"epoch {epoch + 1}: {warning}"})
     return pseudo
 
 
 def train_epoch(
     method: Method,
-    batches: "DomainBatches",
+    batches: DomainBatches,
     optimizer: Optimizer,
     job: Job,
     epoch: int,
@@ -191,69 +132,10 @@ def train_epoch(
     return dict(zip(names, values.double().mean(dim=0).tolist(), strict=True))
 
 
-def minimize(step: Step, optimizer: Optimizer, learnable: list[Tensor], team: Team) -> None:
-    """One step of the optimizer on the sum of the losses, gradients averaged over the ranks."""
-    torch.stack(list(step.losses.values())).sum().backward()
-    team.average_gradients(learnable)
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)  # a replayed graph may write the next ones there
-
-
-class DomainBatches:
-    """Target batches, each with a source batch where there is a source domain."""
-
-    def __init__(self, target: EpochBatches, source: EpochBatches | None) -> None:
-        self.target = target
-        self.source = source
-        self.iterations = target.iterations
-
-    def __iter__(self) -> Iterator[tuple[Batch, Batch | None]]:
-        if self.source is None:
-            return ((batch, None) for batch in self.target)
-        return zip(self.target, self.source, strict=True)
-
-
-def _domain_batches(method: Method, job: Job, labels: np.ndarray) -> DomainBatches:
-    recipe, streams, team = method.recipe, job.streams, job.team
-    count = iterations_of(recipe.sampling, labels)
-    target = EpochBatches(job.train, labels, recipe, streams, team, "target", method, count)
-    if job.source is None or job.source_pids is None:
-        return DomainBatches(target, None)
-    source = EpochBatches(
-        job.source, job.source_pids, recipe, streams, team, "source", method, count
-    )
-    return DomainBatches(target, source)
-
-
-def make_optimizer(method: Method) -> Adam:
-    """Adam with coupled weight decay on all trainable tensors; groups keep their base rate.
-
-    Precision "fast" takes the fused form: all tensors in one pass, rounded otherwise.
-    """
-    recipe = method.recipe
-    encoder = [p for p in method.encoder.parameters() if p.requires_grad]
-    groups: list[dict[str, Any]] = [
-        {"params": encoder, "lr": recipe.lr, "weight_decay": recipe.weight_decay}
-    ]
-    for extra in method.extra_parameters():
-        groups.append(
-            {"params": extra.parameters, "lr": extra.lr, "weight_decay": extra.weight_decay}
-        )
-    for group in groups:
-        group["base_lr"] = group["lr"]
-    return Adam(groups, betas=(0.9, 0.999), eps=1e-8, fused=recipe.precision == "fast")
-
-
-def set_rate(optimizer: Optimizer, factor: float) -> None:
-    """Every group: its own base rate times the factor of the epoch."""
-    for group in optimizer.param_groups:
-        group["lr"] = group["base_lr"] * factor
-
-
 def features_of(method: Method, job: Job, domain: Domain) -> Tensor:
     """Extraction of one domain's training images, as `Extract` promises."""
-    images = job.train.images if domain == "target" else _source_images(job)
-    return extract(method.encoder, images, job.team, progress=_ticks(job, "features"))
+    images = job.images_of(domain).images
+    return extract(method.encoder, images, job.team, progress=job.ticks("features"))
 
 
 def test(method: Method, job: Job, epoch: int) -> Scores | None:
@@ -265,10 +147,10 @@ def test(method: Method, job: Job, epoch: int) -> Scores | None:
         return None
     results = []
     for name, encoder in method.evaluated().items():
-        features = extract(encoder, job.test, job.team, progress=_ticks(job, "test features"))
+        features = extract(encoder, job.test, job.team, progress=job.ticks("test features"))
         found = evaluate_dataset(features, job.dataset, team=job.team)
         scores: Scores = {**found.scores(), "epoch": epoch, "network": name}
-        _tell(job, {"event": "test", **scores})
+        job.tell({"event": "test", **scores})
         results.append(scores)
     return max(results, key=lambda scores: float(scores["map"]))
 
@@ -280,58 +162,8 @@ def _tested(method: Method, job: Job, progress: Progress, epoch: int) -> Scores 
         return scores
     if progress.best is None or scores["map"] > progress.best["map"]:
         progress.best = scores
-        if job.team.first:
-            network = method.evaluated()[scores["network"]]
-            job.run.save(
-                "best.pt", {"encoder": network.state_dict(), **_identity(method), **scores}
-            )
+        save_best(method, job, scores)
     return scores
-
-
-def _save(
-    method: Method, job: Job, optimizer: Optimizer, progress: Progress, pseudo: PseudoLabels
-) -> None:
-    """The checkpoint from which the run continues exactly; rank 0's."""
-    if not job.team.first:
-        return
-    state = {
-        **_identity(method),
-        "progress": {**vars(progress)},
-        "model": method.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "streams": job.streams.state_dict(),
-        "labels": torch.from_numpy(pseudo.labels),
-    }
-    job.run.save("last.pt", state)
-
-
-def restore(method: Method, optimizer: Optimizer, job: Job) -> Progress:
-    """Load the last checkpoint into method, optimizer and streams.
-
-    Raises:
-        UserError: the checkpoint belongs to another method or architecture, or is not whole.
-    """
-    state = job.team.together(lambda: job.run.load("last.pt"))
-    for name, expected in _identity(method).items():
-        if state.get(name) != expected:
-            raise UserError(
-                f"last.pt holds {name} {state.get(name)!r}, the recipe says {expected!r}: "
-                "the folder's files do not belong together."
-            )
-    with job.run.reading("last.pt"):
-        expected, model = _tensors(method.state_dict()), state["model"]
-        require_fit(job.run.path / "last.pt", _tensors(model), expected)
-        method.load_state_dict(model)
-        optimizer.load_state_dict(state["optimizer"])
-        job.streams.load_state_dict(state["streams"])
-        progress = Progress(**state["progress"])
-    if job.team.first:
-        job.run.rewind_log(progress.epoch)
-    return progress
-
-
-def _identity(method: Method) -> dict[str, Any]:
-    return {"method": method.recipe.method, "arch": method.recipe.encoder.arch}
 
 
 def _require_finite(
@@ -351,7 +183,7 @@ def _require_finite(
 
 def _require_finite_weights(method: Method, epoch: int) -> None:
     """What the last iteration wrote shows in no loss of this epoch; nor may it be saved."""
-    state = _tensors(method.state_dict())
+    state = tensors_of(method.state_dict())
     finite = torch.stack([value.isfinite().all() for value in state.values()]).tolist()
     bad = [name for name, good in zip(state, finite, strict=True) if not good]
     if bad:
@@ -362,35 +194,6 @@ def _require_finite_weights(method: Method, epoch: int) -> None:
         )
 
 
-def _tensors(state: dict[str, Any]) -> dict[str, Tensor]:
-    """A state without what a method keeps beside its tensors."""
-    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
-
-
 def _saved(epoch: int) -> str:
     """What can be resumed of a run that stops in this epoch."""
     return f"epoch {epoch} is saved in last.pt" if epoch else "no epoch was completed"
-
-
-def _remaining(progress: Progress, recipe: Recipe) -> float:
-    done = progress.epoch + 1
-    return sum(progress.seconds.values()) / done * (recipe.epochs - done)
-
-
-def _source_images(job: Job) -> ImageSource:
-    if job.source is None:
-        raise RuntimeError("a method asked for source features, but the run has no source domain")
-    return job.source.images
-
-
-def _ticks(job: Job, what: str) -> Any:
-    return lambda done, total: job.observer(
-        {"event": "progress", "what": what, "done": done, "total": total}
-    )
-
-
-def _tell(job: Job, event: Event) -> None:
-    """Show an event, and keep it in the log."""
-    job.observer(event)
-    if job.team.first and math.isfinite(event.get("map", 0.0)):
-        job.run.log(event)

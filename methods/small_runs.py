@@ -7,15 +7,15 @@ import numpy as np
 import torch
 
 from common.backbones.encoder import build_encoder
-from common.batches import DomainImages
 from common.data.cached_images import CachedImages
+from common.job import DomainImages, Job
 from common.method import Method
 from common.recipe import Dbscan, Recipe
 from common.run import RunDir
 from common.schedules import Constant
 from common.streams import Streams
 from common.team import Team
-from common.training import Job, train
+from common.training import train
 from common.types import Dataset, Samples, TrainData
 from methods import METHODS
 

@@ -10,7 +10,6 @@ import torch
 
 from common.arithmetic import compiling_pays
 from common.backbones.encoder import build_encoder
-from common.batches import DomainImages
 from common.clustering import require_expansion
 from common.data.check import SPLITS, check_dataset, leave_out, require_sound
 from common.data.datasets import fingerprint
@@ -18,12 +17,12 @@ from common.data.images import ImageSource, open_images
 from common.data.synthetic import is_complete
 from common.errors import UserError
 from common.evaluator.testing import tested_samples
+from common.job import DomainImages, Job
 from common.method import Method
 from common.recipe import Dbscan, Recipe
 from common.run import Observer, RunDir
 from common.streams import Streams
 from common.team import Team
-from common.training import Job
 from common.types import Dataset, Samples, TrainData
 from methods import METHODS
 from tools.options import RunOptions

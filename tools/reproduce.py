@@ -15,11 +15,11 @@ from common.clustering import warm_up
 from common.data.catalogue import own_name
 from common.data.check import SPLITS
 from common.errors import UserError
+from common.progress import Progress
 from common.recipe import Recipe
 from common.recipe_text import flatten, override, parse_changes, to_json, to_plain
 from common.run import Event, Observer, RunDir
 from common.team import Team, join_team, leave_team
-from common.training import Progress
 from common.training import train as run_training
 from common.types import Dataset
 from tools.assemble import (

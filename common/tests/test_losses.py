@@ -1,10 +1,16 @@
 """The shared losses against their definitions, at sizes that tell the constants apart."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from common.losses import contrast_loss, smooth_cross_entropy, smoothed_classes
+from common.losses import (
+    contrast_loss,
+    guarded_cross_entropy,
+    smooth_cross_entropy,
+    smoothed_classes,
+)
 
 BATCH = 7
 
@@ -58,3 +64,29 @@ def test_contrast_is_the_negative_log_share_of_the_own_row(temperature):
     e = (z @ rows.T / temperature).exp()
     expected = -(e[torch.arange(6), labels] / e.sum(dim=1)).log().mean()
     torch.testing.assert_close(contrast_loss(z, rows, labels, temperature=temperature), expected)
+
+
+@pytest.mark.parametrize("scale", [1.0, 20.0, 80.0])
+def test_the_guarded_cross_entropy_is_the_written_formula(scale):
+    g = torch.Generator().manual_seed(2)
+    scores = scale * torch.randn(9, 6, generator=g).double()
+    labels = torch.randint(6, (9,), generator=g)
+    e = scores.exp()
+    p = e.gather(1, labels[:, None])[:, 0] / (e.sum(dim=1) + 1e-6)
+    expected = -(p + 1e-6).log().mean()
+    torch.testing.assert_close(guarded_cross_entropy(scores, labels), expected)
+
+
+def test_the_guarded_cross_entropy_saturates():
+    loss = guarded_cross_entropy(torch.tensor([[0.0, 80.0]]), torch.tensor([0]))
+    assert float(loss) == pytest.approx(-np.log(1e-6), abs=1e-3)
+
+
+@pytest.mark.parametrize("level", [0.0, -6.0, -12.0])
+def test_both_small_constants_count_where_all_scores_are_low(level):
+    """exp(-12) is 6e-6, the size of the constants."""
+    scores = torch.tensor([[level, level - 1, level + 0.5]]).double()
+    e = scores.exp()
+    expected = -(e[0, 1] / (e.sum() + 1e-6) + 1e-6).log()
+    found = guarded_cross_entropy(scores, torch.tensor([1]))
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=0)

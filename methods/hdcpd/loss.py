@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from common.instances import guarded_cross_entropy
+from common.losses import guarded_cross_entropy
 
 
 def hardest_contrast_loss(

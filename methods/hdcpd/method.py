@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from common.batches import unusable
-from common.instances import InstanceMemory, MovedRows, mean_by_class
-from common.losses import contrast_loss
+from common.instances import InstanceMemory, MovedRows
+from common.label_checks import unusable
+from common.losses import contrast_loss, mean_by_class
 from common.memory import ClusterMemory, blend_hardest_, blend_rows_
 from common.method import Method
 from common.teacher import follow_, teacher_momentum

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from common.optimizer import make_optimizer
 from common.recipe import Recipe
 from common.reference import Case, Check, close, equal, scaled
 from common.replay import replay_step, replayed, stored_batch, stored_recipe, total
-from common.training import make_optimizer
 from common.types import PseudoLabels, TrainData
 from methods.multiqueue.method import MultiQueue
 from methods.multiqueue.recipes import RECIPES, MultiQueueSettings

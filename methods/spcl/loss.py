@@ -2,10 +2,12 @@
 
 from torch import Tensor
 
-from common.instances import InstanceMemory, guarded_cross_entropy, mean_by_class
+from common.losses import guarded_cross_entropy, mean_by_class
 
 
-def unified_contrast_loss(similarities: Tensor, rows: Tensor, memory: InstanceMemory) -> Tensor:
+def unified_contrast_loss(
+    similarities: Tensor, rows: Tensor, labels: Tensor, sizes: Tensor
+) -> Tensor:
     """Contrast against source classes, target clusters and single images in one softmax.
 
         z_ic = mean_{j: y_j = c} z_i . M_j / t
@@ -15,9 +17,10 @@ def unified_contrast_loss(similarities: Tensor, rows: Tensor, memory: InstanceMe
     has no small constants.
 
     Args:
-        similarities: (B, M) from `InstanceMemory.similarities`.
+        similarities: (B, M) scaled similarities a with all memory rows; float32.
         rows: (B,) memory row of every embedding.
-        memory: gives the classes.
+        labels: (M,) classes of the rows, 0..C-1 without gaps.
+        sizes: (C,) rows of every class.
     """
-    scores = mean_by_class(similarities, memory.labels, memory.sizes)
-    return guarded_cross_entropy(scores, memory.labels[rows])
+    scores = mean_by_class(similarities, labels, sizes)
+    return guarded_cross_entropy(scores, labels[rows])

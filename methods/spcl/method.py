@@ -68,12 +68,15 @@ class SpCL(Method):
         released = self.settings.order == "released"
         moved = self.memory.target_moves(self.team.gather(seen)) if released else None
         similarities = self.memory.similarities(zs, self.settings.temperature, moved)
-        from_source = unified_contrast_loss(similarities, source.labels, self.memory)
+        from_source = self._contrast(similarities, source.labels)
         return Step({"source": from_source, "contrast": self._target_loss(zt, batch)}, seen)
 
     def _target_loss(self, z: Tensor, batch: Batch) -> Tensor:
         similarities = self.memory.similarities(z, self.settings.temperature)
-        return unified_contrast_loss(similarities, self.memory.rows_of(batch.indices), self.memory)
+        return self._contrast(similarities, self.memory.rows_of(batch.indices))
+
+    def _contrast(self, similarities: Tensor, rows: Tensor) -> Tensor:
+        return unified_contrast_loss(similarities, rows, self.memory.labels, self.memory.sizes)
 
     def get_extra_state(self) -> dict[str, Any]:
         return {"threshold": self.threshold}

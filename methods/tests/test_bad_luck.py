@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from common.batches import giant_cluster
 from common.errors import UserError
+from common.label_checks import giant_cluster
 from common.run import RunDir
 from common.schedules import LinearEps
 from common.training import train

@@ -7,6 +7,8 @@ import torch
 
 from common import training
 from common.backbones import network
+from common.batches import domain_batches
+from common.optimizer import make_optimizer
 from common.team import Team
 from methods import METHODS
 from methods.small_runs import small_data, small_job, small_recipe
@@ -40,8 +42,8 @@ def losses(recipe, folder, device, *, compiled):
     features = method.clustering_features(features_of)
     pseudo = method.assign(features, 0)
     method.begin_epoch(0, features, pseudo)
-    batches = training._domain_batches(method, job, pseudo.labels)
-    optimizer = training.make_optimizer(method)
+    batches = domain_batches(method, job, pseudo.labels)
+    optimizer = make_optimizer(method)
     found = training.train_epoch(method, batches, optimizer, job, epoch=0)
     buffers = [buffer.cpu() for buffer in method.encoder.buffers()]
     return found, buffers

@@ -12,10 +12,12 @@ import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 from common import training
+from common.batches import domain_batches
 from common.clustering import compiled
 from common.data.augment import draw_batch
 from common.data.cached_images import CachedImages
 from common.data.request import Request
+from common.optimizer import make_optimizer
 from common.recipe import Augment
 from common.streams import Streams
 from common.team import Team
@@ -88,8 +90,8 @@ def started(recipe, folder, iterations, team=None):
     method.begin_training(lambda domain: features)
     labels = data.dataset.train.pids
     method.begin_epoch(0, features, PseudoLabels(labels))
-    batches = training._domain_batches(method, job, labels)
-    return method, batches, training.make_optimizer(method), job
+    batches = domain_batches(method, job, labels)
+    return method, batches, make_optimizer(method), job
 
 
 @pytest.mark.parametrize("recipe", variants(), ids=named)

@@ -7,15 +7,14 @@ import torch
 from torch import Tensor
 
 from common.backbones.encoder import Encoder
-from common.batches import DomainImages
 from common.data.cached_images import CachedImages
 from common.data.request import Request, Views
+from common.job import DomainImages, Job
 from common.method import Method
 from common.recipe import Recipe
 from common.run import Observer, RunDir
 from common.streams import Streams
 from common.team import Team
-from common.training import Job
 from common.types import Dataset, Domain, Extract, Samples
 from tools.assemble import build_method
 from tools.benchmarks.reid_features import reid_like_features

@@ -24,7 +24,7 @@ ALLOWED = {
     "rich": ("tools/",),
     "matplotlib": ("tools/",),
 }
-OF_LOSSES = {"torch", "math", "common.losses", "common.instances"}
+OF_LOSSES = {"torch", "math", "common.losses"}
 
 
 @cache

@@ -10,15 +10,17 @@ import torch
 from PIL import Image
 
 from common.backbones.encoder import build_encoder
-from common.batches import DomainImages
+from common.batches import domain_batches
 from common.data.datasets import load_dataset
 from common.data.images import open_images
 from common.data.made import make_market1501
+from common.job import DomainImages, Job
+from common.optimizer import make_optimizer
 from common.recipe_text import override
 from common.run import RunDir
 from common.streams import Streams
 from common.team import Team
-from common.training import DomainBatches, EpochBatches, Job, make_optimizer, train_epoch
+from common.training import train_epoch
 from common.types import PseudoLabels, TrainData
 from methods.hhcl.method import HHCL
 from methods.hhcl.recipes import MARKET1501
@@ -92,10 +94,8 @@ def test_twenty_real_iterations_of_the_paper_s_recipe(root, tmp_path):
         torch.randn(len(pseudo.labels), 2048, generator=torch.Generator().manual_seed(0)), dim=1
     )
     method.begin_epoch(0, features, pseudo)
-    target = EpochBatches(
-        job.train, pseudo.labels, recipe, job.streams, job.team, "target", method, 20
-    )
-    losses = train_epoch(method, DomainBatches(target, None), make_optimizer(method), job, 0)
+    batches = domain_batches(method, job, pseudo.labels)
+    losses = train_epoch(method, batches, make_optimizer(method), job, 0)
     assert set(losses) == {"hard", "mean"}
     assert all(np.isfinite(list(losses.values())))
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from common.batches import low_recall
 from common.clustering import approximate, cluster, compiled
 from common.clustering.approximate import find_neighbors
 from common.clustering.neighbors import nearest_neighbors
 from common.errors import UserError
+from common.label_checks import low_recall
 from common.recipe import Approximate, Dbscan, Exact, InfoMap
 from common.types import PseudoLabels
 

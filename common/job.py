@@ -1,0 +1,73 @@
+"""What a run needs besides the method: images, processes, generators, a place to write."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from common.data.images import ImageSource
+from common.run import Event, Observer, RunDir
+from common.streams import Streams
+from common.team import Team
+from common.types import Dataset, Domain
+
+
+@dataclass(frozen=True)
+class DomainImages:
+    """Training images of one domain with their cameras.
+
+    Args:
+        images: source of pixels, N images.
+        cams: (N,) int64.
+    """
+
+    images: ImageSource
+    cams: np.ndarray
+
+
+@dataclass
+class Job:
+    """What a run needs besides the method.
+
+    Args:
+        dataset: the target; its train identities are never read here.
+        train: target training images.
+        test: query images followed by gallery images, or None without a test part.
+        source: images of the labelled source domain, or None.
+        source_pids: (N,) int64 identities of the source images, 0..S-1; None without a source.
+        streams: the run's generators, saved with it.
+        team: the processes of the run.
+        run: where to write; only rank 0 does.
+        observer: receives every event; rank 0's only.
+    """
+
+    dataset: Dataset
+    train: DomainImages
+    test: ImageSource | None
+    source: DomainImages | None
+    source_pids: np.ndarray | None
+    streams: Streams
+    team: Team
+    run: RunDir
+    observer: Observer
+
+    def images_of(self, domain: Domain) -> DomainImages:
+        """Training images of a domain."""
+        if domain == "target":
+            return self.train
+        if self.source is None:
+            raise RuntimeError("source images are asked for, but the run has no source domain")
+        return self.source
+
+    def tell(self, event: Event) -> None:
+        """Show an event, and keep it in the log."""
+        self.observer(event)
+        if self.team.first and math.isfinite(event.get("map", 0.0)):
+            self.run.log(event)
+
+    def ticks(self, what: str) -> Any:
+        """A progress callback that shows how far `what` is."""
+        return lambda done, total: self.observer(
+            {"event": "progress", "what": what, "done": done, "total": total}
+        )

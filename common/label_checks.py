@@ -1,0 +1,62 @@
+"""Whether the labels of an epoch can be trained on, and what is said where they cannot."""
+
+import numpy as np
+
+from common.data.sampler import images_per_pass
+from common.errors import UserError
+from common.recipe import Sampling
+from common.types import PseudoLabels
+
+LEAST_RECALL = 0.95  # both of a pair must list each other, so every miss costs twice
+
+
+def require_usable(pseudo: PseudoLabels, sampling: Sampling, epoch: int) -> None:
+    """Stop with a reason where the labels cannot fill one batch.
+
+    Raises:
+        UserError: with epoch, counts, eps and what to try. Nothing is changed silently.
+    """
+    per_pass = images_per_pass(pseudo.labels, sampling.instances)
+    if per_pass >= sampling.batch_size:
+        return
+    filled = f"which fill {per_pass} of the {sampling.batch_size} images of a batch"
+    raise unusable(pseudo, epoch, filled, "a smaller sampling.batch_size, ")
+
+
+def unusable(pseudo: PseudoLabels, epoch: int, why: str, also: str = "") -> UserError:
+    """What is said of labels that cannot be trained on: epoch, settings, counts, what to try."""
+    said = ", ".join(f"{name} {value:g}" for name, value in pseudo.details.items())
+    eps, similarity = ("smaller", "larger") if _giant(pseudo) else ("larger", "smaller")
+    return UserError(
+        f"epoch {epoch + 1}: the clustering ({said}) gave {pseudo.num_clusters} clusters and "
+        f"{pseudo.num_outliers} outliers, {why}. Try a {eps} clustering.eps (InfoMap: a "
+        f"{similarity} similarity), {also}or better initial weights (encoder.weights)."
+    )
+
+
+def giant_cluster(pseudo: PseudoLabels) -> str | None:
+    """A warning where one cluster holds more than half of the images."""
+    giant, images = _giant(pseudo), len(pseudo.labels)
+    if not giant or images < 100:
+        return None
+    return (
+        f"one cluster holds {giant} of {images} images: eps is probably too large for these "
+        "features. Try a smaller clustering.eps."
+    )
+
+
+def _giant(pseudo: PseudoLabels) -> int:
+    """Size of a cluster of more than half of the images, 0 without one."""
+    largest = int(np.bincount(pseudo.labels[pseudo.labels >= 0]).max(initial=0))
+    return largest if 2 * largest > len(pseudo.labels) else 0
+
+
+def low_recall(pseudo: PseudoLabels) -> str | None:
+    """A warning where an approximate search missed enough neighbours to change the labels."""
+    recall = pseudo.details.get("recall", 1.0)
+    if recall >= LEAST_RECALL:
+        return None
+    return (
+        f"the approximate search found {recall:.1%} of the neighbours; below {LEAST_RECALL:.0%} "
+        'labels change grossly. Raise clustering.search.share, or set "clustering.search=Exact()".'
+    )

@@ -1,0 +1,44 @@
+"""The optimizer of every method: Adam, its rates, and one step of it."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Adam, Optimizer
+
+from common.method import Method
+from common.team import Team
+from common.types import Step
+
+
+def make_optimizer(method: Method) -> Adam:
+    """Adam with coupled weight decay on all trainable tensors; groups keep their base rate.
+
+    Precision "fast" takes the fused form: all tensors in one pass, rounded otherwise.
+    """
+    recipe = method.recipe
+    encoder = [p for p in method.encoder.parameters() if p.requires_grad]
+    groups: list[dict[str, Any]] = [
+        {"params": encoder, "lr": recipe.lr, "weight_decay": recipe.weight_decay}
+    ]
+    for extra in method.extra_parameters():
+        groups.append(
+            {"params": extra.parameters, "lr": extra.lr, "weight_decay": extra.weight_decay}
+        )
+    for group in groups:
+        group["base_lr"] = group["lr"]
+    return Adam(groups, betas=(0.9, 0.999), eps=1e-8, fused=recipe.precision == "fast")
+
+
+def set_rate(optimizer: Optimizer, factor: float) -> None:
+    """Every group: its own base rate times the factor of the epoch."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["base_lr"] * factor
+
+
+def minimize(step: Step, optimizer: Optimizer, learnable: list[Tensor], team: Team) -> None:
+    """One step of the optimizer on the sum of the losses, gradients averaged over the ranks."""
+    torch.stack(list(step.losses.values())).sum().backward()
+    team.average_gradients(learnable)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)  # a replayed graph may write the next ones there

@@ -1,0 +1,104 @@
+"""How far a run is, and the checkpoint from which it goes on exactly."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from common.backbones.weights import require_fit
+from common.errors import UserError
+from common.job import Job
+from common.method import Method
+from common.types import PseudoLabels
+
+Scores = dict[str, Any]
+
+
+@dataclass
+class Progress:
+    """How far a run is: what goes into `result.json` and the checkpoint beside the weights."""
+
+    epoch: int = -1  # last completed one
+    start: Scores | None = None
+    last: Scores | None = None
+    best: Scores | None = None
+    steps: int = 0  # iterations of all epochs
+    seconds: dict[str, float] = field(default_factory=dict)
+    clusters: list[int] = field(default_factory=list)
+    outliers: list[int] = field(default_factory=list)
+
+    @contextmanager
+    def spending(self, part: str, epoch: dict[str, float]) -> Iterator[None]:
+        """Book the seconds within under `part`: of the whole run, and of this epoch."""
+        since = time.perf_counter()
+        yield
+        epoch[part] = time.perf_counter() - since
+        self.seconds[part] = self.seconds.get(part, 0.0) + epoch[part]
+
+    def remaining(self, epochs: int) -> float:
+        """Seconds that the rest of `epochs` epochs takes, if it goes on like this."""
+        done = self.epoch + 1
+        return sum(self.seconds.values()) / done * (epochs - done)
+
+
+def save(
+    method: Method, job: Job, optimizer: Optimizer, progress: Progress, pseudo: PseudoLabels
+) -> None:
+    """The checkpoint from which the run continues exactly; rank 0's."""
+    if not job.team.first:
+        return
+    state = {
+        **_identity(method),
+        "progress": {**vars(progress)},
+        "model": method.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "streams": job.streams.state_dict(),
+        "labels": torch.from_numpy(pseudo.labels),
+    }
+    job.run.save("last.pt", state)
+
+
+def save_best(method: Method, job: Job, scores: Scores) -> None:
+    """The weights of the network that was scored; rank 0's."""
+    if job.team.first:
+        network = method.evaluated()[scores["network"]]
+        job.run.save("best.pt", {"encoder": network.state_dict(), **_identity(method), **scores})
+
+
+def restore(method: Method, optimizer: Optimizer, job: Job) -> Progress:
+    """Load the last checkpoint into method, optimizer and streams.
+
+    Raises:
+        UserError: the checkpoint belongs to another method or architecture, or is not whole.
+    """
+    state = job.team.together(lambda: job.run.load("last.pt"))
+    for name, expected in _identity(method).items():
+        if state.get(name) != expected:
+            raise UserError(
+                f"last.pt holds {name} {state.get(name)!r}, the recipe says {expected!r}: "
+                "the folder's files do not belong together."
+            )
+    with job.run.reading("last.pt"):
+        expected, model = tensors_of(method.state_dict()), state["model"]
+        require_fit(job.run.path / "last.pt", tensors_of(model), expected)
+        method.load_state_dict(model)
+        optimizer.load_state_dict(state["optimizer"])
+        job.streams.load_state_dict(state["streams"])
+        progress = Progress(**state["progress"])
+    if job.team.first:
+        job.run.rewind_log(progress.epoch)
+    return progress
+
+
+def tensors_of(state: dict[str, Any]) -> dict[str, Tensor]:
+    """A state without what a method keeps beside its tensors."""
+    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
+
+
+def _identity(method: Method) -> dict[str, Any]:
+    return {"method": method.recipe.method, "arch": method.recipe.encoder.arch}
