@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from common.backbones.encoder import build_encoder
 from common.data.cached_images import CachedImages
 from common.job import DomainImages, Job
 from common.method import Method
@@ -16,8 +15,8 @@ from common.schedules import Constant
 from common.streams import Streams
 from common.team import Team
 from common.training import train
-from common.types import Dataset, Samples, TrainData
-from methods import METHODS
+from common.types import Dataset, Samples
+from methods.build import build_method
 
 IDS, PER_ID = 12, 8
 
@@ -93,17 +92,8 @@ def small_job(
     size = recipe.encoder.height, recipe.encoder.width
     per_id = len(data.pixels) // IDS
     source = small_data(seed=9, per_id=per_id, size=size) if recipe.source else None
-    train_data = TrainData(
-        len(data.dataset.train),
-        data.dataset.train.cams,
-        source.dataset.train.pids if source else None,
-        IDS if source else 0,
-        data.dataset.train.pids if recipe.supervised else None,
-    )
-    chunks = max(recipe.bn_chunks // team.size, 1)
-    encoder = build_encoder(recipe.encoder, chunks, 2 if source else 1, recipe.seed)
     streams = Streams(recipe.seed)
-    method = METHODS[recipe.method].build(encoder, recipe, train_data, team, streams)
+    method = build_method(recipe, data.dataset, source.dataset if source else None, team, streams)
     folder.mkdir(parents=True, exist_ok=True)
     job = Job(
         dataset=data.dataset,

@@ -2,14 +2,11 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
-from common.arithmetic import compiling_pays
-from common.backbones.encoder import build_encoder
 from common.clustering import require_expansion
 from common.data.check import SPLITS, check_dataset, leave_out, require_sound
 from common.data.datasets import fingerprint
@@ -23,8 +20,9 @@ from common.recipe import Dbscan, Recipe
 from common.run import Observer, RunDir
 from common.streams import Streams
 from common.team import Team
-from common.types import Dataset, Samples, TrainData
+from common.types import Dataset, Samples
 from methods import METHODS
+from methods.build import build_method
 from tools.options import RunOptions
 from tools.origin import Origin
 from tools.synth import SYNTHETIC_SETS, ensure_synthetic
@@ -153,40 +151,6 @@ def assemble(
         observer=observer,
     )
     return method, job
-
-
-def build_method(
-    recipe: Recipe,
-    dataset: Dataset,
-    source: Dataset | None,
-    team: Team,
-    streams: Streams,
-    *,
-    restored: bool = False,
-    steps: int | None = None,
-) -> Method:
-    """The method with its encoder, on the team's device.
-
-    Args:
-        restored: as in `assemble`, like the others.
-        steps: of training that compiling has to pay for; None for all of the recipe's.
-    """
-    settings = replace(recipe.encoder, weights="random") if restored else recipe.encoder
-    chunks = max(recipe.bn_chunks // team.size, 1)  # the ranks share the batch-norm groups
-    encoder = build_encoder(settings, chunks, 2 if source else 1, recipe.seed)
-    encoder.place_on(team.device, recipe.precision)
-    if recipe.precision == "fast":
-        encoder.compiled = compiling_pays(team.device, steps or recipe.steps(len(dataset.train)))
-    if encoder.compiled:
-        torch.compiler.reset()  # graphs of an earlier run (--seeds, --sweep) hold memory and count
-    data = TrainData(
-        num_images=len(dataset.train),
-        cams=dataset.train.cams,
-        source_pids=source.train.pids if source else None,
-        num_source_ids=source.train.num_ids if source else 0,
-        target_pids=dataset.train.pids if recipe.supervised else None,
-    )
-    return METHODS[recipe.method].build(encoder, recipe, data, team, streams).to(team.device)
 
 
 def require_consistent(

@@ -31,7 +31,6 @@ def recipe(request):
 def losses(recipe, folder, device, *, compiled):
     """Means of an epoch's losses, and the running statistics that it leaves."""
     method, job = small_job(recipe, folder, small_data(), Team(device=device))
-    method.to(device)
     for encoder in method.evaluated().values():
         encoder.compiled = compiled
 

@@ -83,7 +83,6 @@ def started(recipe, folder, iterations, team=None):
     recipe = replace(recipe, sampling=sampling, precision="fast")
     data = small_data()
     method, job = small_job(recipe, folder, data, team)
-    method.to(job.team.device)
     g = torch.Generator().manual_seed(0)
     features = torch.randn(len(data.pixels), method.encoder.num_features, generator=g)
     features = F.normalize(features, dim=1).to(job.team.device)

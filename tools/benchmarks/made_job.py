@@ -16,7 +16,7 @@ from common.run import Observer, RunDir
 from common.streams import Streams
 from common.team import Team
 from common.types import Dataset, Domain, Extract, Samples
-from tools.assemble import build_method
+from methods.build import build_method
 from tools.benchmarks.reid_features import reid_like_features
 
 IDENTITIES, CAMERAS = 750, 6

@@ -12,6 +12,7 @@ from common.recipe import Dbscan, InfoMap
 from common.streams import Streams
 from common.team import ALONE, Team
 from methods import METHODS
+from methods.build import build_method
 from methods.small_runs import small_data, small_recipe
 from tools import assemble
 from tools.options import RunOptions
@@ -23,14 +24,16 @@ from tools.synth import synth
 def built(monkeypatch):
     """Build a method as on a machine where compiling pays; what was asked and reset is kept."""
     asked, resets = [], []
-    monkeypatch.setattr(assemble, "compiling_pays", lambda device, steps: asked.append(steps) or 1)
+    monkeypatch.setattr(
+        "methods.build.compiling_pays", lambda device, steps: asked.append(steps) or 1
+    )
     monkeypatch.setattr(torch.compiler, "reset", lambda: resets.append(len(asked)))
 
     def build(name, precision):
         recipe = next(r for r in METHODS[name].recipes if r.dataset == "synthetic")
         recipe = replace(small_recipe(recipe), precision=precision)
         dataset = small_data().dataset
-        return assemble.build_method(recipe, dataset, None, Team(), Streams(1)), recipe
+        return build_method(recipe, dataset, None, Team(), Streams(1)), recipe
 
     build.asked, build.resets = asked, resets
     return build

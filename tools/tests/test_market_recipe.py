@@ -9,7 +9,6 @@ import pytest
 import torch
 from PIL import Image
 
-from common.backbones.encoder import build_encoder
 from common.batches import domain_batches
 from common.data.datasets import load_dataset
 from common.data.images import open_images
@@ -21,8 +20,8 @@ from common.run import RunDir
 from common.streams import Streams
 from common.team import Team
 from common.training import train_epoch
-from common.types import PseudoLabels, TrainData
-from methods.hhcl.method import HHCL
+from common.types import PseudoLabels
+from methods.build import build_method
 from methods.hhcl.recipes import MARKET1501
 
 RANDOM = ("--set", "encoder.weights=random")
@@ -103,9 +102,8 @@ def test_twenty_real_iterations_of_the_paper_s_recipe(root, tmp_path):
 def _prepared(recipe, root, folder):
     dataset = load_dataset("market1501", root)
     team, streams = Team(), Streams(recipe.seed)
-    encoder = build_encoder(recipe.encoder, recipe.bn_chunks)
+    method = build_method(recipe, dataset, None, team, streams)
     samples = dataset.train
-    method = HHCL(encoder, recipe, TrainData(len(samples), samples.cams), team, streams)
     images = open_images(samples, 256, 128, recipe.augment, team.device, kind="disk", workers=1)
     train = DomainImages(images, samples.cams)
     job = Job(dataset, train, None, None, None, streams, team, RunDir(folder), lambda event: None)
