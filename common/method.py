@@ -53,7 +53,7 @@ class Method(nn.Module):
 
     memory: Memory
     teacher: Encoder
-    taught: ClassVar[bool] = False  # with a mean teacher, which sees a second view
+    has_teacher: ClassVar[bool] = False  # with a mean teacher, which sees a second view
 
     def __init__(
         self, encoder: Encoder, recipe: Recipe, data: TrainData, team: Team, streams: Streams
@@ -64,7 +64,7 @@ class Method(nn.Module):
         self.data = data
         self.team = team
         self.draws: Draws = streams["method"]
-        if self.taught:
+        if self.has_teacher:
             self.teacher = make_teacher(encoder)
         self.set_up()
 
@@ -118,7 +118,7 @@ class Method(nn.Module):
         Called for the whole batch on every rank, and ahead of the training steps, hence with a
         stream of its own.
         """
-        return np.repeat(indices[:, None], 2 if self.taught else 1, axis=1)
+        return np.repeat(indices[:, None], 2 if self.has_teacher else 1, axis=1)
 
     def extra_parameters(self) -> list[ParameterGroup]:
         """Learnable tensors besides the encoder's."""
@@ -130,7 +130,7 @@ class Method(nn.Module):
 
     def evaluated(self) -> dict[str, Encoder]:
         """Networks to test; the better one counts as the epoch's result."""
-        if self.taught:
+        if self.has_teacher:
             return {"student": self.encoder, "teacher": self.teacher}
         return {"encoder": self.encoder}
 

@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 Domain = Literal["target", "source"]
-Protocol = Literal["market1501", "vehicleid"]
+ScoringProtocol = Literal["market1501", "vehicleid"]
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Dataset:
     query: Samples
     gallery: Samples
     version: str = ""
-    protocol: Protocol = "market1501"
+    protocol: ScoringProtocol = "market1501"
     camera_rule: str = "file name"
 
     @property

@@ -4,10 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from common.backbones.checkpoint import describe_checkpoint
 from common.backbones.encoder import Encoder, build_encoder
+from common.backbones.network_file import describe_network
 from common.backbones.tensor_files import method_of
-from common.backbones.weights import load_published, require_fit
+from common.backbones.weights import load_trained, require_fit
 from common.errors import UserError
 from common.recipe import Recipe
 from common.run import RunDir, load_checkpoint
@@ -36,8 +36,8 @@ def trained_encoder(weights: Path, recipe: Recipe) -> Encoder:
         raise UserError(f"{weights} holds no weights. Name a run folder or a checkpoint file.")
     if run_of(weights) is None:
         require_method(weights, method_of(weights) or recipe.method, recipe.method)
-        encoder = build_encoder(settings, domains=describe_checkpoint(weights).domains)
-        load_published(encoder, weights)
+        encoder = build_encoder(settings, domains=describe_network(weights).domains)
+        load_trained(encoder, weights)
         return encoder
     state = load_checkpoint(weights)
     require_method(weights, state.get("method", "an unknown method"), recipe.method)

@@ -1,14 +1,14 @@
 """Encoders: networks from images to unit vectors, and their weights."""
 
-from common.backbones.checkpoint import CheckpointInfo, describe_checkpoint
 from common.backbones.encoder import Encoder, build_encoder
-from common.backbones.weights import load_published, require_weights
+from common.backbones.network_file import NetworkInfo, describe_network
+from common.backbones.weights import load_trained, require_weights
 
 __all__ = [
-    "CheckpointInfo",
     "Encoder",
+    "NetworkInfo",
     "build_encoder",
-    "describe_checkpoint",
-    "load_published",
+    "describe_network",
+    "load_trained",
     "require_weights",
 ]

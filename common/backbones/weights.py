@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import get_model_weights
 
-from common.backbones.checkpoint import Checkpoint, read_checkpoint
 from common.backbones.network import Encoder
+from common.backbones.network_file import NetworkFile, read_network
 from common.backbones.trunks import find_trunk
 from common.errors import UserError
 from common.recipe import EncoderSettings
@@ -55,45 +55,45 @@ def load_initial(encoder: Encoder, path: Path, domains: int = 1) -> None:
     Raises:
         UserError: the file's network is another one, with the tensors that do not fit.
     """
-    checkpoint = read_checkpoint(path)
-    if not checkpoint.info.stem_relu:
+    file = read_network(path)
+    if not file.info.stem_relu:
         raise UserError(
             f"{path} comes from a network without a ReLU in its stem. It can be tested, but not "
             "trained further here; choose other initial weights."
         )
-    if domains == 2 and checkpoint.info.domains == 2:
+    if domains == 2 and file.info.domains == 2:
         encoder.split_domains()
-    _load(encoder, checkpoint)
+    _load(encoder, file)
 
 
-def load_published(encoder: Encoder, path: Path) -> None:
+def load_trained(encoder: Encoder, path: Path) -> None:
     """Load a whole trained encoder: a published checkpoint of a method's authors, or ours.
 
-    `describe_checkpoint` tells beforehand which encoder to build. A network whose stem has no
+    `describe_network` tells beforehand which encoder to build. A network whose stem has no
     ReLU loses it here too, or its features would be others.
 
     Raises:
         UserError: the file's network is another one, with the tensors that do not fit.
     """
-    checkpoint = read_checkpoint(path)
-    if not checkpoint.info.trained:
+    file = read_network(path)
+    if not file.info.trained:
         raise UserError(
-            f"{path} holds a {checkpoint.info.arch} without a neck: initial weights, not a trained "
+            f"{path} holds a {file.info.arch} without a neck: initial weights, not a trained "
             "encoder. Name a checkpoint of a training run."
         )
-    _load(encoder, checkpoint)
-    if not checkpoint.info.stem_relu:
+    _load(encoder, file)
+    if not file.info.stem_relu:
         encoder.trunk.relu = nn.Identity()
 
 
-def _load(encoder: Encoder, checkpoint: Checkpoint) -> None:
+def _load(encoder: Encoder, file: NetworkFile) -> None:
     """Copy the tensors, every one of them into a place of its name and shape."""
-    _require_same_network(encoder, checkpoint)
+    _require_same_network(encoder, file)
     expected = encoder.state_dict()
-    if not checkpoint.info.trained:
+    if not file.info.trained:
         expected = {name: t for name, t in expected.items() if name.startswith("trunk.")}
-    require_fit(checkpoint.path, checkpoint.tensors, expected)
-    encoder.load_state_dict(checkpoint.tensors, strict=checkpoint.info.trained)
+    require_fit(file.path, file.tensors, expected)
+    encoder.load_state_dict(file.tensors, strict=file.info.trained)
 
 
 def require_fit(path: Path, given: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
@@ -117,9 +117,9 @@ def require_fit(path: Path, given: dict[str, Tensor], expected: dict[str, Tensor
         raise UserError(f"{path} does not fit the network of the recipe. {listed}.")
 
 
-def _require_same_network(encoder: Encoder, checkpoint: Checkpoint) -> None:
+def _require_same_network(encoder: Encoder, file: NetworkFile) -> None:
     """Name the setting that differs, before any list of tensors."""
-    info, path, settings = checkpoint.info, checkpoint.path, encoder.settings
+    info, path, settings = file.info, file.path, encoder.settings
     if info.arch != settings.arch:
         raise UserError(
             f"{path} holds a {info.arch}, the encoder is a {settings.arch}. "

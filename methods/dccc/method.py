@@ -28,7 +28,7 @@ class DCCC(Method):
     student only where the soft loss has a weight.
     """
 
-    taught = True
+    has_teacher = True
     memory: ClusterMemory
 
     def begin_epoch(self, epoch: int, features: Tensor, pseudo: PseudoLabels) -> None:
@@ -54,9 +54,9 @@ class DCCC(Method):
             losses["contrast"] = (1 - s.soft_weight) * plain
         if s.soft_weight > 0:
             with torch.no_grad():
-                taught = self.teacher(batch.views[1]) @ rows.T / s.temperature
-            own = z @ rows.T / s.temperature
-            soft = soft_contrast_loss(own, taught, batch.labels, smooth=s.smooth)
+                teacher_logits = self.teacher(batch.views[1]) @ rows.T / s.temperature
+            student_logits = z @ rows.T / s.temperature
+            soft = soft_contrast_loss(student_logits, teacher_logits, batch.labels, smooth=s.smooth)
             losses["soft"] = s.soft_weight * soft
         return Step(losses, batch.seen(z))
 

@@ -20,7 +20,7 @@ class HDCPD(Method):
     before the source's gradient is formed; `settings.order` "clean" does not.
     """
 
-    taught = True
+    has_teacher = True
     memory: InstanceMemory
 
     def set_up(self) -> None:
@@ -73,8 +73,11 @@ class HDCPD(Method):
         if s.student_temperature != s.temperature:
             student = student * (s.temperature / s.student_temperature)
         means = (mean_by_class(x, memory.labels, memory.sizes) for x in (student, teacher))
-        learnt, taught = (mean.index_select(1, classes) for mean in means)
-        return {"contrast": contrast, "distill": _distilled(self, learnt, taught, "cluster")}
+        student_logits, teacher_logits = (mean.index_select(1, classes) for mean in means)
+        return {
+            "contrast": contrast,
+            "distill": _distilled(self, student_logits, teacher_logits, "cluster"),
+        }
 
     def after_step(self, seen: MemoryUpdate, iteration: int) -> None:
         super().after_step(seen, iteration)
@@ -84,7 +87,7 @@ class HDCPD(Method):
 class HDCPDClusters(Method):
     """HDCPD on the cluster memory of Cluster Contrast ("+CC"), rebuilt every epoch."""
 
-    taught = True
+    has_teacher = True
     memory: ClusterMemory
 
     def begin_epoch(self, epoch: int, features: Tensor, pseudo: PseudoLabels) -> None:
@@ -96,10 +99,11 @@ class HDCPDClusters(Method):
         z = self.encoder(batch.views[0])
         with torch.no_grad():
             g = self.teacher(batch.views[1])
-        own, taught = z @ rows.T / s.student_temperature, g @ rows.T / s.teacher_temperature
+        student_logits = z @ rows.T / s.student_temperature
+        teacher_logits = g @ rows.T / s.teacher_temperature
         losses = {
             "contrast": contrast_loss(z, rows, batch.labels, temperature=s.temperature),
-            "distill": _distilled(self, own, taught, s.distill_axis),
+            "distill": _distilled(self, student_logits, teacher_logits, s.distill_axis),
         }
         return Step(losses, batch.seen(z))
 

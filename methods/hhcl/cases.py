@@ -10,7 +10,7 @@ from common.reference import Case, Check, close, equal
 from common.replay import radii, replay_step, replayed, stored_batch, stored_recipe, total
 from common.types import Batch, PseudoLabels, TrainData
 from methods.hhcl.loss import hybrid_weights
-from methods.hhcl.memory import InstanceMemory, instance_rows
+from methods.hhcl.memory import SlotMemory, instance_rows
 from methods.hhcl.method import HHCL
 from methods.hhcl.recipes import RECIPES, HHCLSettings
 
@@ -117,7 +117,7 @@ def _started(case: Case) -> tuple[HHCL, torch.Tensor]:
     method = replayed(HHCL, recipe, features.shape[1], data)
     assert isinstance(method, HHCL)
     method.begin_epoch(0, features, PseudoLabels(case.arrays["pseudo_labels"]))
-    if isinstance(method.memory, InstanceMemory):
+    if isinstance(method.memory, SlotMemory):
         method.memory.instances = instance_rows(features, case.arrays["instance_slots"])
     return method, features
 
@@ -127,7 +127,7 @@ def _rows(method: HHCL) -> torch.Tensor:
     memory = method.memory
     if isinstance(memory, HybridMemory):
         return torch.cat([memory.hard, memory.mean])
-    if isinstance(memory, InstanceMemory):
+    if isinstance(memory, SlotMemory):
         return torch.cat([memory.centroids, memory.instances.flatten(0, 1)])
     return memory.rows
 

@@ -11,7 +11,7 @@ from common.transfer import on_device
 from common.types import MemoryUpdate
 
 
-class InstanceMemory(nn.Module):
+class SlotMemory(nn.Module):
     """A centroid and K stored instances per cluster ("CMhybrid_v2").
 
     The n members of a cluster in the batch overwrite its first n slots in batch order; the

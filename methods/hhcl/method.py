@@ -13,7 +13,7 @@ from common.memory import (
 from common.method import Method
 from common.types import Batch, PseudoLabels, Step
 from methods.hhcl.loss import hybrid_contrast_loss, hybrid_weights, instance_contrast_loss
-from methods.hhcl.memory import InstanceMemory, drawn_instances, instance_rows
+from methods.hhcl.memory import SlotMemory, drawn_instances, instance_rows
 
 
 class HHCL(Method):
@@ -24,7 +24,7 @@ class HHCL(Method):
     memories of Cluster Contrast.
     """
 
-    memory: HybridMemory | InstanceMemory | ClusterMemory
+    memory: HybridMemory | SlotMemory | ClusterMemory
 
     def begin_epoch(self, epoch: int, features: Tensor, pseudo: PseudoLabels) -> None:
         start, momentum = cluster_centroids(features, pseudo), self.settings.momentum
@@ -34,7 +34,7 @@ class HHCL(Method):
             case "CMhybrid_v2":
                 slots = self.recipe.sampling.instances
                 chosen = drawn_instances(pseudo.labels, slots, self.draws.numpy)
-                self.memory = InstanceMemory(start, instance_rows(features, chosen), momentum)
+                self.memory = SlotMemory(start, instance_rows(features, chosen), momentum)
             case "CM":
                 self.memory = ClusterMemory(start, momentum, blend_rows_)
             case "CMhard":

@@ -12,7 +12,7 @@ from torchvision import models
 
 from common.backbones.encoder import build_encoder
 from common.backbones.tensor_files import read_tensors
-from common.backbones.weights import load_published, require_weights
+from common.backbones.weights import load_trained, require_weights
 from common.errors import UserError
 from common.recipe import EncoderSettings
 
@@ -332,4 +332,4 @@ def test_initial_weights_are_no_trained_encoder(tmp_path, resnet18):
     path = write(tmp_path / "resnet18.pth", resnet18)
 
     with pytest.raises(UserError, match="without a neck"):
-        load_published(build_encoder(EncoderSettings(arch="resnet18", weights="random")), path)
+        load_trained(build_encoder(EncoderSettings(arch="resnet18", weights="random")), path)

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from common.backbones.checkpoint import CheckpointInfo, describe_checkpoint
 from common.backbones.encoder import build_encoder
-from common.backbones.weights import load_published
+from common.backbones.network_file import NetworkInfo, describe_network
+from common.backbones.weights import load_trained
 from common.errors import UserError
 from common.recipe import EncoderSettings
 
@@ -74,10 +74,10 @@ def test_published_names_are_translated(tmp_path, arch, domains, changes):
     path = save(tmp_path / "model_best.pth.tar", released_names(original))
 
     encoder = fresh(original)
-    load_published(encoder, path)
+    load_trained(encoder, path)
 
     assert same(encoder, original)
-    assert describe_checkpoint(path) == CheckpointInfo(
+    assert describe_network(path) == NetworkInfo(
         arch=arch,
         trained=True,
         pooling="gem" if changes["pooling"] == "gem" else None,
@@ -100,10 +100,10 @@ def test_our_own_names_are_known(tmp_path, arch, domains, changes):
     torch.save({"encoder": original.state_dict(), "format": 1, "arch": arch}, path)
 
     encoder = fresh(original)
-    load_published(encoder, path)
+    load_trained(encoder, path)
 
     assert same(encoder, original)
-    assert describe_checkpoint(path) == CheckpointInfo(
+    assert describe_network(path) == NetworkInfo(
         arch=arch,
         trained=True,
         pooling=changes["pooling"] if changes["pooling"] != "max" else None,
@@ -120,9 +120,9 @@ def test_a_stem_without_relu_is_kept_without(tmp_path):
     images = torch.randn(2, 3, 64, 32, generator=torch.Generator().manual_seed(1))
 
     encoder = fresh(original)
-    load_published(encoder, path)
+    load_trained(encoder, path)
 
-    assert not describe_checkpoint(path).stem_relu
+    assert not describe_network(path).stem_relu
     torch.testing.assert_close(encoder.eval()(images), original.eval()(images))
     with pytest.raises(UserError, match="without a ReLU in its stem"):
         build_encoder(EncoderSettings(arch="resnet18", weights=str(path)))
@@ -139,7 +139,7 @@ def test_another_pooling_is_refused_by_name(tmp_path, theirs, ours, message):
     path = save(tmp_path / "a.pth", released_names(trained(pooling=theirs)))
 
     with pytest.raises(UserError, match=message):
-        load_published(trained(pooling=ours), path)
+        load_trained(trained(pooling=ours), path)
 
 
 @pytest.mark.parametrize(("theirs", "ours"), [(1, 2), (2, 1)])
@@ -147,14 +147,14 @@ def test_another_number_of_domains_is_refused(tmp_path, theirs, ours):
     path = save(tmp_path / "a.pth", released_names(trained(domains=theirs)))
 
     with pytest.raises(UserError, match=f"Build it with domains={theirs}"):
-        load_published(trained(domains=ours), path)
+        load_trained(trained(domains=ours), path)
 
 
 def test_another_architecture_is_refused_by_name(tmp_path):
     path = save(tmp_path / "a.pth", released_names(trained("resnet18")))
 
     with pytest.raises(UserError, match="holds a resnet18, the encoder is a resnet34"):
-        load_published(trained("resnet34"), path)
+        load_trained(trained("resnet34"), path)
 
 
 @pytest.mark.parametrize(
@@ -170,14 +170,14 @@ def test_tensors_without_a_place_are_listed(tmp_path, name, ours):
     path = save(tmp_path / "a.pth", state)
 
     with pytest.raises(UserError, match=re.escape(f"unexpected: {ours}.")):
-        load_published(trained(), path)
+        load_trained(trained(), path)
 
 
 def test_a_long_list_of_tensors_is_cut(tmp_path):
     state = released_names(trained()) | {f"extra{i}": torch.zeros(2) for i in range(40)}
 
     with pytest.raises(UserError, match="extra11 and 28 more"):
-        load_published(trained(), save(tmp_path / "a.pth", state))
+        load_trained(trained(), save(tmp_path / "a.pth", state))
 
 
 @pytest.mark.parametrize(
@@ -185,4 +185,4 @@ def test_a_long_list_of_tensors_is_cut(tmp_path):
 )
 def test_an_unknown_network_is_refused(tmp_path, state):
     with pytest.raises(UserError, match="holds no network known here"):
-        describe_checkpoint(save(tmp_path / "a.pth", state))
+        describe_network(save(tmp_path / "a.pth", state))

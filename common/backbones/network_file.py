@@ -24,7 +24,7 @@ HEADS = ("fc.", "classifier.")  # ImageNet classifiers, of no use here
 
 
 @dataclass(frozen=True)
-class CheckpointInfo:
+class NetworkInfo:
     """What a file's tensors tell about the network they came from.
 
     Args:
@@ -47,24 +47,24 @@ class CheckpointInfo:
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class NetworkFile:
     """A file's network: description, and tensors under the names of `Encoder`."""
 
     path: Path
-    info: CheckpointInfo
+    info: NetworkInfo
     tensors: dict[str, Tensor]
 
 
-def describe_checkpoint(path: Path) -> CheckpointInfo:
+def describe_network(path: Path) -> NetworkInfo:
     """What kind of network a file holds, so that a matching encoder can be built.
 
     Raises:
         UserError: unreadable, unsafe, or not a network of ours.
     """
-    return read_checkpoint(path).info
+    return read_network(path).info
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
+def read_network(path: Path) -> NetworkFile:
     """Read a file and translate its names; names without a translation stay as they are.
 
     Raises:
@@ -86,7 +86,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             for name, tensor in tensors.items()
             if not name.startswith(HEADS)
         }
-    return Checkpoint(path, _describe(path, tensors, stem_relu), tensors)
+    return NetworkFile(path, _describe(path, tensors, stem_relu), tensors)
 
 
 def _from_published(name: str, stages: int) -> str:
@@ -105,7 +105,7 @@ def _from_published(name: str, stages: int) -> str:
     return name.replace(".BN_S.", ".source.").replace(".BN_T.", ".target.")
 
 
-def _describe(path: Path, tensors: dict[str, Tensor], stem_relu: bool) -> CheckpointInfo:
+def _describe(path: Path, tensors: dict[str, Tensor], stem_relu: bool) -> NetworkInfo:
     arch = _arch(tensors)
     if arch is None:
         raise UserError(
@@ -115,13 +115,13 @@ def _describe(path: Path, tensors: dict[str, Tensor], stem_relu: bool) -> Checkp
     domains = 2 if any(".target." in name for name in tensors) else 1
     neck = tensors.get("neck.target.weight" if domains == 2 else "neck.weight")
     if neck is None:
-        return CheckpointInfo(arch, trained=False, domains=domains, stem_relu=stem_relu)
+        return NetworkInfo(arch, trained=False, domains=domains, stem_relu=stem_relu)
     linear = tensors.get("embedding.weight")
     pooled = len(neck) if linear is None else linear.shape[1]
     parts = pooled // TRUNKS[arch].channels
     pooling: Pooling | None = "gem" if "pool.p" in tensors else "parts" if parts > 1 else None
     embedding = 0 if linear is None else len(linear)
-    return CheckpointInfo(arch, True, pooling, parts, embedding, domains, stem_relu)
+    return NetworkInfo(arch, True, pooling, parts, embedding, domains, stem_relu)
 
 
 def _arch(tensors: dict[str, Tensor]) -> str | None:
