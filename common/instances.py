@@ -4,6 +4,7 @@ SpCL and HDCPD stand on it. Row s < S is source identity s, row S + i is target 
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 from common.memory import blend_rows_, centroids
 from common.transfer import on_device
 from common.types import Extract, MemoryUpdate, PseudoLabels, TrainData
+
+Indices = TypeVar("Indices", Tensor, np.ndarray)
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,8 @@ class InstanceMemory(nn.Module):
         self.labels = torch.cat([source, target])
         self.sizes = torch.bincount(self.labels)
 
-    def rows_of(self, indices: Tensor) -> Tensor:
-        """Rows of target images."""
+    def rows_of(self, indices: Indices) -> Indices:
+        """Rows of target images, on the device or on the host as the indices are."""
         return indices + self.num_source
 
     def similarities(
@@ -97,7 +100,7 @@ class InstanceMemory(nn.Module):
     @torch.no_grad()
     def target_moves(self, seen: MemoryUpdate) -> MovedRows:
         """What updating with a target batch will change, without changing it."""
-        named, slot = np.unique(seen.indices + self.num_source, return_inverse=True)
+        named, slot = np.unique(self.rows_of(seen.indices), return_inverse=True)
         rows = on_device(named, self.bank.device)
         moved = self.bank[rows]
         blend_rows_(moved, slot, seen.embeddings, self.momentum)
@@ -106,7 +109,7 @@ class InstanceMemory(nn.Module):
     @torch.no_grad()
     def update(self, seen: MemoryUpdate) -> None:
         """Blend target embeddings into their images' rows, source ones into their identities'."""
-        rows = seen.indices + self.num_source
+        rows = self.rows_of(seen.indices)
         blend_rows_(self.bank, rows, seen.embeddings, self.momentum)
         if seen.source is not None:
             blend_rows_(self.bank, seen.source.labels, seen.source.embeddings, self.momentum)

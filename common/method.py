@@ -17,7 +17,7 @@ from common.clustering import cluster
 from common.recipe import Dbscan, InfoMap, Recipe
 from common.reference import Runner
 from common.streams import Draws, Streams
-from common.teacher import make_teacher
+from common.teacher import follow_, make_teacher, teacher_momentum
 from common.team import Team
 from common.types import Batch, Extract, MemoryUpdate, PseudoLabels, Step, TrainData
 
@@ -109,6 +109,16 @@ class Method(nn.Module):
     def after_step(self, seen: MemoryUpdate, iteration: int) -> None:
         """After the optimizer's step; `iteration` counts from the start of the run."""
         self.memory.update(seen)
+
+    def follow(self, iteration: int, start: int, *, buffers: bool = False) -> None:
+        """Let the teacher follow the student after a step; for `after_step` to call.
+
+        Args:
+            iteration: as in `after_step`.
+            start: the step at which it becomes a copy of the student; see `teacher_momentum`.
+            buffers: average batch-norm running statistics too.
+        """
+        follow_(self.teacher, self.encoder, teacher_momentum(iteration, start), buffers)
 
     # declarations, read by the loop ------------------------------------------------------
 

@@ -173,6 +173,10 @@ NAMES = ("method", "dataset", "source", "variant")  # they say which recipe it i
 DESCRIPTION = (*NAMES, "paper")  # what is not a setting
 
 
+PaperScores = tuple[float, float, float, float]
+"""mAP and CMC at rank 1, 5 and 10 as published, in percent: the first fields of `PaperResult`."""
+
+
 @dataclass(frozen=True)
 class PaperResult:
     """What was published, in percent; None where nothing was.

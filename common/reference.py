@@ -33,6 +33,10 @@ class Case:
     def tensor(self, key: str) -> Tensor:
         return torch.from_numpy(self.arrays[key])
 
+    def count(self, prefix: str) -> int:
+        """Arrays whose names begin so: the steps of which each has one."""
+        return sum(key.startswith(prefix) for key in self.arrays)
+
 
 @dataclass(frozen=True)
 class Check:

@@ -1,21 +1,24 @@
 """Run a method's hooks on stored network outputs: how reference cases reach the training code."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from common.backbones.encoder import Encoder
 from common.errors import UserError
-from common.method import Build, Method
+from common.method import Method
 from common.recipe import Dbscan, Recipe
 from common.schedules import StepDecay
 from common.streams import Streams
 from common.team import Team
 from common.types import Batch, Step, TrainData
+
+Replayed = TypeVar("Replayed", bound=Method)
 
 
 class StoredOutputs(nn.Module):
@@ -37,8 +40,12 @@ class StoredOutputs(nn.Module):
 
 
 def replayed(
-    build: Build, recipe: Recipe, num_features: int, data: TrainData, seed: int = 1
-) -> Method:
+    build: Callable[[Encoder, Recipe, TrainData, Team, Streams], Replayed],
+    recipe: Recipe,
+    num_features: int,
+    data: TrainData,
+    seed: int = 1,
+) -> Replayed:
     """A method whose encoder passes stored outputs through."""
     encoder: Any = StoredOutputs(num_features)
     return build(encoder, recipe, data, Team(), Streams(seed))
@@ -82,6 +89,11 @@ def stored_recipe(recipes: Iterable[Recipe], meta: dict[str, Any]) -> Recipe:
         decay = StepDecay(meta["step_size"], meta["gamma"])
     epochs, every = meta.get("epochs", recipe.epochs), meta.get("eval_step", recipe.eval_every)
     return replace(recipe, lr=rate, lr_factor=decay, epochs=epochs, eval_every=every)
+
+
+def rates(recipe: Recipe, epochs: Iterable[int]) -> list[float]:
+    """The encoder's learning rate by epoch."""
+    return [recipe.lr * recipe.lr_factor(epoch) for epoch in epochs]
 
 
 def radii(recipe: Recipe, epochs: Iterable[int]) -> list[float]:

@@ -9,7 +9,7 @@ from common.clustering.approximate import check_search
 from common.clustering.cameras import centered_by_camera
 from common.clustering.dbscan import dbscan
 from common.clustering.infomap import modules_of, neighbor_graph
-from common.clustering.jaccard import half_length, pairs_of_neighbors, search
+from common.clustering.jaccard import pairs_of_neighbors, search
 from common.clustering.warmup import warm_up
 from common.errors import UserError
 from common.recipe import Clustering, Dbscan, InfoMap
@@ -77,8 +77,7 @@ def cluster_at(
     neighbors = search(features, settings.k1, settings.search, team)
 
     def labels() -> Labels:
-        half = half_length(settings.k1)
-        pairs = pairs_of_neighbors(features, neighbors, half, settings.k2, max(eps))
+        pairs = pairs_of_neighbors(features, neighbors, settings.k1, settings.k2, max(eps))
         found = [dbscan(pairs, radius, settings.min_samples) for radius in eps]
         return np.stack(found), neighbors.details
 

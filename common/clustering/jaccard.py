@@ -45,7 +45,7 @@ def jaccard_pairs(features: Tensor, k1: int, k2: int, max_distance: float) -> Pa
     """
     features = features.detach().contiguous()
     neighbors = search(features, k1, Exact())
-    return pairs_of_neighbors(features, neighbors, half_length(k1), k2, max_distance)
+    return pairs_of_neighbors(features, neighbors, k1, k2, max_distance)
 
 
 def jaccard_distance(features: Tensor, k1: int, k2: int) -> np.ndarray:
@@ -66,12 +66,12 @@ def half_length(k1: int) -> int:
 
 
 def pairs_of_neighbors(
-    features: Tensor, neighbors: Neighbors, half: int, k2: int, max_distance: float
+    features: Tensor, neighbors: Neighbors, k1: int, k2: int, max_distance: float
 ) -> Pairs:
     """Everything after the neighbour search: sets, weights, query expansion, sums of minima."""
     form = sparse if compiled.usable(features) else tensors
     width = neighbors.rank.shape[1]  # less than k1 for fewer points
-    rows = form.weights(features, neighbors, min(half, width))
+    rows = form.weights(features, neighbors, min(half_length(k1), width))
     if k2 > 1:
         rows = form.averages(neighbors, min(k2, width), rows)
     return form.close_pairs(rows, max_distance)

@@ -10,7 +10,7 @@ from common.data.cases import run_sampler_replay
 from common.memory import class_means
 from common.recipe import Recipe
 from common.reference import Case, Check, close, equal, scaled
-from common.replay import replay_step, replayed, stored_batch, stored_recipe, total
+from common.replay import rates, replay_step, replayed, stored_batch, stored_recipe, total
 from common.types import PseudoLabels, TrainData
 from methods.clustercontrast.method import ClusterContrast
 from methods.clustercontrast.recipes import RECIPES, ClusterContrastSettings
@@ -38,13 +38,12 @@ def _run_memory(case: Case, update: Literal["mean", "hard"]) -> list[Check]:
     data = TrainData(len(features), np.zeros(len(features), np.int64))
     recipe = Recipe("clustercontrast", "case", settings)
     method = replayed(ClusterContrast, recipe, features.shape[1], data)
-    assert isinstance(method, ClusterContrast)
     method.begin_epoch(0, features, PseudoLabels(a["labels"]))
     checks = [
         close("centroid mean", means, a["centroid_mean"], 1e-6),
         close("memory at start", method.memory.rows, a["memory_init"], 1e-6),
     ]
-    steps = sum(key.startswith("inputs_") for key in a)
+    steps = case.count("inputs_")
     for s in range(steps):
         targets = a[f"targets_{s}"]
         batch = stored_batch(case.tensor(f"inputs_{s}"), indices=targets, labels=targets)
@@ -61,7 +60,7 @@ def run_schedule(case: Case) -> list[Check]:
     """Rate, temperature and tested epochs."""
     recipe, a = stored_recipe(RECIPES, case.meta), case.arrays
     epochs = range(len(a["lr"]))
-    lr = np.array([recipe.lr * recipe.lr_factor(e) for e in epochs])
+    lr = np.array(rates(recipe, epochs))
     temperature = np.full(len(a["temperature"]), recipe.settings.temperature)
     due = np.array([e for e in epochs if recipe.due(e)])
     return [

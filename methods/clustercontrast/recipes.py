@@ -4,7 +4,15 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from common.ranges import require_range
-from common.recipe import Dbscan, EncoderSettings, InfoMap, PaperResult, Recipe, Sampling
+from common.recipe import (
+    Dbscan,
+    EncoderSettings,
+    InfoMap,
+    PaperResult,
+    PaperScores,
+    Recipe,
+    Sampling,
+)
 from common.schedules import Constant, StepDecay
 from common.small import for_own_images, on_synthetic
 
@@ -86,10 +94,7 @@ VERI = replace(
 )
 
 
-Scores = tuple[float, float, float, float]
-
-
-def _with_infomap(recipe: Recipe, scores: Scores) -> Recipe:
+def _with_infomap(recipe: Recipe, scores: PaperScores) -> Recipe:
     paper = PaperResult(*scores, source=FIGURE, settings=recipe.paper.settings)
     return replace(recipe, variant="infomap", clustering=GRAPH, paper=paper)
 

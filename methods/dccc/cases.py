@@ -39,7 +39,7 @@ def run_memory(case: Case) -> list[Check]:
             start = case.tensor("memory0")
             method.begin_epoch(0, start, PseudoLabels(np.arange(len(start))))
             method.memory.rows.copy_(start)
-        for k in range(sum(key.startswith("student_") for key in case.arrays)):
+        for k in range(case.count("student_")):
             checks += _step(method, case, mode, k)
     return checks
 
@@ -123,9 +123,7 @@ def _method(case: Case, mode: str) -> DCCC:
     )
     rows, features = case.arrays["memory0"].shape
     data = TrainData(rows, np.zeros(rows, np.int64))
-    method = replayed(DCCC, Recipe("dccc", "case", settings), features, data)
-    assert isinstance(method, DCCC)
-    return method
+    return replayed(DCCC, Recipe("dccc", "case", settings), features, data)
 
 
 def _eps(entry: dict[str, Any]) -> Schedule:

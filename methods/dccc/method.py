@@ -14,7 +14,6 @@ from common.memory import (
     blend_rows_,
 )
 from common.method import Method
-from common.teacher import follow_, teacher_momentum
 from common.types import Batch, MemoryUpdate, PseudoLabels, Step
 from methods.dccc.loss import soft_contrast_loss
 from methods.dccc.memory import blend_weighted_
@@ -63,5 +62,4 @@ class DCCC(Method):
     def after_step(self, seen: MemoryUpdate, iteration: int) -> None:
         super().after_step(seen, iteration)
         if self.settings.soft_weight > 0:
-            momentum = teacher_momentum(iteration, self.settings.teacher_start)
-            follow_(self.teacher, self.encoder, momentum)
+            self.follow(iteration, self.settings.teacher_start)

@@ -5,7 +5,7 @@ from typing import Literal
 
 from common.errors import UserError
 from common.ranges import require_range
-from common.recipe import Dbscan, EncoderSettings, PaperResult, Recipe, Sampling
+from common.recipe import Dbscan, EncoderSettings, PaperResult, PaperScores, Recipe, Sampling
 from common.schedules import (
     Constant,
     ExponentialEps,
@@ -85,11 +85,10 @@ MSMT17 = replace(
     seed=1,
     paper=PaperResult(31.6, 62.3, 73.4, 77.9, source=FIGURE, settings=COMMANDS),
 )
-Scores = tuple[float, float, float, float]
 STARRED = "the starred row of the figure, most likely IBN-ResNet-50; no command was published"
 
 
-def _with_ibn(recipe: Recipe, scores: Scores) -> Recipe:
+def _with_ibn(recipe: Recipe, scores: PaperScores) -> Recipe:
     return replace(
         recipe,
         variant="ibn",

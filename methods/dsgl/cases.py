@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from common.recipe import Recipe
 from common.reference import Case, Check, close, equal
-from common.replay import radii, replayed, stored_batch, stored_recipe, total
+from common.replay import radii, rates, replayed, stored_batch, stored_recipe, total
 from common.types import PseudoLabels, TrainData
 from methods.dsgl.disentangle import guided_prototypes
 from methods.dsgl.method import DSGL
@@ -116,7 +116,7 @@ def run_schedule(case: Case) -> list[Check]:
     epochs = range(len(a["lr"]))
     s = recipe.settings
     ours = {
-        "lr": [recipe.lr * recipe.lr_factor(e) for e in epochs],
+        "lr": rates(recipe, epochs),
         "eps": radii(recipe, epochs),
         "temperature": [s.contrast_temperature for _ in epochs],
         "momentum": [s.momentum for _ in epochs],
@@ -147,9 +147,7 @@ def _method(case: Case, half: str) -> DSGL:
     )
     images, features = case.arrays["features"].shape
     data = TrainData(images, np.zeros(images, np.int64))
-    method = replayed(DSGL, Recipe("dsgl", "case", settings), features, data)
-    assert isinstance(method, DSGL)
-    return method
+    return replayed(DSGL, Recipe("dsgl", "case", settings), features, data)
 
 
 def _rows(method: DSGL) -> torch.Tensor:

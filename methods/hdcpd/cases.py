@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from common.recipe import Recipe
 from common.reference import Case, Check, close, equal
-from common.replay import replayed, stored_batch
+from common.replay import rates, replayed, stored_batch
 from common.teacher import follow_, teacher_momentum
 from common.types import Batch, PseudoLabels, TrainData
 from methods.hdcpd.method import HDCPD, HDCPDClusters
@@ -123,7 +123,7 @@ def run_schedules(case: Case) -> list[Check]:
     a, checks = case.arrays, []
     for name, recipe in (("usl", MARKET1501), ("cc", MARKET1501_CC)):
         theirs = a[f"lr_{name}"]
-        lr = np.array([recipe.lr * recipe.lr_factor(e) for e in range(len(theirs))])
+        lr = np.array(rates(recipe, range(len(theirs))))
         checks.append(close(f"lr {name}", lr, theirs, 0.0, relative=1e-9))
     for name, recipe in (("hdcpd", MARKET1501), ("cc", MARKET1501_CC)):
         start = recipe.settings.teacher_start
@@ -165,9 +165,7 @@ def _instances(case: Case, images: int, settings: HDCPDSettings) -> HDCPD:
     count = 0 if pids is None else int(pids.max()) + 1
     data = TrainData(images, np.zeros(images, np.int64), pids, count)
     recipe = Recipe("hdcpd", "case", _same_temperature(settings, case))
-    method = replayed(HDCPD, recipe, case.arrays["memory0"].shape[1], data)
-    assert isinstance(method, HDCPD)
-    return method
+    return replayed(HDCPD, recipe, case.arrays["memory0"].shape[1], data)
 
 
 def _clusters(case: Case, settings: HDCPDSettings) -> HDCPDClusters:
@@ -176,7 +174,6 @@ def _clusters(case: Case, settings: HDCPDSettings) -> HDCPDClusters:
     data = TrainData(len(features), np.zeros(len(features), np.int64))
     recipe = Recipe("hdcpd", "case", _same_temperature(settings, case))
     method = replayed(HDCPDClusters, recipe, features.shape[1], data)
-    assert isinstance(method, HDCPDClusters)
     method.begin_epoch(0, features, PseudoLabels(case.arrays["dbscan_labels"]))
     return method
 

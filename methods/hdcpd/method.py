@@ -8,7 +8,6 @@ from common.label_checks import unusable
 from common.losses import contrast_loss, mean_by_class
 from common.memory import ClusterMemory, blend_hardest_, blend_rows_
 from common.method import Method
-from common.teacher import follow_, teacher_momentum
 from common.types import Batch, Extract, MemoryUpdate, PseudoLabels, Step
 from methods.hdcpd.loss import distillation_loss, hardest_contrast_loss
 
@@ -81,7 +80,8 @@ class HDCPD(Method):
 
     def after_step(self, seen: MemoryUpdate, iteration: int) -> None:
         super().after_step(seen, iteration)
-        _follow(self, iteration)
+        s = self.settings
+        self.follow(iteration, s.teacher_start, buffers=s.teacher_buffers)
 
 
 class HDCPDClusters(Method):
@@ -109,7 +109,8 @@ class HDCPDClusters(Method):
 
     def after_step(self, seen: MemoryUpdate, iteration: int) -> None:
         super().after_step(seen, iteration)
-        _follow(self, iteration)
+        s = self.settings
+        self.follow(iteration, s.teacher_start, buffers=s.teacher_buffers)
 
 
 def _distilled(method: Method, student: Tensor, teacher: Tensor, axis: str) -> Tensor:
@@ -117,8 +118,3 @@ def _distilled(method: Method, student: Tensor, teacher: Tensor, axis: str) -> T
     loss = distillation_loss(student, teacher, axis)
     weight: float = method.settings.distill_weight * method.team.size
     return weight * loss
-
-
-def _follow(method: Method, iteration: int) -> None:
-    momentum = teacher_momentum(iteration, method.settings.teacher_start)
-    follow_(method.teacher, method.encoder, momentum, method.settings.teacher_buffers)

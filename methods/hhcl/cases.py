@@ -7,7 +7,7 @@ from common.losses import smooth_cross_entropy, smoothed_classes
 from common.memory import HybridMemory, class_means, hardest_members
 from common.recipe import Recipe, Sampling
 from common.reference import Case, Check, close, equal
-from common.replay import radii, replay_step, replayed, stored_batch, stored_recipe, total
+from common.replay import radii, rates, replay_step, replayed, stored_batch, stored_recipe, total
 from common.types import Batch, PseudoLabels, TrainData
 from methods.hhcl.loss import hybrid_weights
 from methods.hhcl.memory import SlotMemory, instance_rows
@@ -75,7 +75,7 @@ def run_schedule(case: Case) -> list[Check]:
     epochs = range(len(case.arrays["lr"]))
     weights = hybrid_weights(recipe.settings.hard_weight, balanced=False)
     ours = {
-        "lr": [recipe.lr * recipe.lr_factor(e) for e in epochs],
+        "lr": rates(recipe, epochs),
         "eps": radii(recipe, epochs),
         "temperature": [recipe.settings.temperature for _ in epochs],
         "momentum": [recipe.settings.momentum for _ in epochs],
@@ -115,7 +115,6 @@ def _started(case: Case) -> tuple[HHCL, torch.Tensor]:
     images = len(features)
     data = TrainData(images, np.zeros(images, np.int64))
     method = replayed(HHCL, recipe, features.shape[1], data)
-    assert isinstance(method, HHCL)
     method.begin_epoch(0, features, PseudoLabels(case.arrays["pseudo_labels"]))
     if isinstance(method.memory, SlotMemory):
         method.memory.instances = instance_rows(features, case.arrays["instance_slots"])

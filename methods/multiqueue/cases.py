@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.optim import Optimizer
 
 from common.optimizer import make_optimizer
 from common.recipe import Recipe
@@ -33,34 +34,39 @@ def run_queue(case: Case) -> list[Check]:
     method.begin_epoch(0, features, PseudoLabels(a["labels"]))
     optimizer = make_optimizer(method)
     checks = [close("queues at start", method.memory.queues, _slots(a["queue_init"], method), 1e-6)]
-    for s in range(sum(key.startswith("inputs_") for key in a)):
-        targets = a[f"targets_{s}"]
-        batch = stored_batch(case.tensor(f"inputs_{s}"), indices=targets, labels=targets)
-        before = method.temperature.detach().clone().requires_grad_()
-        checks.append(close("temperature before", before, a[f"temp_before_{s}"], 2e-8))
-        generator = method.released.getstate()
-        checks.append(equal("drawn slots", method.draw_slots(), a[f"draw_{s}"]))
-        method.released.setstate(generator)
-        method.temperature.requires_grad_(True)  # its gradient is stored also where it is fixed
-        optimizer.zero_grad()
-        step = replay_step(method, batch)
-        gradient = method.temperature.grad
-        if method.settings.learn_temperature:
-            optimizer.step()
-        probe = method.memory.queues[:, :, : a[f"queue_probe_{s}"].shape[2]]
-        checks += [
-            close("loss", total(step), a[f"loss_{s}"], 2e-7, relative=1e-5),
-            scaled("gradient", batch.views[0].grad, a[f"grad_{s}"], 1e-5),
-            close("temperature gradient", gradient, a[f"grad_temp_{s}"], 0.0, relative=1e-5),
-            close("temperature after", method.temperature, a[f"temp_after_{s}"], 2e-8),
-            equal("pointers", method.memory.pointer, a[f"pointer_{s}"]),
-            close("queue entries", probe, a[f"queue_probe_{s}"], 1e-6),
-            close("queue norms", method.memory.queues.norm(dim=2), a[f"queue_norm_{s}"], 1e-6),
-        ]
-        method.temperature.grad = None
+    for s in range(case.count("inputs_")):
+        checks += _step(method, optimizer, case, s)
+    last = _slots(a["queue_final"], method)
+    return [*checks, close("queues at end", method.memory.queues, last, 1e-6)]
+
+
+def _step(method: _Replayed, optimizer: Optimizer, case: Case, s: int) -> list[Check]:
+    """One iteration with its optimizer's step, which moves the temperature where it is learnt."""
+    a, targets = case.arrays, case.arrays[f"targets_{s}"]
+    batch = stored_batch(case.tensor(f"inputs_{s}"), indices=targets, labels=targets)
+    before = close("temperature before", method.temperature, a[f"temp_before_{s}"], 2e-8)
+    generator = method.released.getstate()
+    drawn = equal("drawn slots", method.draw_slots(), a[f"draw_{s}"])
+    method.released.setstate(generator)
+    method.temperature.requires_grad_(True)  # its gradient is stored also where it is fixed
+    optimizer.zero_grad()
+    step = replay_step(method, batch)
+    gradient = method.temperature.grad
+    if method.settings.learn_temperature:
+        optimizer.step()
+    method.temperature.grad = None
+    queues = method.memory.queues
+    probe = queues[:, :, : a[f"queue_probe_{s}"].shape[2]]
     return [
-        *checks,
-        close("queues at end", method.memory.queues, _slots(a["queue_final"], method), 1e-6),
+        before,
+        drawn,
+        close("loss", total(step), a[f"loss_{s}"], 2e-7, relative=1e-5),
+        scaled("gradient", batch.views[0].grad, a[f"grad_{s}"], 1e-5),
+        close("temperature gradient", gradient, a[f"grad_temp_{s}"], 0.0, relative=1e-5),
+        close("temperature after", method.temperature, a[f"temp_after_{s}"], 2e-8),
+        equal("pointers", method.memory.pointer, a[f"pointer_{s}"]),
+        close("queue entries", probe, a[f"queue_probe_{s}"], 1e-6),
+        close("queue norms", queues.norm(dim=2), a[f"queue_norm_{s}"], 1e-6),
     ]
 
 
@@ -120,6 +126,4 @@ def _method(meta: dict[str, Any], images: int, features: int) -> _Replayed:
         "multiqueue", "case", settings, lr=meta["lr"], weight_decay=meta["weight_decay"]
     )
     data = TrainData(images, np.zeros(images, np.int64))
-    method = replayed(_Replayed, recipe, features, data)
-    assert isinstance(method, _Replayed)
-    return method
+    return replayed(_Replayed, recipe, features, data)

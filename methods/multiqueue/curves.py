@@ -139,7 +139,7 @@ TEMPERATURES: dict[tuple[str, str, str], tuple[float, ...]] = {
     ),
 }
 
-CURVES: dict[tuple[str, str, str], Curve] = {
+RUNS: dict[tuple[str, str, str], Curve] = {
     ("market1501", "", ""): _run(
         (62.3, 73.8, 82.4, 82.9, 83.3),
         (251, 516, 578, 518, 525, 541, 537, 547, 559, 563),
@@ -241,5 +241,7 @@ CURVES: dict[tuple[str, str, str], Curve] = {
         (5.25, 3.38, 3.02, 2.70, 2.10, 1.68, 1.40, 1.07, 0.93, 0.83),
     ),
 }
-for _key, _values in TEMPERATURES.items():
-    CURVES[_key] = {**CURVES[_key], "temperature": list(zip(LEARNED, _values, strict=True))}
+CURVES = RUNS | {
+    key: {**RUNS[key], "temperature": list(zip(LEARNED, values, strict=True))}
+    for key, values in TEMPERATURES.items()
+}

@@ -3,7 +3,15 @@
 from dataclasses import dataclass, replace
 
 from common.ranges import require_range
-from common.recipe import Dbscan, EncoderSettings, InfoMap, PaperResult, Recipe, Sampling
+from common.recipe import (
+    Dbscan,
+    EncoderSettings,
+    InfoMap,
+    PaperResult,
+    PaperScores,
+    Recipe,
+    Sampling,
+)
 from common.schedules import Constant, StepDecay
 from common.small import for_own_images, on_synthetic
 
@@ -63,11 +71,13 @@ MARKET1501 = Recipe(
 LONG = replace(MARKET1501.sampling, iterations=400)
 VEHICLE = replace(PERSON, height=224, width=224)
 
-Scores = tuple[float, float, float, float]
-
 
 def _four_ways(
-    base: Recipe, learned: Scores, learned_graph: Scores, fixed: Scores, fixed_graph: Scores
+    base: Recipe,
+    learned: PaperScores,
+    learned_graph: PaperScores,
+    fixed: PaperScores,
+    fixed_graph: PaperScores,
 ) -> tuple[Recipe, ...]:
     """A data set's runs: {DBSCAN, InfoMap} x {learned, fixed temperature 0.05}, all logged."""
 

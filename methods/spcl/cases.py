@@ -6,7 +6,7 @@ from torch import Tensor
 
 from common.recipe import Dbscan, Recipe
 from common.reference import Case, Check, close, equal
-from common.replay import replay_step, replayed, stored_batch, stored_recipe
+from common.replay import rates, replay_step, replayed, stored_batch, stored_recipe
 from common.schedules import Constant
 from common.types import PseudoLabels, TrainData
 from methods.spcl.method import SpCL
@@ -36,7 +36,7 @@ def run_memory(case: Case) -> list[Check]:
         equal("labels from own clustering", first + own.labels, a["labels"][first:]),
     ]
     method.begin_epoch(0, method.memory.target, PseudoLabels(labels))
-    steps = sum(key.startswith("rows_") for key in a)
+    steps = case.count("rows_")
     for s in range(steps):
         checks += _two_domain_step(method, case, s) if two else _step(method, case, s)
         rows = a[f"rows_{s}"]
@@ -75,9 +75,8 @@ def run_reliability(case: Case) -> list[Check]:
     images = len(a["normal_0"])
     recipe = Recipe("spcl", "case", SpCLSettings())
     method = replayed(SpCL, recipe, 1, TrainData(images, np.zeros(images, np.int64)))
-    assert isinstance(method, SpCL)
     checks = []
-    for e in range(sum(key.startswith("normal_") for key in a)):
+    for e in range(case.count("normal_")):
         raw = [a[f"{name}_{e}"] for name in ("normal", "tight", "loose")]
         classes = [PseudoLabels(x).outliers_as_clusters().labels for x in raw]
         scores = reliability(classes[0], classes[1], classes[2])
@@ -96,7 +95,7 @@ def run_reliability(case: Case) -> list[Check]:
 def run_schedule(case: Case) -> list[Check]:
     """Rate by epoch."""
     recipe = stored_recipe(RECIPES, case.meta)
-    lr = np.array([recipe.lr * recipe.lr_factor(int(e)) for e in case.arrays["epoch"]])
+    lr = np.array(rates(recipe, case.arrays["epoch"].tolist()))
     return [close("lr", lr, case.arrays["lr"], 0.0, relative=1e-12)]
 
 
@@ -122,6 +121,4 @@ def _method(case: Case) -> SpCL:
         source_pids=pids,
         num_source_ids=0 if pids is None else int(pids.max()) + 1,
     )
-    method = replayed(SpCL, recipe, a["memory_init"].shape[1], data)
-    assert isinstance(method, SpCL)
-    return method
+    return replayed(SpCL, recipe, a["memory_init"].shape[1], data)

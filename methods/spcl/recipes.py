@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from common.ranges import require_range
-from common.recipe import Dbscan, EncoderSettings, PaperResult, Recipe, Sampling
+from common.recipe import Dbscan, EncoderSettings, PaperResult, PaperScores, Recipe, Sampling
 from common.schedules import Constant, StepDecay
 from common.small import for_own_images, on_synthetic
 
@@ -58,10 +58,9 @@ MARKET1501 = Recipe(
     paper=PaperResult(73.1, 88.1, 95.1, 97.0, source=TABLE, settings=COMMANDS),
 )
 LONG = replace(MARKET1501.sampling, iterations=800)
-Scores = tuple[float, float, float, float]
 
 
-def _with_ibn(recipe: Recipe, resnet50: Scores, ibn: Scores) -> tuple[Recipe, Recipe]:
+def _with_ibn(recipe: Recipe, resnet50: PaperScores, ibn: PaperScores) -> tuple[Recipe, Recipe]:
     """A run's two rows of the result table."""
     return (
         replace(recipe, paper=PaperResult(*resnet50, source=TABLE, settings=COMMANDS)),
@@ -74,7 +73,7 @@ def _with_ibn(recipe: Recipe, resnet50: Scores, ibn: Scores) -> tuple[Recipe, Re
     )
 
 
-def _first_version(recipe: Recipe, scores: Scores) -> Recipe:
+def _first_version(recipe: Recipe, scores: PaperScores) -> Recipe:
     return replace(recipe, paper=PaperResult(*scores, source=FIRST, settings=COMMANDS))
 
 
