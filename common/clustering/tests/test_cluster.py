@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from common.clustering import cluster, cluster_at, warm_up
+from common.clustering import cluster, cluster_at, compiled, warm_up
 from common.errors import UserError
 from common.recipe import Dbscan, InfoMap
 from common.schedules import Constant, ExponentialEps
@@ -72,5 +72,19 @@ def test_features_that_require_gradient_are_clustered():
     assert cluster(features, Dbscan(), 0).num_clusters > 0
 
 
-def test_warming_up_needs_no_data():
+@pytest.mark.skipif(not compiled.AVAILABLE, reason="numba cannot be used")
+def test_warming_up_runs_every_kernel_that_python_calls(monkeypatch):
+    kernels, run = set(), set()
+
+    def watch(name, kernel):
+        kernels.add(name)
+        return lambda *arguments: (run.add(name), kernel(*arguments))[1]
+
+    for module in (compiled.jaccard, compiled.search):
+        for name, kernel in list(vars(module).items()):
+            inner = name.startswith("_") or name == "similarity"  # called by other kernels alone
+            if hasattr(kernel, "signatures") and not inner:
+                monkeypatch.setattr(module, name, watch(name, kernel))
     warm_up()
+    assert "close_pairs" in kernels
+    assert run == kernels
