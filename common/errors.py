@@ -18,7 +18,7 @@ class LostProcess(Exception):
 
 @contextmanager
 def explained(what: str) -> Iterator[None]:
-    """Tell what the system refuses within: permissions, links that end nowhere, a full disk.
+    """Turn an `OSError` raised inside into a `UserError` that says what failed.
 
     Args:
         what: e.g. "labels.csv cannot be read".

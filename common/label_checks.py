@@ -24,7 +24,7 @@ def require_usable(pseudo: PseudoLabels, sampling: Sampling, epoch: int) -> None
 
 
 def unusable(pseudo: PseudoLabels, epoch: int, why: str, also: str = "") -> UserError:
-    """What is said of labels that cannot be trained on: epoch, settings, counts, what to try."""
+    """The error for labels that cannot be trained on: epoch, settings, counts, what to try."""
     said = ", ".join(f"{name} {value:g}" for name, value in pseudo.details.items())
     eps, similarity = ("smaller", "larger") if _giant(pseudo) else ("larger", "smaller")
     return UserError(

@@ -38,7 +38,7 @@ class Memory(Protocol):
 
 
 class Method(nn.Module):
-    """Encoder, recipe and, in the seven subclasses, a memory and perhaps a mean teacher.
+    """Encoder, recipe and, in the subclasses, a memory and perhaps a mean teacher.
 
     What must survive a stop lives in parameters, persistent buffers or `get_extra_state`;
     what lasts one epoch lives in non-persistent buffers and is rebuilt by `begin_epoch`.

@@ -27,7 +27,11 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(hint: Any, value: Any) -> Any:
-    """Inverse of `to_plain` for a value whose declared type is `hint`."""
+    """Inverse of `to_plain` for a value whose declared type is `hint`.
+
+    Raises:
+        UserError: a kind of setting that the type does not admit, or a value out of range.
+    """
     if isinstance(value, dict) and "kind" in value:
         kind = next((c for c in _classes(hint) if c.__name__ == value["kind"]), None)
         if kind is None:
@@ -48,7 +52,12 @@ def to_json(recipe: Recipe) -> str:
 
 
 def from_json(text: str, settings_class: type) -> Recipe:
-    """Inverse of `to_json`; `settings_class` is the method's own dataclass."""
+    """Inverse of `to_json`; `settings_class` is the method's own dataclass.
+
+    Raises:
+        UserError: a kind of setting that is unknown, or a value out of range.
+        ValueError, LookupError, TypeError: the text is not one that `to_json` writes.
+    """
     plain = json.loads(text)
     settings = from_plain(settings_class, plain.pop("settings"))
     plain["settings"] = None
@@ -57,7 +66,11 @@ def from_json(text: str, settings_class: type) -> Recipe:
 
 
 def parse_changes(texts: list[str]) -> dict[str, str]:
-    """["a.b=1"] to {"a.b": "1"}."""
+    """["a.b=1"] to {"a.b": "1"}.
+
+    Raises:
+        UserError: a text without a name or without "=".
+    """
     changes = {}
     for text in texts:
         name, sign, value = text.partition("=")

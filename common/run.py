@@ -76,7 +76,11 @@ class RunDir:
 
     @staticmethod
     def create(root: Path, name: str) -> "RunDir":
-        """A new folder below `root`; a number is added rather than anything overwritten."""
+        """A new folder below `root`; a number is added rather than anything overwritten.
+
+        Raises:
+            UserError: it cannot be made, or there are 9,999 of the name.
+        """
         for number in range(1, 10_000):
             path = root / (name if number == 1 else f"{name}-{number}")
             try:
@@ -146,6 +150,11 @@ class RunDir:
         write_atomically(self.path / name, json.dumps(value, indent=2).encode())
 
     def read_json(self, name: str) -> Any:
+        """Content of a JSON file of this run.
+
+        Raises:
+            UserError: it is missing, cannot be read or is no JSON.
+        """
         try:
             return json.loads((self.path / name).read_text("utf-8"))
         except (OSError, ValueError) as error:
@@ -153,10 +162,10 @@ class RunDir:
 
     @contextmanager
     def reading(self, name: str) -> Iterator[None]:
-        """Take apart what a run wrote to a file.
+        """Turn errors from unpacking a run's file into a `UserError` that names the file.
 
         Raises:
-            UserError: it is not there, in whatever way: the file was damaged or exchanged.
+            UserError: what a run writes is not there: the file was damaged or exchanged.
         """
         try:
             yield
@@ -209,7 +218,11 @@ class RunDir:
         write_atomically(self.path / name, buffer.getvalue())
 
     def load(self, name: str) -> dict[str, Any]:
-        """Read a checkpoint of this run onto the CPU."""
+        """Read a checkpoint of this run onto the CPU.
+
+        Raises:
+            UserError: there is none yet, or as in `load_checkpoint`.
+        """
         path = self.path / name
         if not path.is_file():
             raise UserError(

@@ -11,7 +11,11 @@ from common.ranges import require_range
 
 @dataclass(frozen=True)
 class Constant:
-    """The same value in every epoch."""
+    """The same value in every epoch.
+
+    Args:
+        value: a factor of the learning rate, or the radius of DBSCAN.
+    """
 
     value: float
 
@@ -21,7 +25,12 @@ class Constant:
 
 @dataclass(frozen=True)
 class StepDecay:
-    """`factor` ** (epoch // every): the learning-rate factor of nearly all papers here."""
+    """`factor` ** (epoch // every): the learning-rate factor of nearly all papers here.
+
+    Args:
+        every: epochs between two steps, >= 1.
+        factor: of each step.
+    """
 
     every: int
     factor: float = 0.1
@@ -40,6 +49,12 @@ class Warmup:
     f(e) = start + (1 - start) * e / epochs  for e < epochs,  decay ** #{m : m <= e} afterwards.
     DCCC's rate (He et al., 2023, arXiv:2303.06810): start 0.1 over 10 epochs, no milestone. The
     decay counts during the warm-up as well, as in the released scheduler.
+
+    Args:
+        epochs: length of the warm-up; none for 0.
+        start: factor of epoch 0.
+        milestones: epochs from which on one more `decay` counts.
+        decay: factor of each milestone.
     """
 
     epochs: int
@@ -58,6 +73,11 @@ class ExponentialEps:
 
     With 0.7: 0.693, 0.68607, ... The floor is tested before the step, so the last value lies
     below it. DCCC's default for the DBSCAN radius.
+
+    Args:
+        start: radius before the first step.
+        factor: of each epoch.
+        floor: radius at or below which it stays.
     """
 
     start: float
@@ -74,7 +94,14 @@ class ExponentialEps:
 
 @dataclass(frozen=True)
 class LinearEps:
-    """`start` minus `step` for every `every` epochs begun, the first too, while above `floor`."""
+    """`start` minus `step` for every `every` epochs begun, the first too, while above `floor`.
+
+    Args:
+        start: radius before the first step.
+        step: what each step takes away.
+        every: epochs between two steps, >= 1.
+        floor: radius at or below which it stays.
+    """
 
     start: float
     step: float = 0.005
@@ -94,7 +121,12 @@ class LinearEps:
 
 @dataclass(frozen=True)
 class LogEps:
-    """`start` * (1 - ln(1 + e * (Euler - 1) / epochs) / 2): from `start` to half of it."""
+    """`start` * (1 - ln(1 + e * (Euler - 1) / epochs) / 2): from `start` to half of it.
+
+    Args:
+        start: radius of epoch 0.
+        epochs: after which it is halved, >= 1; it goes on falling.
+    """
 
     start: float
     epochs: int

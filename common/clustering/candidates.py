@@ -47,7 +47,7 @@ class Candidates:
 def propose(features: Tensor, k: int, part: range) -> Candidates:
     """At least k - 1 candidates for the rows `part` of (N, D) unit features.
 
-    What is returned for other rows means nothing.
+    Rows outside `part` are undefined.
     """
     dtype = torch.bfloat16 if bfloat16_pays(features, k) else torch.float32
     keep = listed(features, k, dtype)
