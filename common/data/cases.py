@@ -22,7 +22,7 @@ def run_sampler(case: Case) -> list[Check]:
             name, instances = kind[1], int(kind[2])
             draws = Draws(case.meta["seed"])
             checks.append(equal(key, declared_length(labels, instances), stored[key]))
-            for number in range(_passes(case, f"{name}_k{instances}_pass")):
+            for number in range(case.count(f"{name}_k{instances}_pass")):
                 ours = identity_pass(labels, cams, instances, name == "cam", draws)
                 pass_key = f"{name}_k{instances}_pass{number}"
                 checks.append(equal(pass_key, ours, stored[pass_key]))
@@ -35,7 +35,7 @@ def run_sampler_replay(case: Case) -> list[Check]:
     labels, cams = stored["pids"], stored["camids"]
     checks = []
     for name in ("cam", "nocam"):
-        for number in range(_passes(case, f"{name}_order_")):
+        for number in range(case.count(f"{name}_order_")):
             draws = Draws(case.meta["base_seed"] + number)
             ours = identity_pass(labels, cams, instances, name == "cam", draws)
             key = f"{name}_order_{number}"
@@ -61,7 +61,3 @@ def run_erasing(case: Case) -> list[Check]:
 
 
 CASES = {"common_sampler": run_sampler, "common_erasing": run_erasing}
-
-
-def _passes(case: Case, prefix: str) -> int:
-    return sum(key.startswith(prefix) for key in case.arrays)

@@ -1,0 +1,27 @@
+"""The shared parts against stored values of the authors' released code."""
+
+from pathlib import Path
+
+import pytest
+
+from common.backbones.cases import CASES as OF_BACKBONES
+from common.clustering.cases import CASES as OF_CLUSTERING
+from common.data.cases import CASES as OF_DATA
+from common.evaluator.cases import CASES as OF_EVALUATOR
+from common.reference import load_case
+
+RUNNERS = OF_BACKBONES | OF_CLUSTERING | OF_DATA | OF_EVALUATOR
+FOLDER = Path(__file__).parent / "reference"
+STORED = [(kind, path) for kind in RUNNERS for path in sorted(FOLDER.glob(f"{kind}*.npz"))]
+
+
+def test_every_kind_has_stored_cases_and_every_case_a_kind():
+    assert {kind for kind, _ in STORED} == set(RUNNERS)
+    assert {path for _, path in STORED} == set(FOLDER.glob("*.npz"))
+
+
+@pytest.mark.parametrize(("kind", "path"), STORED, ids=[path.stem for _, path in STORED])
+def test_the_released_code_and_ours_agree(kind, path):
+    checks = RUNNERS[kind](load_case(path))
+    assert checks
+    assert [check for check in checks if not check.passed] == []
