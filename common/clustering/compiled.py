@@ -8,7 +8,7 @@ from torch import Tensor
 try:
     from common.clustering import jaccard_kernels as jaccard
     from common.clustering import search_kernels as search
-except (ImportError, RuntimeError):  # no numba for this Python, or no folder for its cache
+except ImportError:  # no numba for this Python
     AVAILABLE = False
 else:
     AVAILABLE = True

@@ -5,16 +5,16 @@ and be joined in order. Sparse rows are (counts, columns, values).
 """
 
 import numpy as np
-from numba import njit
 
 from common.clustering.search_kernels import similarity
+from common.jit import jit
 
 Array = np.ndarray
 SparseBlock = tuple[Array, Array, Array]
 """Entries per row, then for all entries a point and a number."""
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def _grown(array: Array, used: int, wanted: int) -> Array:
     """The array with room for `wanted` more entries after the used ones."""
     if used + wanted <= len(array):
@@ -24,7 +24,7 @@ def _grown(array: Array, used: int, wanted: int) -> Array:
     return longer
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def walk_order(rank: Array, near: int, order: Array) -> None:
     """Fill `order` with all points, each followed by what is near it: depth first.
 
@@ -51,7 +51,7 @@ def walk_order(rank: Array, near: int, order: Array) -> None:
                     left += 1
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def mutual_positions(rank: Array, mutual: Array, start: int, stop: int) -> None:
     """mutual[i, a]: where i stands in the list of its a-th neighbour; k if nowhere."""
     k = rank.shape[1]
@@ -66,7 +66,7 @@ def mutual_positions(rank: Array, mutual: Array, start: int, stop: int) -> None:
             mutual[i, a] = place
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def _add_reciprocal(i: int, rank: Array, mutual: Array, mark: Array, columns: Array, n: int) -> int:
     """Write R(i) to columns[n:] and mark it; returns the new end."""
     for a in range(rank.shape[1]):
@@ -77,7 +77,7 @@ def _add_reciprocal(i: int, rank: Array, mutual: Array, mark: Array, columns: Ar
     return n
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def _add_halves(
     i: int, rank: Array, mutual: Array, half: int, mark: Array, columns: Array, start: int, n: int
 ) -> int:
@@ -100,7 +100,7 @@ def _add_halves(
     return end
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def _softmax(values: Array, start: int, end: int, powers: Array) -> None:
     """Softmax of values[start:end] in place.
 
@@ -115,7 +115,7 @@ def _softmax(values: Array, start: int, end: int, powers: Array) -> None:
         values[start + n] = powers[n] / total
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def weights(
     features: Array,
     order: Array,
@@ -158,7 +158,7 @@ def weights(
     return counts, columns[:used].copy(), values[:used].copy()
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def averages(
     rank: Array, k2: int, starts: Array, columns: Array, values: Array, start: int, stop: int
 ) -> SparseBlock:
@@ -196,7 +196,7 @@ def averages(
     return counts, out_columns[:used].copy(), out_values[:used].copy()
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def transpose(
     starts: Array,
     columns: Array,
@@ -215,7 +215,7 @@ def transpose(
             fill[c] += 1
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def sort_columns(
     number: Array,
     list_starts: Array,
@@ -234,7 +234,7 @@ def sort_columns(
             fill[i] += 1
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def _add_minima(
     i: int,
     starts: Array,
@@ -255,7 +255,7 @@ def _add_minima(
             shared[list_rows[m]] += other if other < value else value
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def _take_largest(
     i: int,
     starts: Array,
@@ -283,7 +283,7 @@ def _take_largest(
     return count
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def close_pairs(
     starts: Array,
     columns: Array,

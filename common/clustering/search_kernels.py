@@ -6,20 +6,21 @@ the rows' bounds without converting it; only the few hits are converted.
 """
 
 import numpy as np
-from numba import njit
+
+from common.jit import jit
 
 Array = np.ndarray
 
 STRIDE = 64  # similarities compared at once before looking for single hits
 
 
-@njit(cache=True, nogil=True, inline="always")
+@jit(inline="always")
 def _ordered(bits: int, magnitude: int) -> int:
     """Integer that orders like the floating-point number with these bits."""
     return bits if bits >= 0 else bits ^ magnitude
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def _keep_largest(keys: Array, ids: Array, row: int, count: int, keep: int) -> int:
     """Move the `keep` largest of a row's `count` keys to the front; return the smallest kept."""
     low, high, last = 0, count - 1, keep - 1
@@ -45,7 +46,7 @@ def _keep_largest(keys: Array, ids: Array, row: int, count: int, keep: int) -> i
     return keys[row, last]
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def _fill_row(
     block: Array,
     r: int,
@@ -85,7 +86,7 @@ def _fill_row(
     return c
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def _fill_columns(
     block: Array,
     r: int,
@@ -122,14 +123,14 @@ def _fill_columns(
     return c
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def _cut(keys: Array, ids: Array, counts: Array, bounds: Array, keep: int, row: int) -> None:
     """Reduce a list to its `keep` best; whatever follows must be better than all that is lost."""
     bounds[row] = _keep_largest(keys, ids, row, counts[row], keep)
     counts[row] = keep
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def merge_rows(
     block: Array,
     top: int,
@@ -158,7 +159,7 @@ def merge_rows(
                 _cut(keys, ids, counts, bounds, keep, top + r)
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def merge_columns(
     block: Array,
     top: int,
@@ -181,7 +182,7 @@ def merge_columns(
                 _cut(keys, ids, counts, bounds, keep, left + c - 1)
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def finish(
     keys: Array, ids: Array, counts: Array, bounds: Array, keep: int, start: int, stop: int
 ) -> None:
@@ -191,7 +192,7 @@ def finish(
             _cut(keys, ids, counts, bounds, keep, row)
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+@jit(fastmath={"reassoc", "contract"})
 def similarity(features: Array, i: int, j: int) -> np.float32:
     """Inner product of two rows: summed in float64, rounded to float32, equal for (j, i)."""
     total = 0.0
@@ -200,7 +201,7 @@ def similarity(features: Array, i: int, j: int) -> np.float32:
     return np.float32(total)
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def rerank(
     features: Array, ids: Array, counts: Array, rank: Array, ranked: Array, start: int, stop: int
 ) -> None:
@@ -229,7 +230,7 @@ def rerank(
             rank[i, place] = j
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def pair_similarities(
     features: Array, first: Array, second: Array, out: Array, start: int, stop: int
 ) -> None:

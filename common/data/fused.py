@@ -5,22 +5,13 @@ Positions are cast to unsigned numbers: for signed ones numba tests whether they
 end, which keeps the inner loops from being vectorized and makes them three times slower.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
-from numba import njit, uintp
+from numba import uintp
+
+from common.jit import jit
 
 
-def _compiled(function: Callable[..., None]) -> Any:
-    """Compiled at the first call, and kept for the next process where there is a place for it."""
-    try:
-        return njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # neither the package's folder nor the user's home can be written
-        return njit(nogil=True)(function)
-
-
-@_compiled
+@jit()
 def augment_into(
     pixels: np.ndarray,
     index: np.ndarray,
@@ -69,7 +60,7 @@ def augment_into(
             target[y : y + tall, x : x + wide] = erased[channel]
 
 
-@_compiled
+@jit()
 def normalize_into(
     pixels: np.ndarray,
     index: np.ndarray,
