@@ -1,7 +1,8 @@
 """Errors that are told in a sentence, without a traceback."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 
 
 class UserError(Exception):
@@ -10,6 +11,12 @@ class UserError(Exception):
     `tools` prints the message in red without a traceback and exits with code 2. Whatever is
     not a `UserError` is a broken assumption of ours and keeps its traceback.
     """
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A sentence with the known name that is nearest, after a blank; "" where none is near."""
+    near = get_close_matches(name, list(known), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 class LostProcess(Exception):

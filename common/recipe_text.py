@@ -6,12 +6,11 @@ the nearest one.
 
 import ast
 import dataclasses
-import difflib
 import json
 import typing
 from typing import Any, Literal
 
-from common.errors import UserError
+from common.errors import UserError, did_you_mean
 from common.recipe import DESCRIPTION, Recipe
 from common.schedules import Constant
 
@@ -115,8 +114,7 @@ def flatten(recipe: Any, prefix: str = "") -> dict[str, Any]:
 def _replaced(owner: Any, path: list[str], text: str, full: str) -> Any:
     names = [f.name for f in dataclasses.fields(owner)]
     if path[0] not in names:
-        near = difflib.get_close_matches(path[0], names, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else f" Known here: {', '.join(names)}."
+        hint = did_you_mean(path[0], names) or f" Known here: {', '.join(names)}."
         raise UserError(f"no setting {full!r} in this recipe.{hint}")
     old = getattr(owner, path[0])
     if dataclasses.is_dataclass(old):

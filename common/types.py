@@ -12,6 +12,12 @@ import numpy as np
 from torch import Tensor
 
 Domain = Literal["target", "source"]
+SPLITS = ("train", "query", "gallery")
+"""The parts of a `Dataset` by the names of its fields."""
+
+Tick = Callable[[int, int], None]
+"""Told how far a long work is: what is done, and all there is."""
+
 ScoringProtocol = Literal["market1501", "vehicleid"]
 
 

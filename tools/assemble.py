@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from common.clustering import require_expansion
-from common.data.check import SPLITS, check_dataset, leave_out, require_sound
+from common.data.check import check_dataset, leave_out, require_sound
 from common.data.datasets import fingerprint
 from common.data.images import ImageSource, open_images
 from common.data.synthetic import is_complete
@@ -20,7 +20,7 @@ from common.recipe import Dbscan, Recipe
 from common.run import Observer, RunDir
 from common.streams import Streams
 from common.team import Team
-from common.types import Dataset, Samples
+from common.types import SPLITS, Dataset, Samples
 from methods import METHODS
 from methods.build import build_method
 from tools.options import RunOptions

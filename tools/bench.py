@@ -4,11 +4,10 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from types import ModuleType
 from typing import Any
 
-from common.errors import UserError
+from common.errors import UserError, did_you_mean
 from common.recipe_text import parse_changes
 from tools import benchmarks
 
@@ -52,8 +51,7 @@ def arguments_of(name: str, changes: Sequence[str] = ()) -> dict[str, Any]:
     """
     known = found_benchmarks()
     if name not in known:
-        near = get_close_matches(name, known, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, known)
         raise UserError(f"unknown benchmark {name!r}. Known: {', '.join(known)}.{hint}")
     parameters = _parameters(known[name].run)
     arguments = {}

@@ -9,8 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from common.data.archive import Limits, Progress, unpack
-from common.data.check import SPLITS, check_dataset
+from common.data.archive import Limits, unpack
+from common.data.check import check_dataset
 from common.data.datasets import (
     DATASETS,
     LAYOUTS,
@@ -22,7 +22,7 @@ from common.data.datasets import (
     require_known,
 )
 from common.errors import UserError, explained
-from common.types import Dataset
+from common.types import SPLITS, Dataset, Tick
 
 Result = dict[str, Any]
 
@@ -63,7 +63,7 @@ def check(
     read_images: bool = True,
     cameras: str | None = None,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: Tick | None = None,
 ) -> Result:
     """Check a data set by name, or a folder of own images, and return all that was found.
 
@@ -87,7 +87,7 @@ def prepare(
     root: Path,
     *,
     limits: Limits | None = None,
-    progress: Progress | None = None,
+    progress: Tick | None = None,
 ) -> Result:
     """Unpack a downloaded archive to where the data set is looked for.
 

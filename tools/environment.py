@@ -13,7 +13,7 @@ from common.data.datasets import fingerprint
 from common.recipe import Recipe
 from common.recipe_text import flatten
 from common.team import Team
-from common.types import Samples
+from common.types import SPLITS, Samples
 from tools.assemble import Found
 from tools.layout import MISSING
 from tools.options import RunOptions
@@ -116,7 +116,7 @@ def dataset_record(found: Found) -> dict[str, Any]:
         "origin": vars(found.origin),
         "dropped": list(found.dropped),
         "fingerprint": fingerprint(dataset),
-        **{part: counts(getattr(dataset, part)) for part in ("train", "query", "gallery")},
+        **{part: counts(getattr(dataset, part)) for part in SPLITS},
     }
 
 

@@ -2,9 +2,8 @@
 
 import json
 from dataclasses import replace
-from difflib import get_close_matches
 
-from common.errors import UserError
+from common.errors import UserError, did_you_mean
 from common.method import MethodSpec
 from common.recipe import Recipe
 from common.recipe_text import from_json
@@ -25,8 +24,7 @@ def paper_recipe(method: str, dataset: str, source: str = "", variant: str = "")
     here = [r for r in recipes if r.dataset == dataset]
     if not here:
         names = sorted({r.dataset for r in recipes})
-        near = get_close_matches(dataset, names, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(dataset, names)
         raise UserError(
             f"{method} has no recipe for {dataset!r}; it covers {', '.join(names)}.{hint}"
         )
@@ -38,8 +36,7 @@ def paper_recipe(method: str, dataset: str, source: str = "", variant: str = "")
 def spec_of(method: str) -> MethodSpec:
     """The method's entry; an unknown name is answered with the known ones."""
     if method not in METHODS:
-        near = get_close_matches(method, METHODS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(method, METHODS)
         raise UserError(f"unknown method {method!r}. Known: {', '.join(METHODS)}.{hint}")
     return METHODS[method]
 

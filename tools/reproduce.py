@@ -13,7 +13,6 @@ from common.backbones.encoder import build_encoder
 from common.backbones.weights import require_weights
 from common.clustering import warm_up
 from common.data.catalogue import own_name
-from common.data.check import SPLITS
 from common.errors import UserError
 from common.progress import Progress
 from common.recipe import Recipe
@@ -21,7 +20,7 @@ from common.recipe_text import flatten, override, parse_changes, to_json, to_pla
 from common.run import Event, Observer, RunDir
 from common.team import Team, join_team, leave_team
 from common.training import train as run_training
-from common.types import Dataset
+from common.types import SPLITS, Dataset
 from tools.assemble import (
     Found,
     assemble,

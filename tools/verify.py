@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import common.clustering.cases
 import common.data.cases
 import common.evaluator.cases
 import methods
-from common.errors import UserError
+from common.errors import UserError, did_you_mean
 from common.reference import Check, Runner, load_case
 from common.run import Event
 from methods import METHODS
@@ -174,6 +173,5 @@ def _require_known(method: str | None) -> None:
     owners = ("common", *METHODS)
     if method is None or method in owners:
         return
-    near = get_close_matches(method, owners, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(method, owners)
     raise UserError(f"unknown method {method!r}. Known: {', '.join(owners)}.{hint}")

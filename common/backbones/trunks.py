@@ -1,6 +1,5 @@
 """The networks by name: what comes before pooling."""
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +11,7 @@ from common.backbones.ibn import resnet_ibn_trunk
 from common.backbones.mobilenet import mobilenet_trunk
 from common.backbones.resnet import resnet_trunk
 from common.backbones.tiny import tiny_trunk
-from common.errors import UserError
+from common.errors import UserError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,6 @@ def find_trunk(arch: str) -> Trunk:
         UserError: there is none.
     """
     if arch not in TRUNKS:
-        near = difflib.get_close_matches(arch, TRUNKS, n=1)
-        hint = f"Did you mean {near[0]!r}? " if near else ""
-        raise UserError(f"unknown encoder.arch {arch!r}. {hint}Known: {', '.join(TRUNKS)}.")
+        hint = did_you_mean(arch, TRUNKS)
+        raise UserError(f"unknown encoder.arch {arch!r}.{hint} Known: {', '.join(TRUNKS)}.")
     return TRUNKS[arch]

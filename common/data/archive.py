@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from common.errors import UserError, explained
-
-Progress = Callable[[int, int], None]
+from common.types import Tick
 
 _CHUNK = 1 << 20
 _LONGEST_HEADER = 1 << 20  # bytes; one of a tar with its long name and all its attributes
@@ -71,7 +70,7 @@ def unpack(
     archive: Path,
     target: Path,
     limits: Limits | None = None,
-    progress: Progress | None = None,
+    progress: Tick | None = None,
 ) -> int:
     """Unpack a zip or tar (gz, bz2, xz) file into a new folder and return the number of files.
 
@@ -99,9 +98,7 @@ def unpack(
 
 
 class _Unpacking:
-    def __init__(
-        self, archive: Path, target: Path, limits: Limits, progress: Progress | None
-    ) -> None:
+    def __init__(self, archive: Path, target: Path, limits: Limits, progress: Tick | None) -> None:
         self.archive = archive
         self.target = target
         self.limits = limits

@@ -1,6 +1,6 @@
 """Images that are decoded and resized once and kept as bytes on the device or on the host."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -13,9 +13,7 @@ from common.data.pixels import transform_batch
 from common.data.request import Request, Views
 from common.data.transform import read_image
 from common.transfer import on_device
-from common.types import Samples
-
-Progress = Callable[[int, int], None]
+from common.types import Samples, Tick
 
 BLOCK = 1024  # images read before they move to the device
 
@@ -70,7 +68,7 @@ def read_pixels(
     width: int,
     device: torch.device,
     workers: int,
-    progress: Progress | None = None,
+    progress: Tick | None = None,
 ) -> Tensor:
     """Decode and resize all images.
 

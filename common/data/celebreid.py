@@ -7,16 +7,15 @@ from typing import Literal
 
 from common.data.scan import Row, jpegs, relabelled, samples_of, shortened
 from common.errors import UserError
-from common.types import Dataset, Samples
+from common.types import SPLITS, Dataset, Samples
 
 CameraRule = Literal["leading digit", "unique"]
-PARTS = ("train", "query", "gallery")
 
 _NAME = re.compile(r"(\d+)_([1-9])\d*_")
 
 
 def missing_parts(folder: Path) -> list[str]:
-    return [f"{part}/" for part in PARTS if not (folder / part).is_dir()]
+    return [f"{part}/" for part in SPLITS if not (folder / part).is_dir()]
 
 
 def read_celebreid(name: str, folder: Path, rule: CameraRule) -> Dataset:
@@ -34,7 +33,7 @@ def read_celebreid(name: str, folder: Path, rule: CameraRule) -> Dataset:
     bad: list[str] = []
     splits: list[Samples] = []
     first = 0  # camera of the split's first image under "unique"
-    for part in PARTS:
+    for part in SPLITS:
         rows = sorted(_rows(folder, part, bad))
         if rule == "unique":
             rows = [(image, pid, first + i) for i, (image, pid, _) in enumerate(rows)]

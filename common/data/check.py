@@ -1,7 +1,7 @@
 """What is wrong with a data set, found before training: counts, matches, every single image."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,10 +11,8 @@ from common.data.probe_workers import probed
 from common.data.published import NONE, Published
 from common.data.scan import relabelled, shortened
 from common.errors import UserError
-from common.types import Dataset, Samples
+from common.types import SPLITS, Dataset, Samples, Tick
 
-Progress = Callable[[int, int], None]
-SPLITS = ("train", "query", "gallery")
 TEST = SPLITS[1:]
 
 _SHOWN = 20
@@ -69,7 +67,7 @@ def check_dataset(
     *,
     read_images: Collection[str] = SPLITS,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: Tick | None = None,
 ) -> DataReport:
     """Look at counts, matches, repeated names and, unless told not to, every image in full.
 
@@ -168,7 +166,7 @@ def count_differences(
 
 
 def bad_images(
-    splits: dict[str, Samples], workers: int | None = None, progress: Progress | None = None
+    splits: dict[str, Samples], workers: int | None = None, progress: Tick | None = None
 ) -> dict[str, str]:
     """File name to reason for every image that cannot be used."""
     paths = list(dict.fromkeys(path for samples in splits.values() for path in samples.paths))

@@ -1,6 +1,5 @@
 """Data sets by name, and folders of own images, as `Dataset`."""
 
-import difflib
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,8 +18,8 @@ from common.data import (
 from common.data.catalogue import DATASETS as DATASETS
 from common.data.catalogue import own_name
 from common.data.market_layout import NameRule
-from common.errors import UserError, explained
-from common.types import Dataset
+from common.errors import UserError, did_you_mean, explained
+from common.types import SPLITS, Dataset
 
 _ANOTHER_ROOT = "name another data root with --data-root or $REID_DATA"
 
@@ -145,8 +144,7 @@ def look_for(name: str, root: Path) -> list[Place]:
 def require_known(name: str) -> None:
     """Refuse an unknown name, with the nearest known one."""
     if name not in DATASETS:
-        near = difflib.get_close_matches(name.lower(), DATASETS, n=1, cutoff=0.5)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name.lower(), DATASETS)
         raise UserError(f"unknown data set {name!r}.{hint} Known: {', '.join(DATASETS)}.")
 
 
@@ -158,7 +156,7 @@ def fingerprint(dataset: Dataset) -> str:
     """
     digest = hashlib.sha256()
     start = len(dataset.root) + 1
-    for split in ("train", "query", "gallery"):
+    for split in SPLITS:
         samples = getattr(dataset, split)
         for path, pid, cam in zip(samples.paths, samples.pids, samples.cams, strict=True):
             line = f"{split}\0{path[start:]}\0{_size(path)}\0{pid}\0{cam}\n"

@@ -4,13 +4,13 @@ from typing import Literal
 
 import torch
 
-from common.data.cached_images import CachedImages, Progress, read_pixels
+from common.data.cached_images import CachedImages, read_pixels
 from common.data.disk_images import DiskImages
 from common.data.request import ImageSource, Request
 from common.data.room import cores, device_room, host_room
 from common.errors import UserError
 from common.recipe import Augment
-from common.types import Samples
+from common.types import Samples, Tick
 
 __all__ = ["ImageSource", "Kind", "Request", "open_images"]
 
@@ -29,7 +29,7 @@ def open_images(
     device: torch.device,
     kind: Kind = "auto",
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: Tick | None = None,
 ) -> ImageSource:
     """An image source for a split. The kind changes speed and memory, never a number.
 

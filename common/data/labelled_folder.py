@@ -7,11 +7,10 @@ from pathlib import Path, PurePosixPath
 from common.data.catalogue import own_name
 from common.data.scan import Row, files_below, numbered, relabelled, samples_of
 from common.errors import UserError, explained
-from common.types import Dataset
+from common.types import SPLITS, Dataset
 
 LABELS = "labels.csv"
 COLUMNS = ("image", "id", "cam", "split")
-SPLITS = ("train", "query", "gallery")
 CAMERA_RULE = "labels.csv"
 _SHOWN = 10
 

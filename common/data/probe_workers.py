@@ -6,7 +6,6 @@ main module again, so that a check works in any script; and they end when the ca
 """
 
 import json
-import os
 import queue
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 
+from common.cores import usable_cores
 from common.data import probe
 
 _PORTION = 64  # images per question
@@ -31,7 +31,7 @@ def probed(paths: list[str], workers: int | None = None) -> Answers:
     """
     portions = [paths[i : i + _PORTION] for i in range(0, len(paths), _PORTION)]
     if workers is None:
-        workers = _cores() if len(paths) >= _WORTH_PROCESSES else 1
+        workers = usable_cores() if len(paths) >= _WORTH_PROCESSES else 1
     workers = min(workers, len(portions))
     if workers > 1:
         yield from _in_processes(portions, workers)
@@ -88,9 +88,3 @@ def _end(process: _Process) -> None:
         with suppress(BrokenPipeError):  # a question that nobody will answer
             if pipe:
                 pipe.close()
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

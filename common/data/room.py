@@ -5,6 +5,8 @@ from pathlib import Path
 
 import torch
 
+from common.cores import usable_cores
+
 MEMINFO = Path("/proc/meminfo")
 CGROUP = Path("/sys/fs/cgroup")
 
@@ -16,8 +18,7 @@ def processes_here() -> int:
 
 def cores() -> int:
     """Cores that this process may use, shared among the run's processes on this machine."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max((usable or 1) // processes_here(), 1)
+    return max(usable_cores() // processes_here(), 1)
 
 
 def host_room() -> int:

@@ -1,6 +1,6 @@
 """Features of a set of images, in image order, shared out over the processes of a run."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -9,8 +9,7 @@ from torch import Tensor
 from common.backbones.network import EXTRACTED_AT_ONCE, Encoder
 from common.data.images import ImageSource, Request
 from common.team import Team
-
-Progress = Callable[[int, int], None]
+from common.types import Tick
 
 
 @torch.no_grad()
@@ -19,7 +18,7 @@ def extract(
     images: ImageSource,
     team: Team,
     batch_size: int = EXTRACTED_AT_ONCE,
-    progress: Progress | None = None,
+    progress: Tick | None = None,
 ) -> Tensor:
     """Features of all images: evaluation mode, test transform, single view.
 

@@ -1,11 +1,11 @@
 """A synthetic data set on disk: drawn in parallel, recorded when complete, never overwritten."""
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
+from common.cores import usable_cores
 from common.data.synthetic.drawing import write_whole
 from common.data.synthetic.processes import draw_everyone
 from common.data.synthetic.schedule import FOLDERS, all_shots
@@ -112,11 +112,7 @@ def _draw(
 
 def _default_workers(total: int) -> int:
     """One process per core; a set that one process draws in two seconds is not worth another."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    return max(1, min(cores, total // 800))
+    return max(1, min(usable_cores(), total // 800))
 
 
 def _count_images(root: Path) -> int:
