@@ -1,6 +1,7 @@
 """The course of the run: one small chart per quantity, and the numbers behind them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tools.report.figures import Line, line_chart, stacked_chart
 from tools.report.inputs import Event, ReportInputs
@@ -11,25 +12,32 @@ MOST_ROWS = 400  # of the table of all numbers
 
 
 def course(inputs: ReportInputs) -> Html:
-    """Charts of everything that was logged; a quantity that never changed becomes a sentence."""
+    """Charts of everything that was logged; a quantity that never changed becomes a sentence.
+
+    What the authors' log holds is drawn beside the run's, by the same name.
+    """
     epochs = inputs.epochs
     if not epochs:
         return element("p", "No epoch was completed.", css="note")
     reference = inputs.result.get("reference_curve") or {}
-    charts = [line_chart("Loss", _losses(epochs))]
+    charts = _loss_charts(epochs, reference)
     for title, key in (("mAP, %", "map"), ("Rank-1, %", "rank1")):
         if lines := _scores(inputs, key, reference):
             charts.append(line_chart(title, lines))
     for title, key in (("Clusters", "clusters"), ("Outliers", "outliers")):
         own = _values(epochs, key, "this run")
         charts.append(line_chart(title, [own, *_reference(reference, key)]))
-    watched = [_values(epochs, name, name) for name in _watched(epochs)]
+    watched = {name: _values(epochs, name, "this run") for name in _watched(epochs)}
     charts += [
-        line_chart(_title(line.name).capitalize(), [line]) for line in watched if _moves(line)
+        line_chart(_title(name).capitalize(), [own, *_reference(reference, name)])
+        for name, own in watched.items()
+        if _moves(own) or name in reference
     ]
     if parts := _seconds(epochs):
         charts.append(stacked_chart("Seconds per epoch", parts))
-    constant = [f"{_title(line.name)} {line.y[0]:.4g}" for line in watched if not _moves(line)]
+    constant = [
+        f"{_title(name)} {own.y[0]:.4g}" for name, own in watched.items() if not _moves(own)
+    ]
     note = f"The same in every epoch: {', '.join(constant)}." if constant else ""
     return join(
         [
@@ -38,6 +46,21 @@ def course(inputs: ReportInputs) -> Html:
             _numbers(inputs),
         ]
     )
+
+
+def _loss_charts(epochs: Sequence[Event], reference: dict) -> list[Html]:
+    """One chart, or one for each loss where the authors' log holds them: two grey lines in one
+    chart could not be told apart."""
+    lines = _losses(epochs)
+    if not any(line.name in reference for line in lines):
+        return [line_chart("Loss", lines)]
+    return [
+        line_chart(
+            f"Loss: {line.name}",
+            [replace(line, name="this run"), *_reference(reference, line.name)],
+        )
+        for line in lines
+    ]
 
 
 def _losses(epochs: Sequence[Event]) -> list[Line]:

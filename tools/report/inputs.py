@@ -20,8 +20,9 @@ class ReportInputs:
         events: lines of the log: "epoch", "test" (epoch -1 is the untrained network), "warning".
         result: content of `result.json`: `start`, `last`, `best` as fractions. Optional:
             `references`, a list of {"name", "map", "rank1"} as fractions, and
-            `reference_curve`, the authors' log as {"map", "rank1", "clusters", "outliers":
-            [[epoch, value], ...]} with epochs from 0 and map and rank1 as fractions.
+            `reference_curve`, the authors' log as {name: [[epoch, value], ...]} with epochs from
+            0. The names are those of the run's own log: map and rank1 (fractions), clusters,
+            outliers, the terms of the loss, and what the method watches, such as temperature.
         environment: versions, devices, data set; `changes` by the user as "NAME=VALUE", and
             `deviations` from the recipe as sentences.
         train: training images; `train_features` (N, D) and `labels` (N,) belong to them.

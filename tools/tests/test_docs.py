@@ -215,7 +215,7 @@ def test_every_published_run_stands_on_its_page_with_its_numbers(name):
 
 
 @pytest.mark.parametrize("name", [name for name, spec in METHODS.items() if spec.curves])
-def test_the_page_shows_the_curves_that_the_report_draws(name):
+def test_the_page_of_a_method_shows_the_curves_of_its_logs(name):
     text = method_page(name)
     assert f"methods/{name}/curves.py" in text
     cells = {cell.strip() for cell in text.split("|")}

@@ -190,6 +190,41 @@ def test_pictures_charts_and_tables_speak(full):
     assert full.count("<table") == full.count("<caption>")
 
 
+def authors_lines(html):
+    """Charts with a line of the authors' log: title to (first, last) value of that line."""
+    spoken = r"<title>([^<]+?) by epoch: [^<]*authors&#x27; log from (\S+) to ([^;<]+)"
+    return {title: (first, last) for title, first, last in re.findall(spoken, html)}
+
+
+def test_whatever_the_authors_logged_is_drawn_beside_the_run(inputs):
+    reference = {
+        "map": [[0, 0.2], [2, 0.55]],
+        "clusters": [[0, 4], [2, 8]],
+        "outliers": [[0, 7], [2, 6]],
+        "contrast": [[0, 3.5], [2, 1.5]],
+        "distill": [[0, 0.5], [2, 0.25]],
+        "temperature": [[0, 0.05], [2, 0.04]],
+    }
+    events = [epoch_event(e, temperature=0.05) for e in range(3)]  # which need not move
+    events.append(score_event(2, 0.5))
+
+    html = page(replace(inputs, events=events, result={"reference_curve": reference}))
+
+    assert authors_lines(html) == {
+        "mAP, %": ("20", "55"),
+        "Clusters": ("4", "8"),
+        "Outliers": ("7", "6"),
+        "Loss: contrast": ("3.5", "1.5"),
+        "Loss: distill": ("0.5", "0.25"),
+        "Temperature": ("0.05", "0.04"),
+    }
+
+
+def test_losses_share_a_chart_where_the_authors_logged_none(full):
+    assert authors_lines(full).keys() == {"mAP, %", "Clusters"}
+    assert re.search(r"<title>Loss by epoch: contrast from [^;]+; distill from ", full)
+
+
 def test_counts_have_whole_numbers_beside_them_and_other_values_need_not():
     def ticks(*values):
         chart = line_chart("Clusters", [Line("this run", range(1, len(values) + 1), values)])
