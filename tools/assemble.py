@@ -85,7 +85,7 @@ def checked(
     """The data set after its check on rank 0, without bad images if these may be skipped.
 
     Args:
-        splits: those whose images are opened.
+        splits: those whose images are opened; none for counts and names alone.
 
     Raises:
         UserError: the data set is not sound, with all its images or without the bad ones.
@@ -99,7 +99,7 @@ def checked(
     def check() -> str:
         report = check_dataset(
             dataset,
-            read_images=splits if options.check_images else (),
+            read_images=splits,
             workers=options.workers,
             progress=ticks(observer, "checking images"),
         )

@@ -84,7 +84,6 @@ def reproduce(
                 workers=workers,
                 strict=strict,
                 skip_bad_images=skip_bad_images,
-                gpus=gpus,
                 report=not no_report,
             ),
             observer=console,
@@ -133,7 +132,6 @@ def train(
                 images=images,
                 workers=workers,
                 skip_bad_images=skip_bad_images,
-                gpus=gpus,
                 report=not no_report,
             ),
             observer=console,
@@ -158,9 +156,7 @@ def resume(
         from tools.options import RunOptions
         from tools.reproduce import resume as go_on
 
-        options = RunOptions(
-            device=device, images=images, workers=workers, gpus=gpus, report=not no_report
-        )
+        options = RunOptions(device=device, images=images, workers=workers, report=not no_report)
         found = go_on(run, options=options, observer=console)
     if json:
         print_json(found)

@@ -25,8 +25,6 @@ class RunOptions:
         workers: processes that read images; None chooses by the machine.
         strict: published counts that differ are errors.
         skip_bad_images: leave unreadable images out instead of stopping.
-        check_images: open every image before training.
-        gpus: processes on this machine, one per GPU.
         report: write the HTML page at the end.
     """
 
@@ -38,6 +36,4 @@ class RunOptions:
     workers: int | None = None
     strict: bool = False
     skip_bad_images: bool = False
-    check_images: bool = True
-    gpus: int = 1
     report: bool = True

@@ -71,16 +71,12 @@ def recipe_lines(event: dict[str, Any]) -> list[tuple[str, str]]:
     """An announced recipe as (group, values): one line for each group of settings."""
     groups: dict[str, list[str]] = {}
     for name, value in event["settings"].items():
-        group, _, rest = name.rpartition(".")
         if name.startswith("paper."):
             continue
-        groups.setdefault(group.split(".")[0] or "run", []).append(_setting(name, rest, value))
+        group, dot, inner = name.partition(".")
+        text = f"{(inner or name).removesuffix('.value')} {value or '-'}"
+        groups.setdefault(group if dot else "run", []).append(text)
     return [(group, ", ".join(values)) for group, values in groups.items()]
-
-
-def _setting(name: str, rest: str, value: str) -> str:
-    inner = name.split(".", 1)[1] if "." in name else rest
-    return f"{inner.removesuffix('.value')} {value or '-'}"
 
 
 def _line(name: str, scores: dict[str, Any] | None) -> list[str]:

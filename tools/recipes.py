@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from common.errors import UserError
-from common.method import MethodSpec
 from common.recipe import NAMES, Recipe
 from common.recipe_text import to_plain
 from methods import METHODS
@@ -56,7 +55,7 @@ def side_by_side(method: str, dataset: str | None = None) -> dict[str, Any]:
             for recipe, column in zip(chosen, columns, strict=True)
         ],
         "differs": [name for name in names if differs(columns, name)],
-        "meanings": _meanings(spec, chosen),
+        "meanings": _meanings(chosen),
     }
 
 
@@ -103,7 +102,7 @@ def field_notes(kind: type) -> dict[str, str]:
     return notes
 
 
-def _meanings(spec: MethodSpec, chosen: Sequence[Recipe]) -> dict[str, str]:
+def _meanings(chosen: Sequence[Recipe]) -> dict[str, str]:
     return {name: note for recipe in chosen for name, _, note in _walk(recipe) if note}
 
 

@@ -9,7 +9,6 @@ from tools.layout import MISSING, rich_table, say, short
 
 MARK = "*"
 GAP = 3  # columns between two columns of a table
-MEANING_WIDTH = 60
 
 
 def show_overview(out: Console, methods: Sequence[dict[str, Any]]) -> None:

@@ -1,7 +1,6 @@
 """Runs: a paper's, the user's own, and the continuation of either."""
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -169,9 +168,9 @@ def run_recipe(
         dry_run: announce and stop; the images are not opened.
     """
     heard = observer if team.first else _silence
-    opened = replace(options, check_images=options.check_images and not dry_run)
-    target = checked(target, opened, team, heard)
-    source = checked(source, opened, team, heard, ("train",)) if source else None
+    opened, trained = ((), ()) if dry_run else (SPLITS, ("train",))
+    target = checked(target, options, team, heard, opened)
+    source = checked(source, options, team, heard, trained) if source else None
     require_consistent(recipe, target.dataset, source.dataset if source else None, team)
     heard(_announcement(recipe, base, target, source, team))
     outlook = _outlook(recipe, target.dataset, team, heard)
@@ -209,7 +208,6 @@ def _carry_out(
     method, job = team.together(
         lambda: assemble(recipe, dataset, source, options, team, run, heard, restored=resumed)
     )
-    since = time.perf_counter()
     progress = run_training(method, job, resume=resumed)
 
     def finish() -> str:
@@ -223,7 +221,7 @@ def _carry_out(
         return json.dumps(result)
 
     result: dict[str, Any] = json.loads(team.text_from_first(finish))
-    heard({"event": "result", "seconds": time.perf_counter() - since, "result": result})
+    heard({"event": "result", "result": result})
     return result
 
 

@@ -60,7 +60,6 @@ class Encoder(nn.Module):
 
     Attributes:
         num_features: D.
-        domain: whose batch norm `forward` uses after `split_domains`.
         trunk_in_bfloat16: compute the trunk in bfloat16 where that is safe; pooling, neck,
             statistics and output stay float32. Rounding differs; off unless asked for.
         channels_last: maps lie in memory by position, then channel.
@@ -74,7 +73,6 @@ class Encoder(nn.Module):
             raise UserError(f"bn_chunks is {bn_chunks}. Choose at least 1.")
         self.settings = settings
         self.grouping = Grouping(bn_chunks)
-        self.domain: Domain = "target"
         self.trunk_in_bfloat16 = False
         self.compiled = False
         trunk = find_trunk(settings.arch)
@@ -116,17 +114,13 @@ class Encoder(nn.Module):
         if self.domains == 1:
             split_domains(self)
 
-    def use_domain(self, domain: Domain) -> None:
-        """Which domain's batch norm `forward` uses; the target's unless told otherwise."""
-        self.domain = domain
-
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) normalized images of one domain to (B, D) unit rows.
+        """(B, 3, H, W) normalized images of the target, or the only domain, to (B, D) unit rows.
 
         Raises:
             UserError: a training batch too small for its chunks.
         """
-        return self._encode([images], (self.domain,))[0]
+        return self._encode([images], ("target",))[0]
 
     def forward_domains(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Both domains' images in one pass, each through its own batch norm.

@@ -12,16 +12,6 @@ from common.types import Samples
 HEIGHT, WIDTH = 128, 64  # images are read at this size
 
 
-def mean_color(images: np.ndarray) -> np.ndarray:
-    """The mean of each channel: D = 3."""
-    return strips(images, 1)
-
-
-def strips(images: np.ndarray, count: int) -> np.ndarray:
-    """The mean color of `count` horizontal strips, from top to bottom: D = 3 count."""
-    return np.concatenate([rows.mean(axis=(1, 2)) for rows in _strips(images, count)], axis=1)
-
-
 def gray_world_strips(images: np.ndarray, count: int = 12) -> np.ndarray:
     """Mean and deviation of the colors in each strip, without the cast of the image.
 
@@ -30,7 +20,7 @@ def gray_world_strips(images: np.ndarray, count: int = 12) -> np.ndarray:
     """
     pixels = images.astype(np.float32)
     balanced = pixels / np.maximum(pixels.mean(axis=(1, 2), keepdims=True), 1.0)
-    parts = _strips(balanced, count)
+    parts = np.array_split(balanced, count, axis=1)
     mean = [rows.mean(axis=(1, 2)) for rows in parts]
     deviation = [rows.std(axis=(1, 2)) for rows in parts]
     return np.concatenate([*mean, *deviation], axis=1)
@@ -72,7 +62,3 @@ def read_images(paths: np.ndarray) -> np.ndarray:
             small = image.convert("RGB").resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
             images[index] = np.asarray(small)
     return images
-
-
-def _strips(images: np.ndarray, count: int) -> list[np.ndarray]:
-    return [rows.astype(np.float32) for rows in np.array_split(images, count, axis=1)]

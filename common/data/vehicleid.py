@@ -6,8 +6,6 @@ from common.data.scan import Row, jpegs, lines_of, relabelled, samples_of, short
 from common.errors import UserError
 from common.types import Dataset
 
-TEST_SIZES = (800, 1600, 2400)
-
 
 def missing_parts(folder: Path, test_size: int) -> list[str]:
     """What a complete set with this test list has and this folder lacks."""

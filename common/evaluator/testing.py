@@ -53,5 +53,5 @@ def evaluate_dataset(
         between = distances(query, gallery)
         within = distances(query, query), distances(gallery, gallery)
         matrix = rerank(between, *within)
-        return evaluate_distances(torch.as_tensor(matrix), dataset.query, dataset.gallery)
+        return evaluate_distances(matrix, dataset.query, dataset.gallery)
     return evaluate(query, dataset.query, gallery, dataset.gallery, team=team)
