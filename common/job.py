@@ -2,15 +2,14 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from common.data.images import ImageSource
-from common.run import Event, Observer, RunDir
+from common.run import Event, Observer, RunDir, ticks
 from common.streams import Streams
 from common.team import Team
-from common.types import Dataset, Domain
+from common.types import Dataset, Domain, Tick
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,6 @@ class Job:
         if self.team.first and math.isfinite(event.get("map", 0.0)):
             self.run.log(event)
 
-    def ticks(self, what: str) -> Any:
+    def ticks(self, what: str) -> Tick:
         """A progress callback that shows how far `what` is."""
-        return lambda done, total: self.observer(
-            {"event": "progress", "what": what, "done": done, "total": total}
-        )
+        return ticks(self.observer, what)

@@ -178,3 +178,8 @@ class MethodSpec:
     cases: Mapping[str, Runner]
     curves: Mapping[tuple[str, str, str], Curve] = field(default_factory=dict)
     clusterings: tuple[type, ...] = (Dbscan, InfoMap)
+
+    def find(self, dataset: str, source: str = "", variant: str = "") -> Recipe | None:
+        """The recipe of that run; None where there is none."""
+        asked = (dataset, source, variant)
+        return next((r for r in self.recipes if (r.dataset, r.source, r.variant) == asked), None)

@@ -125,18 +125,26 @@ def _replaced(owner: Any, path: list[str], text: str, full: str) -> Any:
             return dataclasses.replace(owner, **{path[0]: _called(text, hint, full)})
         hint = typing.get_type_hints(type(owner))[path[0]]
         if Constant in _classes(hint):  # eps=0.5 is short for eps=Constant(value=0.5)
-            constant = Constant(_parsed(text, float, full))
+            constant = Constant(parsed(text, float, full))
             return dataclasses.replace(owner, **{path[0]: constant})
         parts = ", ".join(f.name for f in dataclasses.fields(old))
         raise UserError(f"{full!r} is a group of settings. Name one of: {parts}.")
     if len(path) > 1:
         raise UserError(f"no setting {full!r} in this recipe: {path[0]!r} is a single value.")
     hint = typing.get_type_hints(type(owner))[path[0]]
-    return dataclasses.replace(owner, **{path[0]: _parsed(text, hint, full)})
+    return dataclasses.replace(owner, **{path[0]: parsed(text, hint, full)})
 
 
-def _parsed(text: str, hint: Any, name: str) -> Any:
-    """`text` read as a value of type `hint`."""
+def parsed(text: str, hint: Any, name: str) -> Any:
+    """`text` read as a value of type `hint`.
+
+    Args:
+        hint: a Literal, a tuple of one type, bool, or a type that is called with the text.
+        name: of what is changed, for the message.
+
+    Raises:
+        UserError: it is none.
+    """
     origin = typing.get_origin(hint)
     if origin is Literal:
         choices = typing.get_args(hint)
@@ -147,7 +155,7 @@ def _parsed(text: str, hint: Any, name: str) -> Any:
         kinds, parts = typing.get_args(hint), [part for part in text.split(",") if part]
         if Ellipsis not in kinds and len(parts) != len(kinds):
             raise UserError(f"{name}={text}: write {len(kinds)} values with a comma between them.")
-        return tuple(_parsed(part, kinds[0], name) for part in parts)
+        return tuple(parsed(part, kinds[0], name) for part in parts)
     if hint is bool:
         if text.lower() not in ("true", "false"):
             raise UserError(f"{name}={text}: write true or false.")

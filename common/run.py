@@ -28,6 +28,7 @@ from typing import Any, TextIO
 import torch
 
 from common.errors import UserError
+from common.types import Tick
 
 if sys.platform != "win32":
     import fcntl
@@ -36,6 +37,13 @@ FORMAT = 1
 LONGEST_NAME = 200  # of a run folder; file systems take 255 bytes, numbers included
 Event = dict[str, Any]
 Observer = Callable[[Event], None]
+
+
+def ticks(observer: Observer, what: str) -> Tick:
+    """A progress callback of (done, total) that tells the observer what is being done."""
+    return lambda done, total: observer(
+        {"event": "progress", "what": what, "done": done, "total": total}
+    )
 
 
 def write_atomically(path: Path, content: bytes) -> None:

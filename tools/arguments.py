@@ -13,11 +13,12 @@ Dataset = Annotated[str, typer.Argument(help="Data set of a recipe, e.g. market1
 Run = Annotated[Path, typer.Argument(help="Run folder, e.g. runs/hhcl-synthetic-2025-01-31-1.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
+DATA, RUNS = Path("data"), Path("runs")
+DATA_VARIABLE = "REID_DATA"
 DataRoot = Annotated[
-    Path, typer.Option(help="Folder that holds the data sets.", envvar="REID_DATA")
+    Path, typer.Option(help="Folder that holds the data sets.", envvar=DATA_VARIABLE)
 ]
 RunsRoot = Annotated[Path, typer.Option(help="Folder for the run folders.")]
-DATA, RUNS = Path("data"), Path("runs")
 
 Source = Annotated[
     str,

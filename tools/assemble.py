@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from common.evaluator.testing import tested_samples
 from common.job import DomainImages, Job
 from common.method import Method
 from common.recipe import Dbscan, Recipe
-from common.run import Observer, RunDir
+from common.run import Observer, RunDir, ticks
 from common.streams import Streams
 from common.team import Team
 from common.types import SPLITS, Dataset, Samples
@@ -217,13 +216,6 @@ def _images(
         kind=options.images,
         workers=options.workers,
         progress=ticks(observer, "reading images"),
-    )
-
-
-def ticks(observer: Observer, what: str) -> Any:
-    """A progress callback that tells the observer."""
-    return lambda done, total: observer(
-        {"event": "progress", "what": what, "done": done, "total": total}
     )
 
 

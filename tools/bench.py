@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from common.errors import UserError, did_you_mean
-from common.recipe_text import parse_changes
+from common.recipe_text import parse_changes, parsed
 from tools import benchmarks
 
 Rows = list[dict[str, Any]]
@@ -58,7 +58,7 @@ def arguments_of(name: str, changes: Sequence[str] = ()) -> dict[str, Any]:
     for key, text in parse_changes(list(changes)).items():
         if key not in parameters:
             raise UserError(f"{name} has no setting {key!r}. Known: {', '.join(parameters)}.")
-        arguments[key] = _like(parameters[key].default, text, f"{key}={text}")
+        arguments[key] = _like(parameters[key].default, text, key)
     return arguments
 
 
@@ -66,15 +66,8 @@ def _parameters(run: Callable[..., Rows]) -> dict[str, inspect.Parameter]:
     return dict(inspect.signature(run).parameters)
 
 
-def _like(default: Any, text: str, said: str) -> Any:
+def _like(default: Any, text: str, name: str) -> Any:
     """`text` as a value of the default's type."""
     if isinstance(default, tuple | list):
-        return type(default)(_like(default[0], part, said) for part in text.split(","))
-    if isinstance(default, bool):
-        if text.lower() not in ("true", "false"):
-            raise UserError(f"{said}: write true or false.")
-        return text.lower() == "true"
-    try:
-        return text if default is None else type(default)(text)
-    except ValueError:
-        raise UserError(f"{said}: expected a value of type {type(default).__name__}.") from None
+        return type(default)(_like(default[0], part, name) for part in text.split(","))
+    return text if default is None else parsed(text, type(default), name)

@@ -18,13 +18,9 @@ from rich.progress import (
 from rich.text import Text
 
 from tools.layout import duration, percent, say, short, terminal
-from tools.outcome import recipe_lines, result_table
+from tools.outcome import TOLD_APART, recipe_lines, result_table
 
-Event = dict[str, Any]
-
-SHOWN_APART = {
-    "event", "epoch", "epochs", "losses", "clusters", "outliers", "lr", "seconds", "remaining"
-}  # fmt: skip
+Event = dict[str, Any]  # that of common/run.py, which would load PyTorch for `tools --help`
 
 
 class Rate(ProgressColumn):
@@ -160,7 +156,8 @@ class RunConsole:
         parts = [f"epoch {event['epoch'] + 1}/{event['epochs']}"]
         parts += [f"{name} {value:.3f}" for name, value in event["losses"].items()]
         parts.append(f"{event['clusters']} clusters, {event['outliers']} outliers")
-        parts += [f"{k} {short(v)}" for k, v in event.items() if k not in SHOWN_APART]
+        numbers = {k: v for k, v in event.items() if k not in (*TOLD_APART, "lr")}
+        parts += [f"{name} {short(value)}" for name, value in numbers.items()]
         for network, test in self._tests.items():
             name = f"{network} " if len(self._tests) > 1 else ""
             parts.append(f"{name}{_scores(test)}")

@@ -17,6 +17,7 @@ Format = Literal["terminal", "markdown", "latex", "csv", "json"]
 PLAIN_WIDTH = 160  # columns where the output is a file or a pipe
 MOST_HEADERS = 12  # of a table with a line for each row; with more, a line for each header
 MISSING = "-"
+SCORES = {"map": "mAP", "rank1": "rank-1", "rank5": "rank-5", "rank10": "rank-10"}
 
 
 def terminal(*, errors: bool = False) -> Console:
@@ -109,7 +110,17 @@ def json_text(value: Any) -> str:
 
 def percent(fraction: float | None) -> str:
     """0.8423 to 84.2; a dash for None."""
-    return MISSING if fraction is None else f"{100 * fraction:.1f}"
+    return MISSING if fraction is None else points(100 * fraction)
+
+
+def points(percent: float | None) -> str:
+    """84.23 to 84.2; a dash for None."""
+    return MISSING if percent is None else f"{percent:.1f}"
+
+
+def gap(ours: float | None, paper: float | None) -> str:
+    """Our fraction minus a published percentage, e.g. +0.3; a dash where either is missing."""
+    return MISSING if ours is None or paper is None else f"{100 * ours - paper:+.1f}"
 
 
 def duration(seconds: float) -> str:

@@ -17,10 +17,10 @@ def paper_recipe(method: str, dataset: str, source: str = "", variant: str = "")
     Raises:
         UserError: unknown method, or no such recipe; names what there is.
     """
-    recipes = spec_of(method).recipes
-    for recipe in recipes:
-        if (recipe.dataset, recipe.source, recipe.variant) == (dataset, source, variant):
-            return recipe
+    spec = spec_of(method)
+    if recipe := spec.find(dataset, source, variant):
+        return recipe
+    recipes = spec.recipes
     here = [r for r in recipes if r.dataset == dataset]
     if not here:
         names = sorted({r.dataset for r in recipes})

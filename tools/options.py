@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.data.images import Kind
+from tools.arguments import DATA, DATA_VARIABLE, RUNS
 
 
 def default_data_root() -> Path:
     """$REID_DATA, else `data/` in the working directory."""
-    return Path(os.environ.get("REID_DATA", "data"))
+    return Path(os.environ.get(DATA_VARIABLE, DATA))
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class RunOptions:
     """
 
     data_root: Path = field(default_factory=default_data_root)
-    runs_root: Path = Path("runs")
+    runs_root: Path = RUNS
     name: str = ""
     device: str = "auto"
     images: Kind = "auto"

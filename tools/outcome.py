@@ -6,10 +6,11 @@ from typing import Any
 
 from rich.table import Table
 
-from tools.layout import MISSING, percent, rich_table
+from tools.layout import SCORES, gap, percent, points, rich_table
 
-SCORES = ("map", "rank1", "rank5", "rank10")
-HEADERS = ("", "mAP", "rank-1", "rank-5", "rank-10")
+HEADERS = ("", *SCORES.values())
+TOLD_APART = ("event", "epoch", "epochs", "losses", "clusters", "outliers", "seconds", "remaining")
+"""Keys of an epoch's event; the others are numbers of the clustering and the method, and lr."""
 
 
 def result_table(result: dict[str, Any]) -> Table | None:
@@ -23,9 +24,9 @@ def result_table(result: dict[str, Any]) -> Table | None:
         rows.append(_line(f"best epoch ({result['best']['epoch'] + 1})", result["best"]))
     paper = result["paper"]
     if paper["map"] is not None:
-        rows.append([f"paper ({paper['compares']})", *(_points(paper[k]) for k in SCORES)])
+        rows.append([f"paper ({paper['compares']})", *(points(paper[k]) for k in SCORES)])
         ours = result[paper["compares"]] or result["last"]
-        rows.append(["ours - paper", *(_gap(ours[key], paper[key]) for key in SCORES)])
+        rows.append(["ours - paper", *(gap(ours[key], paper[key]) for key in SCORES)])
     return rich_table(HEADERS, rows, title=run_title(result))
 
 
@@ -83,15 +84,7 @@ def _line(name: str, scores: dict[str, Any] | None) -> list[str]:
     return [name, *(percent((scores or {}).get(key)) for key in SCORES)]
 
 
-def _points(value: float | None) -> str:
-    return MISSING if value is None else f"{value:.1f}"
-
-
-def _gap(ours: float | None, paper: float | None) -> str:
-    return MISSING if ours is None or paper is None else f"{100 * ours - paper:+.1f}"
-
-
 def _spread(fractions: list[float]) -> str:
     if len(fractions) == 1:
         return percent(fractions[0])
-    return f"{100 * mean(fractions):.1f} ± {100 * stdev(fractions):.1f}"
+    return f"{percent(mean(fractions))} ± {percent(stdev(fractions))}"

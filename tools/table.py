@@ -12,8 +12,8 @@ from common.recipe import NAMES, Recipe
 from common.recipe_text import to_plain
 from common.run import RunDir
 from methods import METHODS
-
-SCORES = ("map", "rank1", "rank5", "rank10")
+from tools.arguments import RUNS
+from tools.layout import SCORES
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Key:
 
 def results(
     runs: Sequence[Path] = (),
-    runs_root: Path = Path("runs"),
+    runs_root: Path = RUNS,
     *,
     warn: Callable[[str], None] = lambda text: None,
 ) -> list[dict[str, Any]]:
@@ -186,10 +186,8 @@ def _open_row(key: Key, status: str, runs: list[str]) -> dict[str, Any]:
 
 
 def _recipe(key: Key) -> Recipe | None:
-    recipes = METHODS[key.method].recipes if key.method in METHODS else ()
-    return next(
-        (r for r in recipes if (r.method, r.dataset, r.source, r.variant) == key.recipe), None
-    )
+    spec = METHODS.get(key.method)
+    return spec.find(key.dataset, key.source, key.variant) if spec else None
 
 
 def _names(key: Key) -> dict[str, Any]:

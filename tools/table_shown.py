@@ -5,10 +5,18 @@ from typing import Any, Literal
 
 from rich.table import Table
 
-from tools.layout import MISSING, comma_separated, duration, latex, markdown, rich_table
-from tools.table import SCORES
+from tools.layout import (
+    MISSING,
+    SCORES,
+    comma_separated,
+    duration,
+    latex,
+    markdown,
+    points,
+    rich_table,
+)
 
-TITLES = {"map": "mAP", "rank1": "R1", "rank5": "R5", "rank10": "R10"}
+SHORT = {score: title.replace("rank-", "R") for score, title in SCORES.items()}
 NAMES = ("method", "data set", "variant")
 FACTS = ("clusters", "seeds", "time", "devices", "cameras", "BN", "code", "remarks")
 SOURCE = "source of the published numbers"
@@ -29,7 +37,7 @@ def as_text(rows: Rows, style: Literal["markdown", "latex", "csv"]) -> str:
 
 def as_terminal(rows: Rows, width: int) -> Table:
     """Ours with mAP above rank-1; what was not run is dimmed; facts as far as there is room."""
-    headers, cells = table_cells(rows, SCORES[:2])
+    headers, cells = table_cells(rows, ("map", "rank1"))
     left_out = [name for wide, names in LEFT_OUT.items() if width < wide for name in names]
     shown = [
         i
@@ -67,7 +75,7 @@ def _stacked(scores: str) -> str:
 
 def table_cells(rows: Rows, scores: Sequence[str]) -> tuple[list[str], list[list[str]]]:
     """Headers and cells; scores stand together as "84.2 / 93.4", in percent."""
-    which = " / ".join(TITLES[score] for score in scores)
+    which = " / ".join(SHORT[score] for score in scores)
     scored = [f"{name} {which}" for name in ("paper", "start", "best", "last")]
     headers = [*NAMES, *scored, "ours - paper"]
     cells = [
@@ -85,7 +93,7 @@ def table_cells(rows: Rows, scores: Sequence[str]) -> tuple[list[str], list[list
 
 def as_markdown(rows: Rows) -> str:
     """With a column for the source of the published numbers."""
-    headers, cells = table_cells(rows, SCORES)
+    headers, cells = table_cells(rows, tuple(SCORES))
     sources = [row["paper"]["source"] if row["paper"] else MISSING for row in rows]
     lines = [[*line, source] for line, source in zip(cells, sources, strict=True)]
     headers = [*headers, SOURCE]
@@ -93,7 +101,7 @@ def as_markdown(rows: Rows) -> str:
 
 
 def as_latex(rows: Rows) -> str:
-    headers, cells = table_cells(rows, SCORES)
+    headers, cells = table_cells(rows, tuple(SCORES))
     return latex(headers, cells, texts=_words(headers))
 
 
@@ -130,7 +138,7 @@ def _names(row: dict[str, Any]) -> list[str]:
 def _paper(paper: dict[str, Any] | None, scores: Sequence[str]) -> str:
     if paper is None or paper["map"] is None:
         return MISSING
-    return " / ".join(f"{paper[s]:.1f}" if paper[s] is not None else MISSING for s in scores)
+    return " / ".join(points(paper[score]) for score in scores)
 
 
 def _ours(found: dict[str, Any] | None, scores: Sequence[str]) -> str:
@@ -138,8 +146,8 @@ def _ours(found: dict[str, Any] | None, scores: Sequence[str]) -> str:
 
 
 def _spread(value: dict[str, Any]) -> str:
-    spread = f" ± {value['spread']:.1f}" if value["spread"] is not None else ""
-    return f"{value['mean']:.1f}{spread}"
+    spread = f" ± {points(value['spread'])}" if value["spread"] is not None else ""
+    return f"{points(value['mean'])}{spread}"
 
 
 def _gap(difference: dict[str, Any] | None, scores: Sequence[str]) -> str:

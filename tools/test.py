@@ -8,9 +8,9 @@ from common.errors import UserError
 from common.evaluator.extract import extract
 from common.evaluator.testing import evaluate_dataset, require_protocol
 from common.recipe_text import override, parse_changes
-from common.run import Observer
+from common.run import Observer, ticks
 from common.team import join_team, leave_team
-from tools.assemble import checked, find_dataset, test_images, ticks
+from tools.assemble import checked, find_dataset, test_images
 from tools.lookup import paper_recipe, stored_recipe
 from tools.options import RunOptions
 from tools.weights import require_method, run_of, trained_encoder

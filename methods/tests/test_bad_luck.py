@@ -35,10 +35,7 @@ def test_all_noise_stops_with_epoch_eps_and_counts(tmp_path):
 
 @pytest.mark.parametrize("source", ["", "synthetic-b"])
 def test_noise_alone_stops_also_where_outliers_are_classes(tmp_path, monkeypatch, source):
-    recipes = METHODS["hdcpd"].recipes
-    recipe = next(
-        r for r in recipes if (r.dataset, r.source, r.variant) == ("synthetic", source, "")
-    )
+    recipe = METHODS["hdcpd"].find("synthetic", source)
     method, job = small_job(small_recipe(recipe), tmp_path, small_data())
     noise = PseudoLabels(np.full(IDS * PER_ID, -1), {"eps": 0.6})
     monkeypatch.setattr("common.method.cluster", lambda *given: noise)

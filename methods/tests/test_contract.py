@@ -24,10 +24,8 @@ KEYS = {
     "multiqueue": [("", ""), ("", "fixed-temperature")],
 }
 RECIPES = {
-    "-".join(filter(None, (name, source, variant))): next(
-        r
-        for r in METHODS[name].recipes
-        if (r.dataset, r.source, r.variant) == ("synthetic", source, variant)
+    "-".join(filter(None, (name, source, variant))): METHODS[name].find(
+        "synthetic", source, variant
     )
     for name, keys in KEYS.items()
     for source, variant in keys
@@ -123,8 +121,7 @@ torch.set_num_threads(1)
 folder = Path(sys.argv[1])
 for key in sys.argv[2:]:
     name, source, variant = key.split("/")
-    recipe = next(r for r in METHODS[name].recipes
-                  if (r.dataset, r.source, r.variant) == ("synthetic", source, variant))
+    recipe = METHODS[name].find("synthetic", source, variant)
     team = join_team("cpu")
     run = key.replace("/", "-")
     method = run_small(small_recipe(recipe), folder / run, small_data(), team=team)

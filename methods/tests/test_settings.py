@@ -44,8 +44,7 @@ RUNS = {
 
 def recipe_for(method, name=""):
     """A run in which the setting has an effect, on small images that are hard to cluster."""
-    run = ("synthetic", *RUNS.get((method, name), ("", "")))
-    paper = next(r for r in METHODS[method].recipes if (r.dataset, r.source, r.variant) == run)
+    paper = METHODS[method].find("synthetic", *RUNS.get((method, name), ("", "")))
     if name.startswith("infomap."):
         paper = replace(paper, clustering=InfoMap())
     recipe = small_recipe(paper)

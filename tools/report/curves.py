@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from common.run import Event
+from tools.outcome import TOLD_APART
 from tools.report.figures import Line, line_chart, stacked_chart
-from tools.report.inputs import Event, ReportInputs
+from tools.report.inputs import ReportInputs
 from tools.report.markup import Html, element, join, table
 
-KNOWN = ("event", "epoch", "epochs", "losses", "clusters", "outliers", "seconds", "remaining")
 MOST_ROWS = 400  # of the table of all numbers
 
 
@@ -98,7 +99,7 @@ def _watched(epochs: Sequence[Event]) -> list[str]:
             name
             for event in epochs
             for name, value in event.items()
-            if name not in KNOWN and isinstance(value, int | float)
+            if name not in TOLD_APART and isinstance(value, int | float)
         )
     )
 

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from common.recipe import Recipe
+from common.run import Event
 from common.types import Samples
-
-Event = dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from common.recipe import PaperResult
+from tools.layout import MISSING, SCORES, gap, percent, points
 from tools.report.inputs import ReportInputs
 from tools.report.markup import Html, element, join, table
-
-SCORES = ("map", "rank1", "rank5", "rank10")
-TITLES = {"map": "mAP", "rank1": "rank-1", "rank5": "rank-5", "rank10": "rank-10"}
 
 
 def headline(inputs: ReportInputs) -> Html:
@@ -18,8 +16,8 @@ def headline(inputs: ReportInputs) -> Html:
     tiles = []
     for key in ("map", "rank1"):
         if best:
-            before = f"from {_percent(start[key])} before training" if start else ""
-            tiles.append(_tile(TITLES[key], _percent(best[key]), "%", before))
+            before = f"from {percent(start[key])} before training" if start else ""
+            tiles.append(_tile(SCORES[key], percent(best[key]), "%", before))
     if inputs.epochs:
         images, last = len(inputs.train), inputs.epochs[-1]
         tiles.append(_tile("clusters", f"{last['clusters']:,}", "", f"in {images:,} images"))
@@ -43,7 +41,7 @@ def results(inputs: ReportInputs) -> Html:
         if found := result.get(name):
             epoch = found.get("epoch")
             after = "–" if epoch is None or epoch < 0 else str(epoch + 1)
-            row = [title, *(_percent(found.get(key)) for key in SCORES), after]
+            row = [title, *(_cell(percent(found.get(key))) for key in SCORES), after]
             rows.append(
                 [element("strong", cell) for cell in row] if name == paper.compares else row
             )
@@ -52,11 +50,11 @@ def results(inputs: ReportInputs) -> Html:
         return element("p", f"{missing}, so there is nothing to compare.", css="note")
     published = {key: getattr(paper, key) for key in SCORES}
     if any(value is not None for value in published.values()):
-        rows.append(["published", *map(_plain, published.values()), ""])
+        rows.append(["published", *(_cell(points(value)) for value in published.values()), ""])
         rows.append(_difference(result.get(paper.compares), paper))
     for other in result.get("references") or []:
-        rows.append([str(other["name"]), *(_percent(other.get(key)) for key in SCORES), ""])
-    head = ["", *TITLES.values(), "after epoch"]
+        rows.append([str(other["name"]), *(_cell(percent(other.get(key))) for key in SCORES), ""])
+    head = ["", *SCORES.values(), "after epoch"]
     caption = f"Results on {inputs.recipe.dataset}, in percent"
     return join([table(caption, head, rows, css="numbers"), _notes(inputs.recipe.paper)])
 
@@ -71,13 +69,7 @@ def duration(seconds: float) -> tuple[str, str]:
 
 
 def _difference(ours: dict[str, Any] | None, paper: PaperResult) -> list[str]:
-    cells = []
-    for key in SCORES:
-        published = getattr(paper, key)
-        if ours is None or published is None:
-            cells.append("–")
-        else:
-            cells.append(f"{100 * ours[key] - published:+.1f}".replace("-", "−"))
+    cells = [_cell(gap(ours[key] if ours else None, getattr(paper, key))) for key in SCORES]
     return [f"difference ({paper.compares} − published)", *cells, ""]
 
 
@@ -103,9 +95,6 @@ def _total_seconds(inputs: ReportInputs) -> float:
     return sum(sum(event.get("seconds", {}).values()) for event in inputs.epochs)
 
 
-def _percent(fraction: float | None) -> str:
-    return "–" if fraction is None else f"{100 * fraction:.1f}"
-
-
-def _plain(percent: float | None) -> str:
-    return "–" if percent is None else f"{percent:.1f}"
+def _cell(number: str) -> str:
+    """A number with a dash and a minus as a printer sets them."""
+    return "–" if number == MISSING else number.replace("-", "−")
