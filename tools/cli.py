@@ -284,10 +284,10 @@ def report(
     """Write the page of a run, finished or not: curves, ranked lists, clusters, feature map."""
     with watched(json) as console:
         from tools.options import RunOptions
-        from tools.write_report import report as write
+        from tools.write_report import write_report
 
         options = RunOptions(device=device, images=images, workers=workers)
-        path = write(run, options=options, observer=console)
+        path = write_report(run, options=options, observer=console)
     if json:
         print_json({"report": str(path)})
     else:
@@ -317,7 +317,8 @@ def doctor(
     json: args.Json = False,
 ) -> None:
     """What this machine has: versions, devices, memory, disk, data sets, weights."""
-    from tools.doctor import examine, show_findings
+    from tools.doctor import examine
+    from tools.doctor_shown import show_findings
 
     found = examine(data_root, runs_root)
     if json:

@@ -15,7 +15,8 @@ data = typer.Typer(no_args_is_help=True, help="Data sets: list, check, prepare, 
 def data_list(data_root: args.DataRoot = args.DATA, json: args.Json = False) -> None:
     """Data sets that are known: found or missing, where they come from, their terms."""
     with watched(json) as console:
-        from tools.data import list_datasets, show_datasets
+        from tools.data import list_datasets
+        from tools.data_shown import show_datasets
 
         rows = list_datasets(data_root)
         if not json:
@@ -38,7 +39,8 @@ def data_check(
 ) -> None:
     """Counts against the published ones, and every image opened; exit code 1 if not sound."""
     with watched(json) as console:
-        from tools.data import check, show_check
+        from tools.data import check
+        from tools.data_shown import show_check
 
         found = check(
             dataset,
@@ -66,7 +68,8 @@ def data_prepare(
 ) -> None:
     """Unpack a downloaded archive into place, safely, and count what is in it."""
     with watched(json) as console:
-        from tools.data import prepare, show_prepared
+        from tools.data import prepare
+        from tools.data_shown import show_prepared
 
         found = prepare(dataset, archive, data_root, progress=console.ticks("unpacking"))
         if not json:

@@ -35,7 +35,7 @@ from tools.options import RunOptions
 from tools.origin import Origin, load_again
 from tools.output import note_run
 from tools.references import references
-from tools.write_report import report
+from tools.write_report import write_report
 
 
 def reproduce(
@@ -211,17 +211,29 @@ def _carry_out(
     progress = run_training(method, job, resume=resumed)
 
     def finish() -> str:
-        shown = references(dataset, recipe, heard) if dataset.has_test else []
-        result = result_of(recipe, run, progress, shown)
-        run.write_json("result.json", result)
-        if options.report:
-            heard({"event": "stage", "text": "writing the report"})
-            result["report"] = str(report(run.path, options=options, observer=heard))
-            run.write_json("result.json", result)
-        return json.dumps(result)
+        return json.dumps(_finish(recipe, dataset, options, heard, run, progress))
 
     result: dict[str, Any] = json.loads(team.text_from_first(finish))
     heard({"event": "result", "result": result})
+    return result
+
+
+def _finish(
+    recipe: Recipe,
+    dataset: Dataset,
+    options: RunOptions,
+    observer: Observer,
+    run: RunDir,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Write the result, the page, and the result again with the page's path; rank 0's."""
+    shown = references(dataset, recipe, observer) if dataset.has_test else []
+    result = result_of(recipe, run, progress, shown)
+    run.write_json("result.json", result)  # it stays where the page cannot be written
+    if options.report:
+        observer({"event": "stage", "text": "writing the report"})
+        result["report"] = str(write_report(run.path, options=options, observer=observer))
+        run.write_json("result.json", result)
     return result
 
 

@@ -3,18 +3,21 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from common.evaluator.extract import extract
 from common.run import Observer, RunDir
 from common.team import Team, join_team
+from common.types import Dataset
 from tools.assemble import domain_images, shown_identities, test_images
 from tools.lookup import stored_recipe
 from tools.options import RunOptions
 from tools.origin import load_again
-from tools.report import ReportInputs, write_report
+from tools.report import ReportInputs, write_page
 from tools.weights import trained_encoder
 
 
-def report(run: Path, *, options: RunOptions, observer: Observer) -> Path:
+def write_report(run: Path, *, options: RunOptions, observer: Observer) -> Path:
     """Write `report/index.html` of a run, finished or not; returns its path.
 
     The networks of the best test (or of the last epoch) see all images once more.
@@ -33,8 +36,7 @@ def report(run: Path, *, options: RunOptions, observer: Observer) -> Path:
     encoder = trained_encoder(run, recipe).place_on(device)
     train = domain_images(dataset.train, recipe, options, team, observer).images
     test = test_images(dataset, recipe, options, team, observer)
-    tested = extract(encoder, test, team).cpu().numpy() if test else None
-    queries = len(dataset.query)
+    tested = _tested(dataset, extract(encoder, test, team).cpu().numpy()) if test else {}
     inputs = ReportInputs(
         recipe=recipe,
         events=folder.events(),
@@ -44,14 +46,23 @@ def report(run: Path, *, options: RunOptions, observer: Observer) -> Path:
         train_features=extract(encoder, train, team).cpu().numpy(),
         labels=labels,
         truth=shown_identities(dataset),
-        query=dataset.query if tested is not None and queries else None,
-        query_features=tested[:queries] if tested is not None and queries else None,
-        gallery=dataset.gallery if tested is not None and queries else None,
-        gallery_features=tested[queries:] if tested is not None and queries else None,
+        **tested,
     )
     page = folder.path / "report"
     page.mkdir(exist_ok=True)
-    return write_report(page, inputs)
+    return write_page(page, inputs)
+
+
+def _tested(dataset: Dataset, features: np.ndarray) -> dict[str, Any]:
+    """The test part with its features; nothing where no image is a fixed query (VehicleID)."""
+    if not (queries := len(dataset.query)):
+        return {}
+    return {
+        "query": dataset.query,
+        "query_features": features[:queries],
+        "gallery": dataset.gallery,
+        "gallery_features": features[queries:],
+    }
 
 
 def _result(folder: RunDir, progress: dict[str, Any]) -> dict[str, Any]:

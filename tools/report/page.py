@@ -17,7 +17,7 @@ from tools.report.style import STYLE
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # nothing may be fetched
 
 
-def write_report(folder: Path, inputs: ReportInputs) -> Path:
+def write_page(folder: Path, inputs: ReportInputs) -> Path:
     """Write `folder`/index.html, whole or not at all, and return its path.
 
     Raises:

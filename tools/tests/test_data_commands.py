@@ -15,14 +15,8 @@ from rich.console import Console
 from common.data.datasets import load_folder
 from common.data.made import make_market1501
 from common.errors import UserError
-from tools.data import (
-    check,
-    list_datasets,
-    prepare,
-    show_check,
-    show_datasets,
-    show_prepared,
-)
+from tools.data import check, list_datasets, prepare
+from tools.data_shown import show_check, show_datasets, show_prepared
 from tools.synth import synth
 
 PARTS = ("bounding_box_train", "query", "bounding_box_test")

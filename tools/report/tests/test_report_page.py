@@ -11,7 +11,7 @@ from PIL import Image
 from common.recipe import Dbscan, PaperResult, Recipe
 from common.schedules import ExponentialEps
 from common.types import Samples
-from tools.report import ReportInputs, write_report
+from tools.report import ReportInputs, write_page
 from tools.report.figures import Line, line_chart
 from tools.report.page import page
 
@@ -291,7 +291,7 @@ def test_a_file_name_that_is_no_text_can_be_written(tmp_path, inputs):
     paths[:] = "/nowhere/\udce4.jpg"
     broken = replace(inputs.train, paths=paths)
 
-    path = write_report(tmp_path / "report", replace(inputs, train=broken, train_features=None))
+    path = write_page(tmp_path / "report", replace(inputs, train=broken, train_features=None))
 
     assert "not readable" in path.read_text("utf-8")
 
@@ -373,7 +373,7 @@ def test_thousands_of_clusters_and_epochs_stay_below_three_megabytes(tmp_path, i
     paths = np.resize(inputs.train.paths, count)
     cams = np.arange(count) % 6
     train = Samples(paths, np.arange(count) // 3, cams)
-    path = write_report(
+    path = write_page(
         tmp_path,
         replace(
             inputs,
@@ -393,7 +393,7 @@ def test_writing_replaces_an_older_page(tmp_path, inputs):
     plain = replace(inputs, train_features=None)
     (tmp_path / "index.html").write_text("old")
 
-    path = write_report(tmp_path, plain)
+    path = write_page(tmp_path, plain)
 
     assert path == tmp_path / "index.html"
     assert path.read_text("utf-8").startswith("<!doctype html>")
