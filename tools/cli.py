@@ -16,13 +16,13 @@ from tools.layout import Format, dict_table, terminal
 from tools.outcome import runs_table, test_table
 from tools.output import (
     MISTAKE,
+    escape_unprintable,
     launched,
     let_the_first_speak,
     print_json,
-    take_any_name,
     watched,
 )
-from tools.process import settle
+from tools.process import keep_memory_and_let_threads_sleep
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 app.add_typer(data, name="data")
@@ -329,8 +329,8 @@ def doctor(
 
 def main() -> None:
     """The command line: a user's error is one red sentence and exit code 2."""
-    settle()
-    take_any_name()
+    keep_memory_and_let_threads_sleep()
+    escape_unprintable()
     try:
         app()
     except UserError as error:

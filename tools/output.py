@@ -21,8 +21,8 @@ LET_THE_FIRST_SPEAK = 15  # seconds; a mistake known to all ends the team before
 RUN_NOTE = "UNREID_RUN_NOTE"  # names the file in which `--gpus` wants to find the run folder
 
 
-def take_any_name() -> None:
-    """Show what an output cannot encode, e.g. a name of a file that is not UTF-8, as its code."""
+def escape_unprintable() -> None:
+    """Print characters that the output's encoding lacks as backslash escapes."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -7,7 +7,7 @@ import sys
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of glibc's mallopt
 
 
-def settle() -> None:
+def keep_memory_and_let_threads_sleep() -> None:
     """Keep freed memory for the next batch, and let idle threads sleep. Before torch is imported.
 
     A training step allocates and frees the same large buffers again and again. By default glibc

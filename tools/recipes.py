@@ -8,7 +8,6 @@ import typing
 from collections.abc import Sequence
 from typing import Any
 
-from common.errors import UserError
 from common.recipe import NAMES, Recipe
 from common.recipe_text import to_plain
 from methods import METHODS
@@ -43,7 +42,7 @@ def side_by_side(method: str, dataset: str | None = None) -> dict[str, Any]:
     spec = spec_of(method)
     chosen = [r for r in spec.recipes if dataset is None or r.dataset == dataset]
     if not chosen:
-        _explain(method, str(dataset))
+        paper_recipe(method, str(dataset))  # raises, and names those that there are
     columns = [settings_of(recipe) for recipe in chosen]
     names = list(dict.fromkeys(name for column in columns for name in column))
     return {
@@ -114,8 +113,3 @@ def _identity(recipe: Recipe) -> dict[str, Any]:
     plain = to_plain(recipe.paper)
     del plain["kind"]
     return {**{name: getattr(recipe, name) for name in NAMES[1:]}, "paper": plain}
-
-
-def _explain(method: str, dataset: str) -> typing.NoReturn:
-    paper_recipe(method, dataset)  # raises with the names that there are
-    raise UserError(f"{method} has no recipe for {dataset!r}.")

@@ -25,7 +25,7 @@ from tools.benchmarks.laps import ITERATED, PARTS, Laps, MarkedRun, marked, obse
 from tools.benchmarks.made_job import made_job
 from tools.benchmarks.pseudo_labels import EPS
 from tools.lookup import paper_recipe
-from tools.process import settle
+from tools.process import keep_memory_and_let_threads_sleep
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def run(
     for name in precision:
         recipe = _cut(override(paper, {"precision": name}), arch, size, batch, iterations)
         plan = Plan(recipe, paper, whole, extracted, epochs)
-        with fresh_process(settle) as fresh:
+        with fresh_process(keep_memory_and_let_threads_sleep) as fresh:
             rows += fresh.submit(planned_rows, plan, device).result()
     return rows
 

@@ -6,8 +6,8 @@ import sys
 
 PROGRAM = """
 import os, sys
-from tools.process import settle
-settle()
+from tools.process import keep_memory_and_let_threads_sleep
+keep_memory_and_let_threads_sleep()
 assert "torch" not in sys.modules
 print(os.environ["OMP_WAIT_POLICY"])
 import torch
