@@ -23,6 +23,7 @@ from methods.small_runs import run_small, small_data, small_recipe
 from tools.bench import arguments_of, found_benchmarks
 from tools.cli import app
 from tools.lookup import paper_recipe
+from tools.synth import synth
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted((ROOT / "docs").rglob("*.md")), *ROOT.glob("README.md")]
@@ -241,6 +242,19 @@ def test_the_page_of_the_drawn_data_names_its_strengths_and_its_recipe():
     assert f"a tenth after {recipe.lr_factor.every} epochs" in text
 
 
+def test_the_snippets_of_the_python_page_are_a_program_that_runs(tmp_path, monkeypatch):
+    page = (ROOT / "docs" / "python_api.md").read_text("utf-8")
+    (tmp_path / "page.py").write_text(
+        "\n".join(re.findall(r"^```python\n(.*?)^```", page, re.M | re.S))
+    )
+    monkeypatch.chdir(tmp_path)
+    synth(Path("data"), ids=12)
+    names = runpy.run_path("page.py")
+    assert names["features"].shape == (len(names["samples"]), names["encoder"].num_features)
+    assert len(names["pseudo"].labels) == len(names["samples"])
+    assert names["found"].map == pytest.approx(names["result"]["best"]["map"])
+
+
 @pytest.fixture
 def eighth(tmp_path, monkeypatch):
     """The method of docs/add_a_method.md, taken from the page and made known."""
@@ -279,6 +293,7 @@ def test_the_guide_counts_its_lines_right(eighth):
     lines = [sum(code.count("\n") for code in group) for group in (files, tests)]
     code = sum(len(code_lines(text)) for text in files)
     assert f"{lines[0]} lines in five files, {code} of them" in page
+    assert f"in {lines[0]} lines" in (ROOT / "docs" / "index.md").read_text("utf-8")
     assert f"a test of {lines[1]} lines" in page
 
 
