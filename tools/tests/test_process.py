@@ -1,4 +1,4 @@
-"""The process settles before torch is imported, and leaves the user's own settings alone."""
+"""Memory and threads are set before torch is imported, and leave the user's own settings alone."""
 
 import os
 import subprocess

@@ -15,6 +15,7 @@ from methods import METHODS
 from tools.verify import KINDS, Kind, case_files, kind_of, verified, verify
 
 HHCL = Path(methods.__path__[0]) / "hhcl/tests/reference"
+SHARED = Path(common.__path__[0]) / "tests/reference/common_erasing.npz"
 
 
 def copied(tmp_path, source, name=None):
@@ -39,21 +40,12 @@ def first_entry_off_by(amount):
     return change
 
 
-@pytest.fixture(scope="module")
-def shipped():
-    return verify()
-
-
-def test_every_stored_case_passes(shipped):
-    assert [row for row in shipped if not row["passed"]] == []
-    assert all(row["checks"] > 0 and not row["error"] for row in shipped)
-
-
-def test_every_file_is_run_once_and_every_method_has_cases(shipped):
+def test_every_stored_case_is_found_once_and_every_method_has_some():
+    # That each of them is met is tested in `methods/tests` and beside the shared layer's cases.
     folders = [Path(package.__path__[0]) for package in (common, methods)]
-    stored = [str(path) for folder in folders for path in folder.rglob("*.npz")]
-    assert sorted(row["file"] for row in shipped) == sorted(stored)
-    assert {row["method"] for row in shipped} == {"common", *METHODS}
+    stored = [path for folder in folders for path in folder.rglob("*.npz")]
+    assert sorted(case_files(None)) == sorted(stored)
+    assert {kind_of(path).owner for path in stored} == {"common", *METHODS}
 
 
 @pytest.mark.parametrize(
@@ -162,9 +154,20 @@ def test_the_row_shows_the_quantity_nearest_to_failing(tmp_path):
     assert (failed["quantity"], failed["passed"]) == ("nan", False)
 
 
-def test_a_method_s_name_selects_its_cases():
-    assert {row["method"] for row in verify("dccc")} == {"dccc"}
-    assert {row["method"] for row in verify("common")} == {"common"}
+def test_a_method_s_name_selects_its_cases_and_they_pass():
+    rows = verify("dccc")
+    assert {row["method"] for row in rows} == {"dccc"}
+    stored = (Path(methods.__path__[0]) / "dccc").rglob("*.npz")
+    assert sorted(row["file"] for row in rows) == sorted(map(str, stored))
+    assert all(row["passed"] and row["checks"] > 0 and not row["error"] for row in rows)
+
+
+def test_the_name_common_selects_those_of_the_shared_layer(tmp_path):
+    copied(tmp_path, HHCL / "hhcl_cm.npz")
+    copied(tmp_path, SHARED)
+    assert [(row["method"], row["passed"]) for row in verify("common", tmp_path)] == [
+        ("common", True)
+    ]
 
 
 def test_wrong_names_and_empty_folders_are_errors(tmp_path):
