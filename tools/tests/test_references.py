@@ -47,3 +47,10 @@ def test_the_shipped_record_is_a_run_s_own():
     record = json.loads((module.RECORDED / "hhcl-synthetic-supervised.json").read_text())
     assert record["variant"] == "supervised"
     assert 0 < record["start"]["map"] < record["last"]["map"] < 1
+
+
+@pytest.mark.slow
+def test_the_recorded_run_was_made_on_the_images_that_are_drawn_now(tmp_path):
+    synth(tmp_path)
+    drawn = load_dataset("synthetic", tmp_path)
+    assert "supervised (recorded)" in named(references(drawn, SYNTHETIC, lambda event: None))
