@@ -121,6 +121,7 @@ def _method(meta: dict[str, Any], images: int, features: int) -> _Replayed:
         temperature=meta["temperature_init"],
         learn_temperature=meta["trainable_temperature"],
         temperature_rate=meta["temperature_lr_factor"],
+        temperature_floor=0.0,  # the released code has none
     )
     recipe = Recipe(
         "multiqueue", "case", settings, lr=meta["lr"], weight_decay=meta["weight_decay"]

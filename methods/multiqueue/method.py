@@ -46,8 +46,9 @@ class MultiQueue(Method):
         return torch.randint(length, (clusters,), generator=self.draws.torch)
 
     def after_step(self, seen: MemoryUpdate, iteration: int) -> None:
-        with torch.no_grad():
-            self.temperature.clamp_(min=self.settings.temperature_floor)
+        if self.settings.learn_temperature:
+            with torch.no_grad():
+                self.temperature.clamp_(min=self.settings.temperature_floor)
         super().after_step(seen, iteration)
 
     def extra_parameters(self) -> list[ParameterGroup]:

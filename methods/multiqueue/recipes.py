@@ -25,8 +25,8 @@ class MultiQueueSettings:
         temperature: of the softmax, > 0; the start where it is learned.
         learn_temperature: whether Adam trains it.
         temperature_rate: its learning rate as a share of the encoder's, >= 0.
-        temperature_floor: it is kept at or above this, >= 0; never reached in a published run.
-            Ours.
+        temperature_floor: a learned one is kept at or above this, >= 0; never reached in a
+            published run. Ours.
         normalize_start: fill the queues with unit means. Ours; the released code does not.
         enqueue_blend: share of the old entry kept by a write, in [0, 1); 0 replaces it. Ours: 0.15
             stands in dead code of the release.
