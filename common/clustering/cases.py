@@ -1,5 +1,8 @@
 """How the stored cases of the clustering are run."""
 
+import re
+from typing import Any
+
 import numpy as np
 
 from common.clustering import cluster_at
@@ -15,13 +18,14 @@ DISTANCE_TOLERANCE = 2e-6  # float32 weights of another library, summed over a f
 def run_jaccard(case: Case) -> list[Check]:
     """Ranks, k-reciprocal Jaccard distances and DBSCAN labels at several radii."""
     features, meta = case.tensor("features"), case.meta
-    settings = Dbscan(min_samples=meta["min_samples"], k1=meta["k1"], k2=meta["k2"])
+    k1, k2 = meta["k1"], min(meta["k1"], meta["k2"])  # the released code finds no more than k1
+    settings = Dbscan(min_samples=meta["min_samples"], k1=k1, k2=k2)
     labels = cluster_at(features, settings, case.arrays["eps"].tolist())
     return [
-        equal("rank", nearest_neighbors(features, meta["k1"]).rank, case.arrays["initial_rank"]),
+        equal("rank", nearest_neighbors(features, k1).rank, case.arrays["initial_rank"]),
         close(
             "distance",
-            jaccard_distance(features, meta["k1"], meta["k2"]),
+            jaccard_distance(features, k1, k2),
             case.arrays["jaccard"],
             DISTANCE_TOLERANCE,
         ),
@@ -31,15 +35,8 @@ def run_jaccard(case: Case) -> list[Check]:
 
 def run_infomap(case: Case) -> list[Check]:
     """Neighbours, edges, modules and pseudo-labels of InfoMap."""
-    a, meta = case.arrays, case.meta
-    settings = InfoMap(
-        similarity=meta["min_similarity"],
-        k1=meta["k1"],
-        k2=meta["k2"],
-        trials=meta.get("trials", 1),
-        seed=meta.get("infomap_seed", 123),
-    )
-    found = infomap_labels(case.tensor("features"), settings)
+    a = case.arrays
+    found = infomap_labels(case.tensor("features"), infomap_settings(case.meta))
     graph = found.graph
     ours, theirs = (
         _by_edge(graph.edges, graph.weights),
@@ -56,6 +53,23 @@ def run_infomap(case: Case) -> list[Check]:
         equal("outliers", found.labels < 0, a["labels"] < 0),
         equal("labels", first_seen(found.labels), first_seen(a["labels"])),
     ]
+
+
+def infomap_settings(meta: dict[str, Any]) -> InfoMap:
+    """The settings of a case.
+
+    Seed and trials are numbers of their own (`infomap_seed`, `trials`) or words of
+    `infomap_options`: "two-level, directed, seed 123, 1 trial".
+    """
+    words = meta.get("infomap_options", "")
+    seed, trials = (re.search(form, words) for form in (r"seed (\d+)", r"(\d+) trial"))
+    return InfoMap(
+        similarity=meta["min_similarity"],
+        k1=meta["k1"],
+        k2=meta["k2"],
+        trials=meta.get("trials", int(trials[1]) if trials else InfoMap.trials),
+        seed=meta.get("infomap_seed", int(seed[1]) if seed else InfoMap.seed),
+    )
 
 
 def _by_edge(edges: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ from common.recipe import Augment
 from common.streams import Draws
 
 ATTEMPTS = 100  # tries to place an erased box before the image is left as it is
+NO_BOX = (0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,15 @@ def draw_batch(draws: Draws, count: int, height: int, width: int, augment: Augme
     """
     flip = torch.rand(count, generator=draws.torch) < augment.flip
     top, left = torch.randint(2 * augment.pad + 1, (2, count), generator=draws.torch)
-    boxes = [draw_erasing_box(draws.python, height, width, augment) for _ in range(count)]
+    drawn = (draw_erasing_box(draws.python, height, width, augment) for _ in range(count))
+    boxes = [box or NO_BOX for box in drawn]
     box = np.array(boxes, np.int64).reshape(count, 4)
     return Draw(flip.numpy(), top.numpy(), left.numpy(), box)
 
 
 def draw_erasing_box(
     rng: random.Random, height: int, width: int, augment: Augment
-) -> tuple[int, int, int, int]:
+) -> tuple[int, int, int, int] | None:
     """Box of random erasing (Zhong et al., 2020, arXiv:1708.04896), as the released code draws it.
 
         area = U(erase_area) * H * W,   r = U(erase_ratio)
@@ -69,10 +71,11 @@ def draw_erasing_box(
         rng: consumed as the released code consumes Python's generator.
 
     Returns:
-        Top, left, height and width; all 0 where nothing is erased.
+        Top, left, height and width, of which the last two may round to 0; None where no box is
+        drawn.
     """
     if rng.uniform(0, 1) >= augment.erase:
-        return 0, 0, 0, 0
+        return None
     for _ in range(ATTEMPTS):
         area = rng.uniform(*augment.erase_area) * (height * width)
         ratio = rng.uniform(*augment.erase_ratio)
@@ -81,4 +84,4 @@ def draw_erasing_box(
         if h < height and w < width:
             top = rng.randint(0, height - h)
             return top, rng.randint(0, width - w), h, w
-    return 0, 0, 0, 0
+    return None

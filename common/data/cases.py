@@ -2,10 +2,11 @@
 
 import random
 import re
+import sys
 
 import numpy as np
 
-from common.data.augment import draw_erasing_box
+from common.data.augment import NO_BOX, draw_erasing_box
 from common.data.sampler import declared_length, identity_pass
 from common.recipe import Augment
 from common.reference import Case, Check, equal
@@ -48,15 +49,16 @@ def run_sampler_replay(case: Case) -> list[Check]:
 def run_erasing(case: Case) -> list[Check]:
     """The box that follows each seed of Python's generator, exactly."""
     meta = case.meta
+    # A share of 0 is no setting; one too small to change a sum draws the same boxes.
     augment = Augment(
         erase=meta["probability"],
-        erase_area=(meta["sl"], meta["sh"]),
+        erase_area=(meta["sl"] or sys.float_info.min, meta["sh"]),
         erase_ratio=(meta["r1"], 1 / meta["r1"]),
     )
     boxes = []
     for seed in case.arrays["seeds"].tolist():
         box = draw_erasing_box(random.Random(seed), meta["height"], meta["width"], augment)
-        boxes.append((int(box[2] > 0), *box))
+        boxes.append((1, *box) if box else (0, *NO_BOX))
     return [equal("boxes", np.array(boxes), case.arrays["boxes"])]
 
 

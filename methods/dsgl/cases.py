@@ -143,6 +143,7 @@ def _method(case: Case, half: str) -> DSGL:
         entropy_temperature=t,
         disentangle_share=meta["tau_disentangle"],
         positive_share=meta.get("tau_kl_pos", DSGLSettings.positive_share),
+        smooth=0.1 if meta.get("smooth") else 0.0,  # as HHCL's switch, which ignores its value
         negative_share=meta.get("tau_kl_neg", DSGLSettings.negative_share),
     )
     images, features = case.arrays["features"].shape

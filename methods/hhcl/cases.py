@@ -108,7 +108,7 @@ def _started(case: Case) -> tuple[HHCL, torch.Tensor]:
         momentum=meta["momentum"],
         temperature=meta["temperature"],
         hard_weight=meta["hard_weight"],
-        smooth=0.1 if meta["smooth"] else 0.0,
+        smooth=0.1 if meta.get("smooth") else 0.0,
     )
     sampling = Sampling(case.arrays["x"].shape[1], meta["num_instances"], 1)
     recipe = Recipe("hhcl", "case", settings, sampling=sampling)

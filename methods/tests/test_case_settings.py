@@ -1,14 +1,31 @@
 """Settings of a stored case reach the method that replays it."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+import methods
 from common.recipe import Recipe
+from common.reference import load_case
 from common.replay import replayed
 from common.types import MemoryUpdate, PseudoLabels, TrainData
+from methods.dsgl.cases import run_steps
 from methods.multiqueue.method import MultiQueue
 from methods.multiqueue.recipes import MultiQueueSettings
+
+FOLDER = Path(methods.__path__[0])
+
+
+def test_smoothing_named_by_a_case_of_dsgl_changes_its_cluster_loss():
+    case = load_case(FOLDER / "dsgl" / "tests" / "reference" / "dsgl_dlhybrid.npz")
+    smoothed = replace(case, meta={**case.meta, "smooth": 0.1})
+
+    failed = {check.name for check in run_steps(smoothed) if not check.passed}
+
+    assert failed == {"contrast", "loss", "gradient"}
 
 
 @pytest.mark.parametrize(("learned", "kept"), [(False, 0.003), (True, 0.005)])

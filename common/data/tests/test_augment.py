@@ -8,20 +8,21 @@ import numpy as np
 import pytest
 import torch
 
-from common.data.augment import draw_batch, draw_erasing_box
+from common.data.augment import NO_BOX, draw_batch, draw_erasing_box
 from common.recipe import Augment
 from common.streams import Draws
 
 
 def boxes(count, height=256, width=128, seed=0, **changes):
     rng, augment = random.Random(seed), Augment(**changes)
-    return np.array([draw_erasing_box(rng, height, width, augment) for _ in range(count)])
+    drawn = (draw_erasing_box(rng, height, width, augment) for _ in range(count))
+    return np.array([box or NO_BOX for box in drawn])
 
 
 def plain_box(rng, height, width, augment):
     """Random erasing from its definition, number by number."""
     if rng.random() >= augment.erase:
-        return (0, 0, 0, 0)
+        return None
     (least, most), (flat, tall) = augment.erase_area, augment.erase_ratio
     for _ in range(100):
         area = (least + (most - least) * rng.random()) * height * width
@@ -29,7 +30,7 @@ def plain_box(rng, height, width, augment):
         h, w = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if h < height and w < width:
             return (rng.randrange(height - h + 1), rng.randrange(width - w + 1), h, w)
-    return (0, 0, 0, 0)
+    return None
 
 
 @pytest.mark.parametrize(("height", "width"), [(256, 128), (224, 224), (64, 32), (5, 3), (1, 1)])
