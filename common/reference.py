@@ -31,7 +31,9 @@ class Case:
         return self.path.stem
 
     def tensor(self, key: str) -> Tensor:
-        return torch.from_numpy(self.arrays[key])
+        """An array as training would hold it: numbers with a fraction are float32."""
+        values = torch.from_numpy(self.arrays[key])
+        return values.float() if values.is_floating_point() else values
 
     def count(self, prefix: str) -> int:
         """Arrays whose names begin so: the steps of which each has one."""
@@ -62,9 +64,9 @@ def load_case(path: Path) -> Case:
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-        meta = json.loads(str(arrays.pop("meta")))
-    except (OSError, ValueError, KeyError) as error:
+            arrays = {key: _readable(file[key]) for key in file.files}
+        meta = json.loads(np.ravel(arrays.pop("meta"))[0])  # text or bytes, alone or in an array
+    except (OSError, ValueError, TypeError, LookupError) as error:
         raise UserError(
             f"{path} is not a reference case (.npz with a JSON 'meta'): {error}"
         ) from None
@@ -74,12 +76,13 @@ def load_case(path: Path) -> Case:
 def close(name: str, ours: Any, theirs: Any, tolerance: float, relative: float = 0.0) -> Check:
     """Compare two arrays: |ours - theirs| <= tolerance + relative * |theirs|, element by element.
 
-    Arrays of different shapes, and NaN, fail with an infinite difference. With a relative part
-    the difference reported is the excess over it. Values are compared in the stored precision.
+    Arrays of different shapes, and NaN, fail with an infinite difference; one number may be
+    stored as an array of one. With a relative part the difference reported is the excess over it.
+    Values are compared in the stored precision.
     """
     b = _array(theirs)
-    a = _array(ours, stored=np.asarray(theirs).dtype)
-    if a.shape != b.shape:
+    a = _array(ours, stored=_precision(theirs))
+    if a.shape != b.shape and not a.size == b.size == 1:
         return Check(f"{name}: shape {a.shape}, expected {b.shape}", float("inf"), tolerance)
     if a.size == 0:
         return Check(name, 0.0, tolerance)
@@ -98,9 +101,23 @@ def scaled(name: str, ours: Any, theirs: Any, tolerance: float) -> Check:
 def equal(name: str, ours: Any, theirs: Any) -> Check:
     """Compare integers or booleans: the difference is the number of unequal entries."""
     a, b = _array(ours), _array(theirs)
-    if a.shape != b.shape:
+    if a.shape != b.shape and not a.size == b.size == 1:
         return Check(f"{name}: shape {a.shape}, expected {b.shape}", float("inf"), 0.0)
     return Check(name, float((a != b).sum()), 0.0)
+
+
+def _readable(array: np.ndarray) -> np.ndarray:
+    """With types that torch computes with: this machine's byte order, whole numbers as int64."""
+    native = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return native.astype(np.int64, copy=False) if native.dtype.kind in "iu" else native
+
+
+def _precision(stored: Any) -> np.dtype:
+    """The type that the values were computed in: also float32 ones may be stored as float64."""
+    array = np.asarray(stored)
+    if array.dtype == np.float64 and np.array_equal(array, array.astype(np.float32)):
+        return np.dtype(np.float32)
+    return array.dtype
 
 
 def _array(value: Any, stored: np.dtype | None = None) -> np.ndarray:

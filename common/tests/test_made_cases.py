@@ -1,5 +1,6 @@
 """Cases of the authors' code that the stored ones leave out, made here in small."""
 
+import json
 import math
 import random
 from pathlib import Path
@@ -14,7 +15,7 @@ from common.clustering.dbscan import dbscan
 from common.clustering.jaccard import jaccard_distance, jaccard_pairs
 from common.clustering.neighbors import nearest_neighbors
 from common.data.cases import run_erasing
-from common.reference import Case
+from common.reference import Case, load_case
 
 GRAPH = {"k1": 15, "k2": 4, "min_similarity": 0.5}
 
@@ -77,3 +78,36 @@ def released_box(rng, height, width, probability, sl, sh, r1):
     assert h < height
     assert w < width
     return 1, rng.randint(0, height - h), rng.randint(0, width - w), h, w
+
+
+META = {"k1": 3}
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [json.dumps(META), json.dumps(META).encode(), [json.dumps(META)], [json.dumps(META).encode()]],
+    ids=["text", "bytes", "array of a text", "array of bytes"],
+)
+def test_settings_are_read_from_text_and_bytes_alone_or_in_an_array(tmp_path, meta):
+    np.savez(tmp_path / "x.npz", meta=np.array(meta))
+
+    assert load_case(tmp_path / "x.npz").meta == META
+
+
+@pytest.mark.parametrize(
+    ("stored", "given"),
+    [
+        ("float64", torch.float32),
+        (">f4", torch.float32),
+        (">i8", torch.int64),
+        ("uint16", torch.int64),
+        ("bool", torch.bool),
+    ],
+)
+def test_arrays_of_every_type_become_tensors_that_training_computes_with(tmp_path, stored, given):
+    values = np.array([1, 0, 1]).astype(stored)
+    np.savez(tmp_path / "x.npz", meta=np.array("{}"), values=values)
+
+    tensor = load_case(tmp_path / "x.npz").tensor("values")
+
+    assert (tensor.dtype, tensor.tolist()) == (given, [1, 0, 1])

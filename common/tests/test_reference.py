@@ -35,10 +35,24 @@ def test_a_scaled_difference_is_a_share_of_the_largest_entry():
     assert not check.passed
 
 
+def test_one_number_may_be_stored_as_an_array_of_one():
+    assert close("x", torch.tensor(1.0), np.array([1.0]), 1e-9).passed
+    assert equal("x", 3, np.array([3])).passed
+    assert not equal("x", 3, np.array([4])).passed
+
+
+def test_float32_values_stored_as_float64_are_compared_as_float32():
+    assert close("x", 0.999, np.float64(np.float32(0.999)), 1e-9).passed
+    assert not close("x", 0.999, np.float64(0.999) + 3e-8, 1e-9).passed
+
+
 def test_a_file_without_settings_is_no_case(tmp_path):
     np.savez(tmp_path / "x.npz", a=np.zeros(3))
     with pytest.raises(UserError, match="not a reference case"):
         load_case(tmp_path / "x.npz")
+    np.savez(tmp_path / "z.npz", meta=np.zeros(0))
+    with pytest.raises(UserError, match="not a reference case"):
+        load_case(tmp_path / "z.npz")
     (tmp_path / "y.npz").write_bytes(b"nothing")
     with pytest.raises(UserError, match="not a reference case"):
         load_case(tmp_path / "y.npz")
