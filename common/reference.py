@@ -91,11 +91,15 @@ def close(name: str, ours: Any, theirs: Any, tolerance: float, relative: float =
     return Check(name, worst if np.isfinite(worst) else float("inf"), tolerance)
 
 
-def scaled(name: str, ours: Any, theirs: Any, tolerance: float) -> Check:
-    """Compare two arrays by the largest difference as a share of the largest entry."""
-    largest = float(np.abs(_array(theirs)).max(initial=0.0)) or 1.0
-    check = close(name, ours, theirs, tolerance * largest)
-    return Check(check.name, check.difference / largest, tolerance)
+def close_gradient(name: str, ours: Any, theirs: Any, tolerance: float = 1e-6) -> Check:
+    """Compare two gradients: |ours - theirs| <= `tolerance`, or 1e-5 of their largest entry.
+
+    The larger of both counts. An entry is a sum of terms that cancel, so its rounding follows the
+    size of the terms: that of the largest entry, which a small temperature or batch raises, or,
+    where all of them cancel, a size that no entry shows.
+    """
+    largest = float(np.abs(_array(theirs)).max(initial=0.0))
+    return close(name, ours, theirs, max(tolerance, 1e-5 * largest))
 
 
 def equal(name: str, ours: Any, theirs: Any) -> Check:

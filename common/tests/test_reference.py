@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from common.errors import UserError
-from common.reference import close, equal, load_case, scaled
+from common.reference import close, close_gradient, equal, load_case
 
 
 def test_a_difference_within_the_tolerance_passes_and_beyond_fails():
@@ -29,10 +29,15 @@ def test_unequal_integers_are_counted():
     assert (check.difference, check.passed) == (2.0, False)
 
 
-def test_a_scaled_difference_is_a_share_of_the_largest_entry():
-    check = scaled("x", np.array([100.0, 1.0]), np.array([100.0, 2.0]), 1e-3)
-    assert check.difference == pytest.approx(0.01)
-    assert not check.passed
+@pytest.mark.parametrize(
+    ("largest", "difference", "passed"),
+    [(1e-3, 0.9e-6, True), (1e-3, 1.1e-6, False), (100.0, 0.9e-3, True), (100.0, 1.1e-3, False)],
+)
+def test_a_gradient_may_differ_by_its_tolerance_or_by_a_share_of_its_largest_entry(
+    largest, difference, passed
+):
+    check = close_gradient("x", np.array([largest, difference]), np.array([largest, 0.0]))
+    assert check.passed == passed
 
 
 def test_one_number_may_be_stored_as_an_array_of_one():

@@ -9,7 +9,7 @@ from common.clustering.cases import run_infomap
 from common.data.cases import run_sampler_replay
 from common.memory import class_means
 from common.recipe import Recipe
-from common.reference import Case, Check, close, equal, scaled
+from common.reference import Case, Check, close, close_gradient, equal
 from common.replay import rates, replay_step, replayed, stored_batch, stored_recipe, total
 from common.types import PseudoLabels, TrainData
 from methods.clustercontrast.method import ClusterContrast
@@ -50,7 +50,7 @@ def _run_memory(case: Case, update: Literal["mean", "hard"]) -> list[Check]:
         step = replay_step(method, batch)
         checks += [
             close("loss", total(step), a[f"loss_{s}"], 2e-7, relative=1e-5),
-            scaled("gradient", batch.views[0].grad, a[f"grad_{s}"], 1e-5),
+            close_gradient("gradient", batch.views[0].grad, a[f"grad_{s}"], 1e-7),
             close("memory", method.memory.rows, a[f"memory_{s}"], 2e-6),
         ]
     return checks

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from common.recipe import Recipe
-from common.reference import Case, Check, close
+from common.reference import Case, Check, close, close_gradient
 from common.replay import replayed, stored_batch
 from common.schedules import (
     Constant,
@@ -56,7 +56,7 @@ def _step(method: DCCC, case: Case, mode: str, k: int) -> list[Check]:
         checks.append(close(f"{mode} {name}", full, a[f"{mode}_loss_{short}_{k}"], 1e-5))
         if (key := f"{mode}_grad_{short}_{k}") in a:
             gradient = torch.autograd.grad(full, batch.views[0], retain_graph=True)[0]
-            checks.append(close(f"{mode} gradient of {name}", gradient, a[key], 1e-6))
+            checks.append(close_gradient(f"{mode} gradient of {name}", gradient, a[key]))
     method.after_step(step.update, k)
     return [*checks, close(f"{mode} memory", method.memory.rows, a[f"{mode}_memory_{k}"], 2e-6)]
 
@@ -71,7 +71,7 @@ def run_losses(case: Case) -> list[Check]:
         loss.backward()
         checks += [
             close(name, loss, case.arrays[f"loss_{name}"], 1e-5),
-            close(f"gradient of {name}", logits.grad, case.arrays[f"grad_{name}"], 1e-6),
+            close_gradient(f"gradient of {name}", logits.grad, case.arrays[f"grad_{name}"]),
         ]
     return checks
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from common.recipe import Recipe
-from common.reference import Case, Check, close, equal
+from common.reference import Case, Check, close, close_gradient, equal
 from common.replay import radii, rates, replayed, stored_batch, stored_recipe, total
 from common.types import PseudoLabels, TrainData
 from methods.dsgl.disentangle import guided_prototypes
@@ -60,8 +60,8 @@ def _step(method: DSGL, case: Case, s: int) -> list[Check]:
         close("disentangled, after", after, a["loss_dis_b"][s], **LOSS),
         close("relative entropy", step.losses["entropy"], a["loss_kl"][s], **LOSS),
         close("loss", total(step), a["loss"][s], **LOSS),
-        close("gradient", batch.views[0].grad, a["grad_x"][s], 2e-6),
-        close("gradient of the partner", batch.views[1].grad, a["grad_x_pos"][s], 2e-6),
+        close_gradient("gradient", batch.views[0].grad, a["grad_x"][s], 2e-6),
+        close_gradient("gradient of the partner", batch.views[1].grad, a["grad_x_pos"][s], 2e-6),
         close("memory", _rows(method), a["memory"][s], 1e-6),
     ]
 
@@ -84,7 +84,7 @@ def run_disentangle(case: Case) -> list[Check]:
         method.instances.write(seen.indices, seen.embeddings)
         checks += [
             close(f"loss, call {call}", loss, a["loss"][call], **LOSS),
-            close(f"gradient, call {call}", batch.views[0].grad, a["grad_x"][call], 2e-6),
+            close_gradient(f"gradient, call {call}", batch.views[0].grad, a["grad_x"][call], 2e-6),
         ]
     return checks
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from common.recipe import Recipe
-from common.reference import Case, Check, close, equal
+from common.reference import Case, Check, close, close_gradient, equal
 from common.replay import rates, replayed, stored_batch
 from common.teacher import follow_, teacher_momentum
 from common.types import Batch, PseudoLabels, TrainData
@@ -33,8 +33,8 @@ def run_one_domain(case: Case) -> list[Check]:
         checks += [
             close("contrast", step.losses["contrast"], a[f"loss_h_{k}"], **LOSS),
             close("distillation", step.losses["distill"], a[f"loss_m_{k}"], **LOSS),
-            close("gradient of contrast", gradients["contrast"], a[f"grad_h_{k}"], 1e-6),
-            close("gradient of distillation", gradients["distill"], a[f"grad_m_{k}"], 1e-6),
+            close_gradient("gradient of contrast", gradients["contrast"], a[f"grad_h_{k}"]),
+            close_gradient("gradient of distillation", gradients["distill"], a[f"grad_m_{k}"]),
         ]
         if f"rows_{k}" in a:
             rows = method.memory.bank[a[f"rows_{k}"]]
@@ -73,8 +73,8 @@ def _two_domains(case: Case, order: str, key: str) -> list[Check]:
             for name, short in names.items()
         ]
         checks += [
-            close("target gradient", target.views[0].grad, a[f"grad_t_{k}"], 1e-6),
-            close(f"source gradient, {order}", source.views[0].grad, a[key.format(k)], 1e-6),
+            close_gradient("target gradient", target.views[0].grad, a[f"grad_t_{k}"]),
+            close_gradient(f"source gradient, {order}", source.views[0].grad, a[key.format(k)]),
         ]
     return [*checks, _end(method, case)]
 
@@ -111,8 +111,8 @@ def _cluster_steps(method: HDCPDClusters, case: Case, axis: str) -> list[Check]:
         checks += [
             close("contrast", step.losses["contrast"], a[f"loss_h_{k}"], **LOSS),
             close(f"{axis} axis", step.losses["distill"], a[f"loss_m_{axis}axis_{k}"], **LOSS),
-            close("gradient of contrast", contrast, a[f"grad_h_{k}"], 1e-6),
-            close(f"gradient, {axis} axis", distill, a[f"grad_m_{axis}axis_{k}"], 1e-6),
+            close_gradient("gradient of contrast", contrast, a[f"grad_h_{k}"]),
+            close_gradient(f"gradient, {axis} axis", distill, a[f"grad_m_{axis}axis_{k}"]),
             close("memory, hard update", method.memory.rows, a[f"memory_hard_{k}"], 1e-6),
         ]
     return checks

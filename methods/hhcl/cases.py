@@ -6,7 +6,7 @@ import torch
 from common.losses import smooth_cross_entropy, smoothed_classes
 from common.memory import HybridMemory, class_means, hardest_members
 from common.recipe import Recipe, Sampling
-from common.reference import Case, Check, close, equal
+from common.reference import Case, Check, close, close_gradient, equal
 from common.replay import radii, rates, replay_step, replayed, stored_batch, stored_recipe, total
 from common.types import Batch, PseudoLabels, TrainData
 from methods.hhcl.loss import hybrid_weights
@@ -41,7 +41,7 @@ def _step(method: HHCL, case: Case, s: int) -> list[Check]:
     step = replay_step(method, batch)
     checks += [
         close("loss", total(step), a["loss"][s], 2e-6, relative=1e-5),
-        close("gradient", batch.views[0].grad, a["grad_x"][s], 2e-6),
+        close_gradient("gradient", batch.views[0].grad, a["grad_x"][s], 2e-6),
         close("memory", _rows(method), a["memory"][s], 1e-6),
     ]
     if "ce_hard" in a:
@@ -64,7 +64,7 @@ def run_label_smooth(case: Case) -> list[Check]:
         checks += [
             equal(f"classes {j}", smoothed_classes(logits.shape[1]), case.arrays[f"k_{j}"]),
             close(f"loss {j}", loss, case.arrays[f"loss_{j}"], 2e-6, relative=1e-5),
-            close(f"gradient {j}", logits.grad, case.arrays[f"grad_{j}"], 2e-6),
+            close_gradient(f"gradient {j}", logits.grad, case.arrays[f"grad_{j}"], 2e-6),
         ]
     return checks
 

@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 
 from common.optimizer import make_optimizer
 from common.recipe import Recipe
-from common.reference import Case, Check, close, equal, scaled
+from common.reference import Case, Check, close, close_gradient, equal
 from common.replay import replay_step, replayed, stored_batch, stored_recipe, total
 from common.types import PseudoLabels, TrainData
 from methods.multiqueue.method import MultiQueue
@@ -44,7 +44,9 @@ def _step(method: _Replayed, optimizer: Optimizer, case: Case, s: int) -> list[C
     """One iteration with its optimizer's step, which moves the temperature where it is learnt."""
     a, targets = case.arrays, case.arrays[f"targets_{s}"]
     batch = stored_batch(case.tensor(f"inputs_{s}"), indices=targets, labels=targets)
-    before = close("temperature before", method.temperature, a[f"temp_before_{s}"], 2e-8)
+    before = _temperature("temperature before", method.temperature, a[f"temp_before_{s}"])
+    # The terms of T's gradient are similarities, rounded to 6e-8, over the square of T.
+    rounding = max(1e-6, 6e-8 / method.temperature.item() ** 2)
     generator = method.released.getstate()
     drawn = equal("drawn slots", method.draw_slots(), a[f"draw_{s}"])
     method.released.setstate(generator)
@@ -61,13 +63,18 @@ def _step(method: _Replayed, optimizer: Optimizer, case: Case, s: int) -> list[C
         before,
         drawn,
         close("loss", total(step), a[f"loss_{s}"], 2e-7, relative=1e-5),
-        scaled("gradient", batch.views[0].grad, a[f"grad_{s}"], 1e-5),
-        close("temperature gradient", gradient, a[f"grad_temp_{s}"], 0.0, relative=1e-5),
-        close("temperature after", method.temperature, a[f"temp_after_{s}"], 2e-8),
+        close_gradient("gradient", batch.views[0].grad, a[f"grad_{s}"], 1e-7),
+        close_gradient("temperature gradient", gradient, a[f"grad_temp_{s}"], rounding),
+        _temperature("temperature after", method.temperature, a[f"temp_after_{s}"]),
         equal("pointers", method.memory.pointer, a[f"pointer_{s}"]),
         close("queue entries", probe, a[f"queue_probe_{s}"], 1e-6),
         close("queue norms", queues.norm(dim=2), a[f"queue_norm_{s}"], 1e-6),
     ]
+
+
+def _temperature(name: str, ours: torch.Tensor, theirs: np.ndarray) -> Check:
+    """Compare temperatures: 2e-8, or a unit in the last place where that is more."""
+    return close(name, ours, theirs, max(2e-8, float(np.spacing(np.float32(theirs)).max())))
 
 
 def _slots(stored: np.ndarray, method: MultiQueue) -> np.ndarray:

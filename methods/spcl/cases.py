@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from common.recipe import Dbscan, Recipe
-from common.reference import Case, Check, close, equal
+from common.reference import Case, Check, close, close_gradient, equal
 from common.replay import rates, replay_step, replayed, stored_batch, stored_recipe
 from common.schedules import Constant
 from common.types import PseudoLabels, TrainData
@@ -51,7 +51,7 @@ def _step(method: SpCL, case: Case, s: int) -> list[Check]:
     step = replay_step(method, batch)
     return [
         close("loss", step.losses["contrast"], a["loss"][s], **LOSS),
-        close("gradient", batch.views[0].grad, a["grad_inputs"][s], 1e-6),
+        close_gradient("gradient", batch.views[0].grad, a["grad_inputs"][s]),
     ]
 
 
@@ -64,8 +64,8 @@ def _two_domain_step(method: SpCL, case: Case, s: int) -> list[Check]:
     return [
         close("source loss", step.losses["source"], a["loss_source"][s], **LOSS),
         close("target loss", step.losses["contrast"], a["loss_target"][s], **LOSS),
-        close("source gradient", source.views[0].grad, a["grad_source"][s], 1e-6),
-        close("target gradient", target.views[0].grad, a["grad_target"][s], 1e-6),
+        close_gradient("source gradient", source.views[0].grad, a["grad_source"][s]),
+        close_gradient("target gradient", target.views[0].grad, a["grad_target"][s]),
     ]
 
 
