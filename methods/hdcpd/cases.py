@@ -131,7 +131,7 @@ def run_schedules(case: Case) -> list[Check]:
         share = np.array([teacher_momentum(k, start) for k in range(len(theirs))])
         checks.append(close(f"share of the teacher, {name}", share, theirs, 1e-9))
         path = _teacher_path(case.tensor(f"teacher0_{name}"), case.tensor(f"student_{name}"), start)
-        checks.append(close(f"teacher, {name}", path, a[f"teacher_{name}"], 1e-6))
+        checks.append(close(f"teacher, {name}", path, a[f"teacher_{name}"], 1e-6, 1e-6))
     return checks
 
 
