@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 
 from common.arithmetic import compiling_pays
+from common.backbones.batchnorm import chunks_per_process
 from common.backbones.encoder import build_encoder
 from common.method import Method
 from common.recipe import Recipe
@@ -35,7 +36,7 @@ def build_method(
         UserError: initial weights that are missing or do not fit.
     """
     settings = replace(recipe.encoder, weights="random") if restored else recipe.encoder
-    chunks = max(recipe.bn_chunks // team.size, 1)  # the ranks share the batch-norm groups
+    chunks = chunks_per_process(recipe.bn_chunks, team.size)
     encoder = build_encoder(settings, chunks, 2 if source else 1, recipe.seed)
     encoder.place_on(team.device, recipe.precision)
     if recipe.precision == "fast":

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from common.arithmetic import has_fast_bfloat16
+from common.backbones.batchnorm import chunks_per_process
 from common.data.datasets import fingerprint
 from common.recipe import Recipe
 from common.recipe_text import flatten
@@ -29,16 +30,18 @@ def environment(
     options: RunOptions,
     team: Team,
 ) -> dict[str, Any]:
-    """The content of `environment.json`."""
+    """The content of `environment.json`; `bn_chunks` are the groups that the processes make."""
+    several = target.dataset.train.num_cams > 1
     return {
         **surroundings(team),
         "precision": recipe.precision,
-        "bn_chunks": recipe.bn_chunks,
+        "bn_chunks": _groups(recipe, team),
         "images": options.images,
         "dataset": dataset_record(target),
         "source": dataset_record(source) if source else None,
         "cameras": {
-            "sampler": recipe.sampling.cameras and target.dataset.train.num_cams > 1,
+            "sampler": several and recipe.sampling.cameras,
+            "clustering": several and getattr(recipe.clustering, "center_cameras", False),
             "loss": False,
             "rule": target.dataset.camera_rule,
         },
@@ -46,6 +49,11 @@ def environment(
         "deviations": deviations(recipe, base, team),
         "resumptions": [],
     }
+
+
+def _groups(recipe: Recipe, team: Team) -> int:
+    """Parts of a batch that batch norm treats apart, over all processes."""
+    return chunks_per_process(recipe.bn_chunks, team.size) * team.size
 
 
 def surroundings(team: Team) -> dict[str, Any]:
@@ -135,11 +143,11 @@ def deviations(recipe: Recipe, base: Recipe, team: Team) -> list[str]:
     found = []
     if recipe.bn_chunks % team.size:
         found.append(
-            f"bn_chunks={recipe.bn_chunks} does not divide by {team.size} processes: each process "
-            "normalizes its whole share at once."
+            f"bn_chunks={recipe.bn_chunks} does not divide by {team.size} processes: batch norm "
+            f"splits the batch into {_groups(recipe, team)} groups."
         )
     per_group = base.sampling.batch_size / base.bn_chunks
-    ours = recipe.sampling.batch_size / max(recipe.bn_chunks, team.size)
+    ours = recipe.sampling.batch_size / _groups(recipe, team)
     if ours != per_group:
         found.append(
             f"batch norm sees {ours:g} images at a time, the recipe's runs saw {per_group:g}; "

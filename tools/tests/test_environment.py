@@ -1,0 +1,58 @@
+"""What a run records about itself."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from common.recipe import Dbscan
+from common.team import Team
+from common.types import Dataset, Samples
+from tools.assemble import Found
+from tools.environment import deviations, environment
+from tools.lookup import paper_recipe
+from tools.options import RunOptions
+from tools.origin import Origin
+
+
+def found(cams=(0, 1)):
+    paths = np.array([f"/crops/{i}.jpg" for i in range(len(cams))], object)
+    train = Samples(paths, np.zeros(len(cams), int), np.array(cams))
+    none = train.take(slice(0))
+    dataset = Dataset("crops", "/crops", train, none, none)
+    return Found(dataset, Origin("", "/crops"))
+
+
+def recorded(recipe, size=1, cams=(0, 1)):
+    return environment(recipe, recipe, found(cams), None, RunOptions(), Team(size=size))
+
+
+@pytest.fixture
+def market():
+    return replace(paper_recipe("hhcl", "market1501"), bn_chunks=4)
+
+
+@pytest.mark.parametrize(("processes", "groups"), [(1, 4), (2, 4), (3, 3), (8, 8)])
+def test_the_batch_norm_groups_are_those_of_all_processes(market, processes, groups):
+    assert recorded(market, processes)["bn_chunks"] == groups
+
+
+def test_groups_that_do_not_divide_are_told_with_what_batch_norm_sees(market):
+    recipe = replace(market, sampling=replace(market.sampling, batch_size=240))
+    said = " ".join(deviations(recipe, recipe, Team(size=3)))
+    assert "bn_chunks=4 does not divide by 3 processes" in said
+    assert "sees 80 images at a time, the recipe's runs saw 60" in said
+
+
+@pytest.mark.parametrize("sampler", [True, False])
+@pytest.mark.parametrize("centered", [True, False])
+def test_every_use_of_cameras_is_recorded(market, sampler, centered):
+    recipe = replace(
+        market,
+        sampling=replace(market.sampling, cameras=sampler),
+        clustering=Dbscan(center_cameras=centered),
+    )
+    used = recorded(recipe)["cameras"]
+    assert (used["sampler"], used["clustering"], used["loss"]) == (sampler, centered, False)
+    alone = recorded(recipe, cams=(0, 0))["cameras"]
+    assert (alone["sampler"], alone["clustering"]) == (False, False)
