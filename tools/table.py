@@ -7,6 +7,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from common.backbones.batchnorm import chunks_per_process
+from common.data.synthetic import SYNTHETIC_SETS
 from common.errors import UserError
 from common.recipe import NAMES, Recipe
 from common.recipe_text import to_plain
@@ -21,8 +23,11 @@ class Key:
     """What runs must share to count as repetitions of one experiment.
 
     Args:
-        version: of the data set, e.g. "V1".
+        version, source_version: of the data sets, e.g. "V1".
+        images, source_images: their fingerprints; "" for a drawn set, which its version tells
+            apart wherever it was drawn.
         changes: settings that differ from the recipe, as "name=value", the seed left out.
+        bn_chunks: batch-norm groups of a batch, over all processes.
     """
 
     method: str
@@ -30,6 +35,9 @@ class Key:
     source: str
     variant: str
     version: str = ""
+    images: str = ""
+    source_version: str = ""
+    source_images: str = ""
     changes: tuple[str, ...] = ()
     precision: str = "exact"
     bn_chunks: int = 0
@@ -37,6 +45,11 @@ class Key:
     @property
     def recipe(self) -> tuple[str, str, str, str]:
         return self.method, self.dataset, self.source, self.variant
+
+    @property
+    def published(self) -> tuple[Any, ...]:
+        """The recipe with what a run may change of it; other data of the name count as its own."""
+        return self.recipe, self.changes, self.precision, self.bn_chunks
 
 
 def results(
@@ -47,24 +60,25 @@ def results(
 ) -> list[dict[str, Any]]:
     """The rows of the results table.
 
-    A row is one experiment: runs that differ in the seed alone. It holds the names, `paper`
-    (percent, with `source` and `compares`), `start`, `best` and `last` as {score: {"mean",
-    "spread"}} in percent (spread: standard deviation over the seeds, None for one),
-    `difference` (ours minus the paper's, in points, of the epoch that `paper.compares` names),
-    `curve` (mean deviation of the clusters per epoch from the authors' log, None where there is
-    none), `clusters` (of the last epoch, mean over the seeds), `hours`, `devices`, `cameras`,
-    `bn_chunks`, `code`, `changes`, `precision`, `status` and `runs`.
+    A row is one experiment: runs that differ in the seed alone, the newest of each seed. It holds
+    what `Key` names, `paper` (percent, with `source` and `compares`), `start`, `best` and `last`
+    as {score: {"mean", "spread"}} in percent (spread: standard deviation over the seeds, None for
+    one), `difference` (ours minus the paper's, in points, of the epoch that `paper.compares`
+    names), `curve` (mean deviation of the clusters per epoch from the authors' log, None where
+    there is none), `clusters` (of the last epoch, mean over the seeds), `hours`, `devices`,
+    `cameras`, `code`, `status` and `runs`.
 
     Args:
         runs: run folders, or folders of run folders; without any, all below `runs_root`, and a
             row for every recipe that was not run.
-        warn: told of every run that is left out because it cannot be read.
+        warn: told of every run that is left out, because it cannot be read or a newer one of the
+            same seed is there.
 
     Raises:
         UserError: a folder without runs, or `runs` none of which can be read.
     """
     folders = run_folders(runs or [runs_root], required=bool(runs))
-    finished: dict[Key, list[dict[str, Any]]] = {}
+    finished: dict[Key, dict[int, dict[str, Any]]] = {}
     begun: dict[Key, list[str]] = {}
     unreadable = []
     for folder in folders:
@@ -74,18 +88,19 @@ def results(
             unreadable.append(str(error))
         else:
             if result:
-                finished.setdefault(key, []).append(result)
+                _keep_newest(finished.setdefault(key, {}), result, warn)
             else:
                 begun.setdefault(key, []).append(str(folder))
     if runs and len(unreadable) == len(folders):
         raise UserError("\n".join(unreadable))
     for text in unreadable:
         warn(f"a run is left out: {text}")
-    rows = [_row(key, found) for key, found in finished.items()]
+    rows = [_row(key, list(found.values())) for key, found in finished.items()]
     rows += [_open_row(key, "unfinished", paths) for key, paths in begun.items()]
     if not runs:
-        seen = {key.recipe for key in (*finished, *begun)}
-        rows += [_open_row(key, "not run", []) for key in _known() if key.recipe not in seen]
+        begun_or_finished = {key.published for key in (*finished, *begun)}
+        not_run = [key for key in _known() if key.published not in begun_or_finished]
+        rows += [_open_row(key, "not run", []) for key in not_run]
     return sorted(rows, key=_order)
 
 
@@ -125,18 +140,50 @@ def _read(run: RunDir) -> tuple[Key, dict[str, Any] | None]:
     return key, result
 
 
+def _keep_newest(
+    seeds: dict[int, dict[str, Any]], result: dict[str, Any], warn: Callable[[str], None]
+) -> None:
+    """Add a result to those of its experiment, by seed; a repeat says nothing of the spread."""
+    seed = result["seed"]
+    older, newer = sorted([seeds.get(seed, result), result], key=_written)
+    seeds[seed] = newer
+    if older is not newer:
+        warn(
+            f"{older['run']} is left out: {newer['run']} repeats its experiment with the same "
+            f"seed, {seed}."
+        )
+
+
+def _written(result: dict[str, Any]) -> float:
+    return (Path(result["run"]) / "result.json").stat().st_mtime
+
+
 def _key(names: dict[str, Any], record: dict[str, Any]) -> Key:
     """The experiment of a run, from its result or its recipe, and its environment."""
+    chunks, processes = record["bn_chunks"], record["devices"]
+    version, images = _data(record["dataset"])
+    source_version, source_images = _data(record.get("source"))
     return Key(
         method=names["method"],
         dataset=names["dataset"],
         source=names["source"],
         variant=names["variant"],
-        version=record["dataset"]["version"],
+        version=version,
+        images=images,
+        source_version=source_version,
+        source_images=source_images,
         changes=tuple(c for c in record["changes"] if not c.startswith("seed=")),
         precision=record["precision"],
-        bn_chunks=record["bn_chunks"],
+        bn_chunks=chunks_per_process(chunks, processes) * processes,  # old records: the recipe's
     )
+
+
+def _data(record: dict[str, Any] | None) -> tuple[str, str]:
+    """Version and fingerprint of a data set; that of a drawn one depends on who wrote its files."""
+    if record is None:
+        return "", ""
+    drawn = record["name"] in SYNTHETIC_SETS and not record.get("dropped")
+    return record["version"], "" if drawn else record["fingerprint"]
 
 
 def _known() -> list[Key]:
@@ -223,8 +270,9 @@ def _curve(found: list[dict[str, Any]]) -> float | None:
 
 def _cameras(world: dict[str, Any]) -> str:
     """Where camera ids were used."""
-    used = [name for name in ("sampler", "loss") if world["cameras"][name]]
-    return ", ".join(used) or "none"
+    centered = any(change == "clustering.center_cameras=True" for change in world["changes"])
+    used = {"clustering": centered, **world["cameras"]}  # old records do not tell the clustering's
+    return ", ".join(name for name in ("sampler", "clustering", "loss") if used[name]) or "none"
 
 
 def _all(texts: Iterable[str]) -> str:
@@ -236,4 +284,5 @@ def _order(row: dict[str, Any]) -> tuple[Any, ...]:
     known = [key.recipe for key in _known()]
     recipe = (row["method"], row["dataset"], row["source"], row["variant"])
     place = known.index(recipe) if recipe in known else len(known)
-    return place, recipe, json.dumps(row["changes"]), row["status"] != "finished"
+    data = row["version"], row["source_version"], row["images"], row["source_images"]
+    return place, recipe, json.dumps(row["changes"]), row["status"] != "finished", data

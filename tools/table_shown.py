@@ -78,13 +78,14 @@ def table_cells(rows: Rows, scores: Sequence[str]) -> tuple[list[str], list[list
     which = " / ".join(SHORT[score] for score in scores)
     scored = [f"{name} {which}" for name in ("paper", "start", "best", "last")]
     headers = [*NAMES, *scored, "ours - paper"]
+    several = _differ_in_images(rows)
     cells = [
         [
             *_names(row),
             _paper(row["paper"], scores),
             *(_ours(row[which], scores) for which in ("start", "best", "last")),
             _gap(row["difference"], scores),
-            *_facts(row),
+            *_facts(row, tell_images=_shown_data(row) in several),
         ]
         for row in rows
     ]
@@ -113,7 +114,8 @@ def as_csv(rows: Rows) -> str:
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
     paper, line = row["paper"] or {}, {}
-    for name in ("method", "dataset", "version", "source", "variant", "status"):
+    names = ("method", "dataset", "version", "source", "source_version", "variant", "status")
+    for name in names:
         line[name] = row[name]
     for score in SCORES:
         line[f"paper_{score}"] = paper.get(score)
@@ -125,14 +127,33 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     line |= {name: row[name] for name in facts}
     line |= {"seeds": " ".join(map(str, row["seeds"])), "changes": " ".join(row["changes"])}
     line |= {"precision": row["precision"], "code": row["code"], "runs": " ".join(row["runs"])}
+    line |= {name: row[name] for name in ("images", "source_images")}
     line |= {"paper_source": paper.get("source"), "compares": paper.get("compares")}
     return line
 
 
 def _names(row: dict[str, Any]) -> list[str]:
-    source = f" from {row['source']}" if row["source"] else ""
-    version = f" {row['version']}" if row["version"] else ""
-    return [row["method"], f"{row['dataset']}{version}{source}", row["variant"] or MISSING]
+    return [row["method"], _shown_data(row), row["variant"] or MISSING]
+
+
+def _shown_data(row: dict[str, Any]) -> str:
+    """E.g. "market1501 from msmt17 V2"."""
+    target = f"{row['dataset']} {row['version']}".rstrip()
+    source = f"{row['source']} {row['source_version']}".strip()
+    return f"{target} from {source}" if source else target
+
+
+def _differ_in_images(rows: Rows) -> set[str]:
+    """Names of data under which the rows saw more than one set of images."""
+    found: dict[str, set[Any]] = {}
+    for row in rows:
+        if row["images"]:
+            found.setdefault(_shown_data(row), set()).add(_images(row))
+    return {name for name, images in found.items() if len(images) > 1}
+
+
+def _images(row: dict[str, Any]) -> tuple[str, str]:
+    return row["images"], row["source_images"]
 
 
 def _paper(paper: dict[str, Any] | None, scores: Sequence[str]) -> str:
@@ -158,7 +179,7 @@ def _gap(difference: dict[str, Any] | None, scores: Sequence[str]) -> str:
     return " / ".join(f"{gap:+.1f}" if gap is not None else MISSING for gap in gaps)
 
 
-def _facts(row: dict[str, Any]) -> list[str]:
+def _facts(row: dict[str, Any], *, tell_images: bool) -> list[str]:
     finished = row["status"] == "finished"
     remarks = [] if finished else [row["status"]]
     if finished and row["paper"] and row["paper"]["map"] is not None:
@@ -166,6 +187,8 @@ def _facts(row: dict[str, Any]) -> list[str]:
     if row["curve"] is not None:
         remarks.append(f"clusters {100 * row['curve']:.0f} % off the authors' log")
     remarks += row["changes"]
+    if tell_images and row["images"]:
+        remarks.append(f"images {' from '.join(filter(None, _images(row)))}")
     remarks += [f"precision {row['precision']}"] if row["precision"] != "exact" else []
     return [
         f"{row['clusters']:,.0f}" if finished else MISSING,

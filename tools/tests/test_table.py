@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import re
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from methods import METHODS
 from tools.lookup import paper_recipe
 from tools.table import results, run_folders
 
+DATA = {"name": "market1501", "version": "", "fingerprint": "f1", "dropped": []}
 ENVIRONMENT = {
     "versions": {"python": "3.11.7", "unreid": "0.1.0"},
     "commit": "abc1234",
@@ -21,7 +23,8 @@ ENVIRONMENT = {
     "devices": 1,
     "precision": "exact",
     "bn_chunks": 4,
-    "dataset": {"version": ""},
+    "dataset": DATA,
+    "source": DATA,
     "cameras": {"sampler": True, "loss": False},
     "changes": [],
 }
@@ -96,7 +99,10 @@ def test_the_difference_is_that_of_the_epoch_that_the_paper_reports(tmp_path, ma
         {"changes": ["lr=0.1"]},
         {"precision": "fast"},
         {"bn_chunks": 1},
-        {"dataset": {"version": "V2"}},
+        {"dataset": {**DATA, "version": "V2"}},
+        {"dataset": {**DATA, "fingerprint": "f2"}},
+        {"source": {**DATA, "version": "V2"}},
+        {"source": {**DATA, "fingerprint": "f2"}},
     ],
     ids=str,
 )
@@ -104,6 +110,71 @@ def test_runs_that_differ_in_more_than_the_seed_are_not_averaged(tmp_path, marke
     make_run(tmp_path, market, best=0.8, last=0.8)
     make_run(tmp_path, market, best=0.6, last=0.6, environment=environment)
     assert len(results([tmp_path])) == 2
+
+
+def test_rows_of_equal_names_but_other_images_tell_them_by_their_fingerprints(
+    tmp_path, market, call
+):
+    crops = replace(market, dataset="crops")
+    for fingerprint in ("f1", "f2"):
+        data = {**DATA, "name": "crops", "fingerprint": fingerprint}
+        make_run(tmp_path, crops, environment={"dataset": data, "source": None})
+    lines = call("table", tmp_path, "--format", "markdown").out.splitlines()[2:]
+    assert [re.findall("images f[12]", line) for line in lines] == [["images f1"], ["images f2"]]
+
+
+def test_a_drawn_set_of_equal_settings_is_the_same_wherever_it_was_drawn(tmp_path):
+    recipe = paper_recipe("hhcl", "synthetic")
+    for seed, fingerprint in ((1, "f1"), (2, "f2")):
+        data = {**DATA, "name": "synthetic", "fingerprint": fingerprint}
+        make_run(tmp_path, recipe, seed=seed, environment={"dataset": data, "source": None})
+    assert [row["seeds"] for row in results([tmp_path])] == [[1, 2]]
+
+
+def test_of_a_seed_that_was_repeated_the_newest_run_counts(tmp_path, market, call):
+    runs = [make_run(tmp_path, market, best=best, last=best) for best in (0.8, 0.6, 0.7)]
+    for age, run in zip((0, 20, 10), runs, strict=True):
+        os.utime(run / "result.json", (1e9 - age, 1e9 - age))
+    told = []
+    (row,) = results([tmp_path], warn=told.append)
+    assert (row["seeds"], row["runs"]) == ([1], [str(runs[0])])
+    assert row["best"]["map"] == {"mean": pytest.approx(80.0), "spread": None}
+    assert all(str(runs[0]) in text for text in told)
+    assert [str(run) in " ".join(told) for run in runs] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    ("devices", "recorded", "groups"), [(8, 4, 8), (8, 8, 8), (3, 4, 3), (2, 4, 4)]
+)
+def test_the_batch_norm_groups_are_those_of_all_processes_also_in_old_records(
+    tmp_path, market, devices, recorded, groups
+):
+    make_run(tmp_path, market, environment={"devices": devices, "bn_chunks": recorded})
+    assert results([tmp_path])[0]["bn_chunks"] == groups
+
+
+@pytest.mark.parametrize(
+    "environment", [{"changes": ["lr=0.1"]}, {"devices": 8}, {"precision": "fast"}], ids=str
+)
+def test_a_changed_run_does_not_stand_for_the_published_one(tmp_path, market, environment):
+    make_run(tmp_path, market, best=0.8, last=0.8, environment=environment)
+    rows = [row for row in results(runs_root=tmp_path) if row["method"] == "hhcl"]
+    statuses = [r["status"] for r in rows if (r["dataset"], r["variant"]) == ("market1501", "")]
+    assert statuses == ["finished", "not run"]
+
+
+@pytest.mark.parametrize(
+    ("cameras", "changes", "said"),
+    [
+        ({"sampler": True, "clustering": True, "loss": False}, [], "sampler, clustering"),
+        ({"sampler": False, "clustering": False, "loss": False}, [], "none"),
+        ({"sampler": False, "loss": False}, ["clustering.center_cameras=True"], "clustering"),
+        ({"sampler": True, "loss": False}, [], "sampler"),
+    ],
+)
+def test_every_use_of_cameras_is_told_also_of_old_records(tmp_path, market, cameras, changes, said):
+    make_run(tmp_path, market, environment={"cameras": cameras, "changes": changes})
+    assert results([tmp_path])[0]["cameras"] == said
 
 
 def test_a_changed_seed_is_no_other_experiment(tmp_path, market):
