@@ -18,6 +18,12 @@ DATA_VARIABLE = "REID_DATA"
 DataRoot = Annotated[
     Path, typer.Option(help="Folder that holds the data sets.", envvar=DATA_VARIABLE)
 ]
+MovedRoot = Annotated[
+    Path | None, typer.Option(help="Where the run's data sets lie now, if they have moved.")
+]
+MovedFolder = Annotated[
+    Path | None, typer.Option("--data", help="Where the run's own folder lies now.")
+]
 RunsRoot = Annotated[Path, typer.Option(help="Folder for the run folders.")]
 
 Source = Annotated[

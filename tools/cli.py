@@ -143,6 +143,8 @@ def train(
 @app.command(epilog="Example: tools resume runs/hhcl-market1501-2025-01-31-1")
 def resume(
     run: args.Run,
+    data_root: args.MovedRoot = None,
+    data: args.MovedFolder = None,
     no_report: args.NoReport = False,
     gpus: args.Gpus = 1,
     device: args.Device = "auto",
@@ -154,10 +156,11 @@ def resume(
     _several_processes(gpus, device)
     with watched(json, run) as console:
         from tools.options import RunOptions
+        from tools.origin import Moved
         from tools.reproduce import resume as go_on
 
         options = RunOptions(device=device, images=images, workers=workers, report=not no_report)
-        found = go_on(run, options=options, observer=console)
+        found = go_on(run, moved=Moved(data_root, data), options=options, observer=console)
     if json:
         print_json(found)
 
@@ -276,6 +279,8 @@ def table(
 @app.command(epilog="Example: tools report runs/hhcl-synthetic-2025-01-31-1")
 def report(
     run: args.Run,
+    data_root: args.MovedRoot = None,
+    data: args.MovedFolder = None,
     device: args.Device = "auto",
     images: args.Images = "auto",
     workers: args.Workers = None,
@@ -284,10 +289,12 @@ def report(
     """Write the page of a run, finished or not: curves, ranked lists, clusters, feature map."""
     with watched(json) as console:
         from tools.options import RunOptions
+        from tools.origin import Moved
         from tools.write_report import write_report
 
         options = RunOptions(device=device, images=images, workers=workers)
-        path = write_report(run, options=options, observer=console)
+        moved = Moved(data_root, data)
+        path = write_report(run, moved=moved, options=options, observer=console)
     if json:
         print_json({"report": str(path)})
     else:

@@ -1,8 +1,8 @@
 """Where a run's data came from, stored with the run so that it can be found again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from common.data.check import leave_out
 from common.data.datasets import fingerprint, load_dataset, load_folder
@@ -32,7 +32,31 @@ class Origin:
         return load_folder(Path(self.root), self.cameras)
 
 
-def load_again(run: RunDir, part: Literal["dataset", "source"]) -> Dataset:
+@dataclass(frozen=True)
+class Moved:
+    """Where the data of a run lie now; None where they are still where they were.
+
+    Args:
+        data_root: of data sets with a name.
+        data: an own folder.
+    """
+
+    data_root: Path | None = None
+    data: Path | None = None
+
+    def origin(self, then: Origin) -> Origin:
+        """Raises `UserError` for the option of the other kind of data."""
+        wrong = self.data if then.name else self.data_root
+        if wrong is not None:
+            kind = f"{then.name}, a data set with a name" if then.name else "an own folder"
+            raise UserError(f"the run's data are {kind}. Say where with {_option(then)}.")
+        now = self.data_root if then.name else self.data
+        return replace(then, root=str(now.resolve())) if now else then
+
+
+def load_again(
+    run: RunDir, part: Literal["dataset", "source"], moved: Moved | None = None
+) -> Dataset:
     """The target or the source of a run, from its record.
 
     Raises:
@@ -41,13 +65,53 @@ def load_again(run: RunDir, part: Literal["dataset", "source"]) -> Dataset:
     record = run.read_json("environment.json")
     with run.reading("environment.json"):
         stored = record[part]
-        origin, dropped = Origin(**stored["origin"]), tuple(stored["dropped"])
-        name, then = stored["name"], stored["fingerprint"]
-    dataset = leave_out(origin.load(), dropped)
-    now = fingerprint(dataset)
-    if now != then:
+        then, name, expected = Origin(**stored["origin"]), stored["name"], stored["fingerprint"]
+    origin = (moved or Moved()).origin(then)
+    try:
+        dataset = origin.load()
+    except UserError as error:
         raise UserError(
-            f"{name} at {dataset.root} is not what the run was started with "
-            f"(fingerprint {now}, then {then}). Restore the images, or start a new run."
+            f"{error}\nThe run's data were below {then.root}. If they have moved, say where with "
+            f"{_option(then)} FOLDER."
+        ) from None
+    with run.reading("environment.json"):
+        dropped = _moved_names(stored, dataset)
+    dataset = leave_out(dataset, dropped)
+    now = fingerprint(dataset)
+    if now != expected:
+        raise UserError(
+            f"{name} at {dataset.root} is not what the run was started with (fingerprint {now}, "
+            f"then {expected}). Restore the images, say with {_option(then)} where they are, or "
+            "start a new run."
         )
     return dataset
+
+
+def record_places(run: RunDir, moved: Moved, datasets: dict[str, Dataset | None]) -> None:
+    """Write down where the data of a run lie now, so that its next command finds them.
+
+    Args:
+        datasets: "dataset" and "source", as loaded again.
+    """
+    record = run.read_json("environment.json")
+    with run.reading("environment.json"):
+        for part, dataset in datasets.items():
+            if dataset is not None:
+                record[part] = _placed(record[part], moved, dataset)
+    run.write_json("environment.json", record)
+
+
+def _placed(stored: dict[str, Any], moved: Moved, dataset: Dataset) -> dict[str, Any]:
+    origin = moved.origin(Origin(**stored["origin"]))
+    dropped = _moved_names(stored, dataset)
+    return {**stored, "root": dataset.root, "origin": vars(origin), "dropped": dropped}
+
+
+def _moved_names(stored: dict[str, Any], dataset: Dataset) -> list[str]:
+    """The bad images that were left out, below the folder where the data lie now."""
+    then, now = Path(stored["root"]), Path(dataset.root)
+    return [str(now / Path(path).relative_to(then)) for path in stored["dropped"]]
+
+
+def _option(origin: Origin) -> str:
+    return "--data-root" if origin.name else "--data"

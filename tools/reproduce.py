@@ -32,7 +32,7 @@ from tools.environment import changed_surroundings, deviations, environment, sur
 from tools.estimate import estimate
 from tools.lookup import paper_recipe, spec_of, stored_recipe
 from tools.options import RunOptions
-from tools.origin import Origin, load_again
+from tools.origin import Moved, Origin, load_again, record_places
 from tools.output import note_run
 from tools.references import references
 from tools.write_report import write_report
@@ -132,16 +132,25 @@ def train(
     return result
 
 
-def resume(run: Path, *, options: RunOptions, observer: Observer) -> dict[str, Any]:
-    """Continue a run where it stopped; its folder holds every setting that decides the result."""
+def resume(
+    run: Path, *, moved: Moved | None = None, options: RunOptions, observer: Observer
+) -> dict[str, Any]:
+    """Continue a run where it stopped; its folder holds every setting that decides the result.
+
+    Args:
+        moved: where its data lie now, which is recorded.
+    """
     team = join_team(options.device)
     folder = team.together(lambda: RunDir.open(run))
     with _held(folder, team):
         team.together(lambda: _require_unfinished(folder))
         recipe = stored_recipe(folder)
-        dataset = team.together(lambda: load_again(folder, "dataset"))
-        source = team.together(lambda: load_again(folder, "source")) if recipe.source else None
+        dataset = team.together(lambda: load_again(folder, "dataset", moved))
+        source = None
+        if recipe.source:
+            source = team.together(lambda: load_again(folder, "source", moved))
         if team.first:
+            record_places(folder, moved or Moved(), {"dataset": dataset, "source": source})
             _note_resumption(folder, team, observer)
         begun = (folder.path / "last.pt").is_file()
         result = _carry_out(recipe, dataset, source, options, observer, folder, team, resumed=begun)

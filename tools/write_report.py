@@ -12,15 +12,20 @@ from common.types import Dataset
 from tools.assemble import domain_images, shown_identities, test_images
 from tools.lookup import stored_recipe
 from tools.options import RunOptions
-from tools.origin import load_again
+from tools.origin import Moved, load_again
 from tools.report import ReportInputs, write_page
 from tools.weights import trained_encoder
 
 
-def write_report(run: Path, *, options: RunOptions, observer: Observer) -> Path:
+def write_report(
+    run: Path, *, moved: Moved | None = None, options: RunOptions, observer: Observer
+) -> Path:
     """Write `report/index.html` of a run, finished or not; returns its path.
 
     The networks of the best test (or of the last epoch) see all images once more.
+
+    Args:
+        moved: where the run's data lie now.
 
     Raises:
         UserError: no run there, no completed epoch, or the images are gone.
@@ -30,7 +35,7 @@ def write_report(run: Path, *, options: RunOptions, observer: Observer) -> Path:
     state = folder.load("last.pt")
     with folder.reading("last.pt"):
         labels, progress = state["labels"].numpy(), dict(state["progress"])
-    dataset = load_again(folder, "dataset")
+    dataset = load_again(folder, "dataset", moved)
     device = join_team(options.device).device
     team = Team(device=device)  # one process writes the page
     encoder = trained_encoder(run, recipe).place_on(device)

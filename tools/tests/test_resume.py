@@ -3,18 +3,23 @@ processes and machines."""
 
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
 
+from common.data.check import leave_out
+from common.data.datasets import fingerprint, load_dataset
 from common.run import RunDir
 from common.team import ALONE
 from tools.environment import surroundings
+from tools.origin import Moved, load_again
 from tools.synth import synth
 
 SMALL = (
@@ -199,6 +204,52 @@ def test_images_that_changed_stop_a_resume(copy, call):
     done = call("resume", run)
     assert done.code == 2
     assert "not what the run was started with" in done.err.replace("\n", " ")
+
+
+def test_data_that_have_moved_are_named_and_found_again_by_the_next_command(
+    copy, data, tmp_path, call
+):
+    images = tmp_path / "moved" / "synthetic"
+    images.parent.mkdir()
+    shutil.copytree(data / "synthetic", images)
+    bad = next((images / "bounding_box_train").glob("*.jpg"))
+
+    def gone(record):
+        target = record["dataset"]
+        target["root"] = target["root"].replace(str(data), "/gone")
+        target["origin"]["root"] = "/gone"
+
+    run = copy(gone)
+    done = call("resume", run, "--no-report")
+    assert (done.code, "with --data-root FOLDER" in done.err) == (2, True)
+    wrong = call("resume", run, "--no-report", "--data", images)
+    assert "with --data-root" in wrong.err
+    assert call("resume", run, "--no-report", "--data-root", images.parent).code == 0
+    record = RunDir(run).read_json("environment.json")["dataset"]
+    assert (record["root"], record["origin"]["root"]) == (str(images), str(images.parent))
+
+    (run / "result.json").unlink()
+    bad.write_bytes(b"")
+    done = call("resume", run, "--no-report")
+    assert (done.code, "fingerprint" in done.err) == (2, True)
+
+
+def test_bad_images_that_were_left_out_are_left_out_where_the_data_lie_now(copy, data, tmp_path):
+    images = tmp_path / "synthetic"
+    shutil.copytree(data / "synthetic", images)
+    known = load_dataset("synthetic", tmp_path)
+    kept = leave_out(known, [known.train.paths[3]])
+
+    def dropped(record):
+        name = Path(known.train.paths[3]).relative_to(images)
+        record["dataset"].update(
+            root="/gone/synthetic",
+            dropped=[f"/gone/synthetic/{name}"],
+            fingerprint=fingerprint(kept),
+        )
+
+    found = load_again(RunDir(copy(dropped)), "dataset", Moved(data_root=tmp_path))
+    assert list(found.train.paths) == list(kept.train.paths)
 
 
 def long_run(data, runs):
