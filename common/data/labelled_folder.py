@@ -33,6 +33,8 @@ def read_labelled_folder(folder: Path) -> Dataset:
     bad: list[str] = []
     for number, line in lines:
         try:
+            if isinstance(line, str):
+                raise ValueError(line)
             split, (image, pid, cam) = _parsed(line, there)
             if image in rows[split]:
                 raise ValueError(f"{line['image']!r} is named twice in {split}")
@@ -71,8 +73,8 @@ def _dataset(folder: Path, rows: dict[str, dict[str, tuple[int, int]]]) -> Datas
     return Dataset(name, str(folder), relabelled(train), query, gallery, camera_rule=CAMERA_RULE)
 
 
-def _read(file: Path) -> list[tuple[int, dict[str, str]]]:
-    """Lines by number; short and long ones get empty values, which parsing refuses."""
+def _read(file: Path) -> list[tuple[int, dict[str, str] | str]]:
+    """Lines by number; a text says what is wrong with a short or long one."""
     try:
         with (
             explained(f"{file} cannot be read"),
@@ -95,16 +97,14 @@ def _read(file: Path) -> list[tuple[int, dict[str, str]]]:
         raise UserError(f"{file} is not a UTF-8 text of comma-separated values: {error}.") from None
 
 
-def _named(header: list[str], values: list[str]) -> dict[str, str]:
+def _named(header: list[str], values: list[str]) -> dict[str, str] | str:
     if len(values) != len(header):
-        return {"problem": f"{len(values)} values instead of {len(header)}"}
+        return f"{len(values)} values instead of {len(header)}"
     return {name: value.strip() for name, value in zip(header, values, strict=True)}
 
 
 def _parsed(line: dict[str, str], there: set[str]) -> tuple[str, Row]:
     """Split and row; a ValueError says what is wrong with the line."""
-    if "problem" in line:
-        raise ValueError(line["problem"])
     split = line["split"].lower()
     if split not in SPLITS:
         raise ValueError(f"split {line['split']!r} is none of {', '.join(SPLITS)}")

@@ -98,6 +98,13 @@ def test_a_number_that_would_be_read_as_another_one_is_refused(tmp_path, number)
         load_folder(labelled(tmp_path / "a", f"1.jpg,1,{number},train"))
 
 
+def test_a_further_column_may_have_any_name(tmp_path):
+    header = "image,id,cam,split,problem"
+    folder = labelled(tmp_path / "a", "1.jpg,0,0,train,blurred", header=header)
+
+    assert len(load_folder(folder).train) == 1
+
+
 def test_a_column_that_is_named_twice_is_refused(tmp_path):
     with pytest.raises(UserError, match="names the columns cam more than once"):
         load_folder(labelled(tmp_path / "a", "1.jpg,1,1,2,train", header="image,id,cam,Cam,split"))
