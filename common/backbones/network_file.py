@@ -117,6 +117,10 @@ def _describe(path: Path, tensors: dict[str, Tensor], stem_relu: bool) -> Networ
     if neck is None:
         return NetworkInfo(arch, trained=False, domains=domains, stem_relu=stem_relu)
     linear = tensors.get("embedding.weight")
+    if neck.dim() != 1 or (linear is not None and linear.dim() != 2):
+        raise UserError(
+            f"{path} is no encoder: its neck and embedding do not have the shapes of one."
+        )
     pooled = len(neck) if linear is None else linear.shape[1]
     parts = pooled // TRUNKS[arch].channels
     pooling: Pooling | None = "gem" if "pool.p" in tensors else "parts" if parts > 1 else None

@@ -55,6 +55,15 @@ def save(path, state):
     return path
 
 
+@pytest.mark.parametrize(
+    ("name", "tensor"), [("neck.weight", torch.tensor(1.0)), ("embedding.weight", torch.ones(3))]
+)
+def test_a_neck_or_an_embedding_of_no_such_shape_is_refused(tmp_path, name, tensor):
+    state = {**trained().state_dict(), name: tensor}
+    with pytest.raises(UserError, match="do not have the shapes"):
+        describe_network(save(tmp_path / "odd.pth", state))
+
+
 def same(one, other):
     return all(torch.equal(t, other.state_dict()[name]) for name, t in one.state_dict().items())
 
