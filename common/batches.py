@@ -91,6 +91,11 @@ class DomainBatches:
             return ((batch, None) for batch in self.target)
         return zip(self.target, self.source, strict=True)
 
+    def files(self, iteration: int) -> list[str]:
+        """Names of the images of one iteration that was planned, of all ranks and domains."""
+        domains = [self.target] if self.source is None else [self.target, self.source]
+        return [path for d in domains for path in d.shown.paths[d.seen[iteration]]]
+
 
 def domain_batches(method: Method, job: Job, labels: np.ndarray) -> DomainBatches:
     """The batches of an epoch whose target images have these labels."""

@@ -14,15 +14,17 @@ from common.types import Dataset, Domain, Tick
 
 @dataclass(frozen=True)
 class DomainImages:
-    """Training images of one domain with their cameras.
+    """Training images of one domain with their cameras and file names.
 
     Args:
         images: source of pixels, N images.
         cams: (N,) int64.
+        paths: (N,) object array, to name images in a message.
     """
 
     images: ImageSource
     cams: np.ndarray
+    paths: np.ndarray
 
 
 @dataclass

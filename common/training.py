@@ -128,7 +128,7 @@ def train_epoch(
             }
         )
     values = job.team.average(torch.stack(history)).cpu()
-    _require_finite(values, names, batches, job, epoch)
+    _require_finite(values, names, batches, epoch)
     return dict(zip(names, values.double().mean(dim=0).tolist(), strict=True))
 
 
@@ -166,18 +166,16 @@ def _tested(method: Method, job: Job, progress: Progress, epoch: int) -> Scores 
     return scores
 
 
-def _require_finite(
-    values: Tensor, names: list[str], batches: DomainBatches, job: Job, epoch: int
-) -> None:
+def _require_finite(values: Tensor, names: list[str], batches: DomainBatches, epoch: int) -> None:
     bad = (~torch.isfinite(values)).nonzero()
     if len(bad) == 0:
         return
     iteration, term = bad[0].tolist()
-    files = job.dataset.train.paths[batches.target.seen[iteration]]
+    files = batches.files(iteration)
     raise UserError(
         f"loss {names[term]} is {values[iteration, term]} in epoch {epoch + 1}, iteration "
         f"{iteration + 1}; {_saved(epoch)}. Compare the learning rate with the recipe's, use "
-        f"precision exact, and look at the images of that batch: {', '.join(map(str, files))}."
+        f"precision exact, and look at the images of that batch: {', '.join(files)}."
     )
 
 

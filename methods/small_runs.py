@@ -120,4 +120,4 @@ def run_small(
 
 def _images(data: SmallData, recipe: Recipe, team: Team) -> DomainImages:
     images = CachedImages(data.pixels, recipe.augment.pad, team.device)
-    return DomainImages(images, data.dataset.train.cams)
+    return DomainImages(images, data.dataset.train.cams, data.dataset.train.paths)

@@ -192,7 +192,8 @@ def require_consistent(
 def domain_images(
     samples: Samples, recipe: Recipe, options: RunOptions, team: Team, observer: Observer
 ) -> DomainImages:
-    return DomainImages(_images(samples, recipe, options, team, observer), samples.cams)
+    images = _images(samples, recipe, options, team, observer)
+    return DomainImages(images, samples.cams, samples.paths)
 
 
 def test_images(

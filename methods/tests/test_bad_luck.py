@@ -113,6 +113,26 @@ def test_a_loss_that_is_not_finite_names_iteration_files_and_the_saved_epoch(tmp
     assert RunDir(tmp_path).load("last.pt")["progress"]["epoch"] == 0
 
 
+def test_a_loss_that_is_not_finite_names_the_files_of_both_domains(tmp_path):
+    recipe = small_recipe(next(r for r in METHODS["spcl"].recipes if r.source))
+    method, job = small_job(recipe, tmp_path, small_data())
+    for name, shown in (("target", job.train), ("source", job.source)):
+        shown.paths[:] = [f"{name}/{path}" for path in shown.paths]
+    step = method.training_step
+
+    def poisoned(batch, source=None):
+        found = step(batch, source)
+        first = next(iter(found.losses))
+        found.losses[first] = found.losses[first] * float("nan")
+        return found
+
+    method.training_step = poisoned
+    with pytest.raises(UserError) as caught:
+        train(method, job)
+    for name in ("target", "source"):
+        assert str(caught.value).count(f"{name}/") == recipe.sampling.batch_size
+
+
 def test_weights_that_are_not_finite_after_the_last_iteration_are_not_saved(tmp_path):
     method, job = small_job(RECIPE, tmp_path, small_data())
     update = method.after_step

@@ -93,7 +93,7 @@ def made_job(
         _let_rows_through(encoder)
     job = Job(
         dataset=dataset,
-        train=DomainImages(train, dataset.train.cams),
+        train=DomainImages(train, dataset.train.cams, dataset.train.paths),
         test=test,
         source=None,
         source_pids=None,

@@ -105,6 +105,6 @@ def _prepared(recipe, root, folder):
     method = build_method(recipe, dataset, None, team, streams)
     samples = dataset.train
     images = open_images(samples, 256, 128, recipe.augment, team.device, kind="disk", workers=1)
-    train = DomainImages(images, samples.cams)
+    train = DomainImages(images, samples.cams, samples.paths)
     job = Job(dataset, train, None, None, None, streams, team, RunDir(folder), lambda event: None)
     return method, job, PseudoLabels(samples.pids, {"eps": 0.45})
