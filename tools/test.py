@@ -40,6 +40,8 @@ def test(
     run = run_of(weights)
     recipe = stored_recipe(run) if run else paper_recipe(method, datasets[0], source, variant)
     require_method(weights, recipe.method, method)
+    if run and (source, variant) not in (("", ""), (recipe.source, recipe.variant)):
+        raise UserError(f"{run.path} knows its own recipe. Leave --source and --variant out.")
     recipe = override(recipe, parse_changes(changes or []))
     team = join_team(options.device)
     encoder = trained_encoder(weights, recipe).place_on(team.device)
