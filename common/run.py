@@ -103,12 +103,21 @@ class RunDir:
         raise UserError(f"{root} holds 9,999 runs named {name}. Choose another --name.")
 
     @staticmethod
-    def require_place(root: Path, name: str) -> None:
+    def require_place(root: Path, name: str, standard: str = "") -> None:
         """Refuse, before any work, what `create` could not make; nothing is left behind.
 
+        Args:
+            name: that a user has chosen; "" takes `standard`.
+
         Raises:
-            UserError: `name` is no plain file name, or nothing can be written in `root`.
+            UserError: `name` is no plain file name, `standard` is too long, or nothing can be
+                written in `root`.
         """
+        if not name and len(os.fsencode(standard)) > LONGEST_NAME:
+            raise UserError(
+                f"the run folder would be called {standard[:60]!r}..., longer than {LONGEST_NAME} "
+                "bytes. Choose a shorter name with --name."
+            )
         plain = name.isprintable() and not {"/", "\\"} & set(name) and name not in (".", "..")
         if not plain or len(name.encode()) > LONGEST_NAME:
             raise UserError(

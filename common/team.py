@@ -165,9 +165,10 @@ class Team:
         return found[0]
 
     def _text_from(self, rank: int, text: str) -> str:
-        """A text of one rank on every rank, sent as plain numbers."""
-        sent = np.frombuffer(text.encode(), np.uint8)
-        return bytes(self._integers_from(rank, sent).astype(np.uint8)).decode()
+        """A text of one rank on every rank, sent as plain numbers; file names need not be UTF-8."""
+        sent = np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint8)
+        received = bytes(self._integers_from(rank, sent).astype(np.uint8))
+        return received.decode("utf-8", "surrogateescape")
 
     def _integers_from(self, rank: int, values: np.ndarray) -> np.ndarray:
         """Integers of one rank, whatever their number, on every rank."""

@@ -48,12 +48,12 @@ class RunConsole:
         self._live: Progress | None = None
         if self.out.is_terminal and not quiet:
             self._live = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=24),
                 MofNCompleteColumn(),
                 Rate(),
                 TimeRemainingColumn(),
-                TextColumn("{task.fields[left]}", style="dim"),
+                TextColumn("{task.fields[left]}", style="dim", markup=False),
                 console=self.out,
                 transient=True,
             )
@@ -171,6 +171,7 @@ class RunConsole:
 
     def _result(self, event: Event) -> None:
         self._end()
+        self.run = None  # what is stopped from now on is not this run
         result = event["result"]
         if table := result_table(result):
             self.show(table)

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from common.data.datasets import DATASETS
@@ -62,7 +63,9 @@ def _published(row: Result) -> str:
 
 
 def _counts_table(title: str, found: Result, published: Result) -> Table:
-    table = Table("split", "images", "published", "ids", "published", "cameras", title=title)
+    table = Table(
+        "split", "images", "published", "ids", "published", "cameras", title=escape(title)
+    )
     for split, counts in found.items():
         expected = published[split] or {"images": None, "ids": None}
         images, ids = (f"{expected[k]:,}" if expected[k] else "-" for k in ("images", "ids"))

@@ -44,8 +44,8 @@ def launch(processes: int, device: str, arguments: list[str]) -> int:
         rank, code = failed
         if code in (MISTAKE, INTERRUPTED):
             return code
-        run = Path(note.read_text("utf-8")) if note.is_file() else None
-    options = f"--gpus {processes}" + (" --device cpu" if device == "cpu" else "")
+        run = Path(os.fsdecode(note.read_bytes())) if note.is_file() else None
+    options = ["--gpus", str(processes), *(["--device", "cpu"] if device == "cpu" else [])]
     ended = f"was killed by {_signal(-code)}" if code < 0 else f"ended with exit code {code}"
     text = f"error: process {rank} of {processes} {ended}; the others were stopped."
     typer.secho(f"{text} {how_to_go_on(run, options)}", fg="red", err=True)

@@ -4,12 +4,14 @@ import csv
 import io
 import json
 import math
+import shlex
 import sys
 from collections.abc import Container, Sequence
 from typing import Any, Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +26,11 @@ def terminal(*, errors: bool = False) -> Console:
     """The console on standard output, or on standard error."""
     shown = (sys.stderr if errors else sys.stdout).isatty()
     return Console(stderr=errors, highlight=False, width=None if shown else PLAIN_WIDTH)
+
+
+def shell_command(*words: object) -> str:
+    """A command of ours between backticks, quoted so that a shell reads names as they are."""
+    return f"`{shlex.join(['tools', *map(str, words)])}`"
 
 
 def say(out: Console, text: str, style: str = "") -> None:
@@ -41,14 +48,14 @@ def rich_table(
 ) -> Table:
     """A table for the terminal; columns `texts` are aligned to the left, the others are numbers."""
     table = Table(
-        title=title or None,
+        title=escape(title) or None,
         title_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,
         collapse_padding=True,
     )
     for i, header in enumerate(headers):
-        table.add_column(header, justify="left" if i in texts else "right", overflow="fold")
+        table.add_column(escape(header), justify="left" if i in texts else "right", overflow="fold")
     for i, row in enumerate(rows):
         table.add_row(*(Text(cell) for cell in row), style=styles[i] if styles else None)
     return table

@@ -4,7 +4,7 @@ import io
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import typer
 
 from common.errors import LostProcess
 from tools.console import RunConsole
-from tools.layout import json_text
+from tools.layout import json_text, shell_command
 
 LOST, MISTAKE = 1, 2  # exit codes: a process of the run was lost; the user can put it right
 INTERRUPTED = 130  # after Ctrl-C: 128 + SIGINT
@@ -51,18 +51,20 @@ def watched(json: bool, run: Path | None = None) -> Iterator[RunConsole]:
         raise typer.Exit(LOST) from None
 
 
-def how_to_go_on(run: Path | None, options: str = "") -> str:
+def how_to_go_on(run: Path | None, options: Sequence[str] = ()) -> str:
     """What a user should know whose run has stopped; nothing where there is no run folder yet."""
     if run is None:
         return ""
-    command = f"tools resume {run} {options}".rstrip()
-    return f"`{command}` continues after the last completed epoch."
+    if (run / "result.json").is_file():
+        return f"{run} is finished; {shell_command('report', run)} writes its page."
+    command = shell_command("resume", run, *options)
+    return f"{command} continues after the last completed epoch."
 
 
 def note_run(run: Path) -> None:
     """Leave the run folder's name for the command that started this process with `--gpus`."""
     if RUN_NOTE in os.environ:
-        Path(os.environ[RUN_NOTE]).write_text(str(run), "utf-8")
+        Path(os.environ[RUN_NOTE]).write_bytes(os.fsencode(run))
 
 
 def launched() -> bool:

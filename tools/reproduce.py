@@ -30,6 +30,7 @@ from tools.assemble import (
 )
 from tools.environment import changed_surroundings, deviations, environment, surroundings
 from tools.estimate import estimate
+from tools.layout import shell_command
 from tools.lookup import paper_recipe, spec_of, stored_recipe
 from tools.options import RunOptions
 from tools.origin import Moved, Origin, load_again, record_places
@@ -64,7 +65,7 @@ def reproduce(
     base = paper_recipe(method, dataset, source, variant)
     recipes = _swept(base, changes or [], sweep, seeds)
     team = join_team(options.device)
-    _require_place(options, team)
+    _require_place(base, options, team)
     for recipe in recipes:
         _weights_for_all(recipe, team)
     target = find_dataset(dataset, options, team, observer)
@@ -123,7 +124,7 @@ def train(
     base = replace(spec_of(method).user_recipe, dataset=own_name(data))
     recipe = override(base, parse_changes(changes or []))
     team = join_team(options.device)
-    _require_place(options, team)
+    _require_place(base, options, team)
     _weights_for_all(recipe, team)
     origin = Origin("", str(data.resolve()), cameras)
     dataset = Found(same_for_all(origin.load, team), origin)
@@ -294,12 +295,12 @@ def _outlook(recipe: Recipe, dataset: Dataset, team: Team, observer: Observer) -
     return {"hours": cost.hours, "memory_gb": cost.memory, "disk_gb": cost.disk}
 
 
-def _require_place(options: RunOptions, team: Team) -> None:
+def _require_place(recipe: Recipe, options: RunOptions, team: Team) -> None:
     """Refuse a place for run folders before any work; the first process alone makes them."""
 
     def probe() -> None:
         if team.first:
-            RunDir.require_place(options.runs_root, options.name)
+            RunDir.require_place(options.runs_root, options.name, _standard_name(recipe))
 
     team.together(probe)
 
@@ -339,15 +340,20 @@ def _require_unfinished(run: RunDir) -> None:
         run.read_json("result.json")
     except UserError:  # missing, or damaged: then it is written again
         return
-    raise UserError(f"{run.path} is finished. `tools report {run.path}` writes its page again.")
+    again = shell_command("report", run.path)
+    raise UserError(f"{run.path} is finished. {again} writes its page again.")
 
 
 def _new_run(recipe: Recipe, options: RunOptions) -> str:
+    name = options.name or _standard_name(recipe)
+    return str(RunDir.create(options.runs_root, name).path)
+
+
+def _standard_name(recipe: Recipe) -> str:
     source = f"-from-{recipe.source}" if recipe.source else ""
     variant = f"-{recipe.variant}" if recipe.variant else ""
     today = date.today().isoformat()
-    standard = f"{recipe.method}-{recipe.dataset}{source}{variant}-{today}-{recipe.seed}"
-    return str(RunDir.create(options.runs_root, options.name or standard).path)
+    return f"{recipe.method}-{recipe.dataset}{source}{variant}-{today}-{recipe.seed}"
 
 
 def _silence(event: Event) -> None:

@@ -20,6 +20,13 @@ def test_nothing_is_overwritten(tmp_path):
     assert (first.path.name, second.path.name) == ("run", "run-2")
 
 
+def test_a_standard_name_that_no_file_system_takes_is_refused_before_any_work(tmp_path):
+    with pytest.raises(UserError, match="shorter name with --name"):
+        RunDir.require_place(tmp_path, "", "ü" * 101)
+    RunDir.require_place(tmp_path, "mine", "ü" * 101)
+    RunDir.require_place(tmp_path, "", "crops\udcff")
+
+
 HOLD = """
 import os, sys, time
 from pathlib import Path

@@ -45,6 +45,7 @@ except UserError as error:
 assert said == "process 1: no such file: für.jpg", said
 assert team.together(lambda: team.rank) == team.rank
 assert team.text_from_first(lambda: f"für {team.rank}") == "für 0"
+assert team.text_from_first(lambda: "crops\\udcff") == "crops\\udcff"  # need not be UTF-8
 
 if team.rank == 2:
     os._exit(0)

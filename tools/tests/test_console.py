@@ -1,10 +1,12 @@
 """What a reader sees of a run: plain lines, the live line, the result."""
 
 import io
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from tools import outcome
 from tools.console import RunConsole
 from tools.outcome import recipe_lines, result_table, runs_table
 from tools.output import how_to_go_on
@@ -178,6 +180,38 @@ def test_the_run_folder_is_remembered_for_ctrl_c(capsys):
     assert how_to_go_on(console.run) == ""
     console({"event": "run", "path": "runs/mine"})
     assert "tools resume runs/mine" in how_to_go_on(console.run)
+
+
+def test_a_run_with_its_result_is_not_named_for_resuming(capsys):
+    console = RunConsole()
+    console({"event": "run", "path": "runs/mine"})
+    console({"event": "result", "result": result()})
+    assert how_to_go_on(console.run) == ""
+
+
+def test_a_run_that_was_stopped_while_its_page_was_written_needs_only_the_page(tmp_path):
+    (tmp_path / "result.json").write_text("{}")
+    said = how_to_go_on(tmp_path)
+    assert f"`tools report {tmp_path}`" in said
+    assert "resume" not in said
+
+
+def test_commands_in_hints_can_be_pasted_into_a_shell():
+    said = how_to_go_on(Path("runs/my crops; [new]"), ["--gpus", "2"])
+    assert "`tools resume 'runs/my crops; [new]' --gpus 2`" in said
+
+
+@pytest.mark.parametrize("name", ["crops [new]", "runs [/old]/x", "a\\"])
+def test_brackets_in_names_are_shown_as_they_are(live, name):
+    titled = result(dataset=name)
+    with live:
+        live({"event": "stage", "text": f"{name}: checking the images"})
+        live._live.refresh()
+        live({"event": "result", "result": titled})
+    assert f"hhcl on {name}, seed 1" in live.out.file.getvalue()
+    assert name in text_of(runs_table([titled], seeds=1, sweep=f"{name}=1"))
+    tested = {**scored(1, 0.5), "method": "hhcl", "weights": name, "dataset": "a", "rerank": False}
+    assert name in text_of(outcome.test_table([tested]))
 
 
 @pytest.fixture

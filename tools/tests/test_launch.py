@@ -38,6 +38,14 @@ def test_a_killed_process_is_named_with_the_command_that_continues(ended, capsys
     assert "`tools resume runs/mine --gpus 4 --device cpu` continues" in said
 
 
+def test_a_run_folder_need_not_have_a_name_in_utf_8(ended, monkeypatch):
+    said = []
+    monkeypatch.setattr("typer.secho", lambda text, **style: said.append(text))
+    ended((1, -9), run="runs/crops\udcff")
+    assert launch(2, "cpu", ["reproduce"]) == 1
+    assert "runs/crops\udcff" in said[0]
+
+
 def test_without_a_run_folder_there_is_nothing_to_resume(ended, capsys):
     ended((0, 1))
     assert launch(2, "cpu", ["test"]) == 1
