@@ -21,12 +21,12 @@ NAMES = ("method", "data set", "variant")
 FACTS = ("clusters", "seeds", "time", "devices", "cameras", "BN", "code", "remarks")
 SOURCE = "source of the published numbers"
 WORDS = ("run", *NAMES, "devices", "cameras", "code", "remarks", SOURCE)
-LEFT_OUT = {  # below these widths, by the header's first word
-    170: ("cameras", "code"),
-    150: ("start", "devices"),
-    100: ("clusters", "time", "BN"),
-}
-WORD_WIDTH = 14  # characters at least
+LEFT_OUT = (  # in this order until the terminal is wide enough, by the header's first word
+    *("code", "cameras", "start", "devices"),
+    "remarks",  # moves below the names, like the seeds
+    *("time", "clusters", "BN", "seeds", "ours"),
+)
+WORD_WIDTH, REMARKS_WIDTH = 14, 24  # characters at least; most settings fit into a line
 Rows = Sequence[dict[str, Any]]
 
 
@@ -38,29 +38,43 @@ def as_text(rows: Rows, style: Literal["markdown", "latex", "csv"]) -> str:
 def as_terminal(rows: Rows, width: int) -> Table:
     """Ours with mAP above rank-1; what was not run is dimmed; facts as far as there is room."""
     headers, cells = table_cells(rows, ("map", "rank1"))
-    left_out = [name for wide, names in LEFT_OUT.items() if width < wide for name in names]
-    shown = [
-        i
-        for i, header in enumerate(headers)
-        if header not in NAMES and header.split()[0] not in left_out
-    ]
-    titles = ["run", *(headers[i].replace(" ", "\n", 1) for i in shown)]
-    lines = [
-        [
-            " ".join(line[: len(NAMES)]).removesuffix(f" {MISSING}"),
-            *(_stacked(line[i]) for i in shown),
-        ]
-        for line in cells
-    ]
-    words = _words(titles)
+    lines = [dict(zip(headers, line, strict=True)) for line in cells]
+    for count in range(len(LEFT_OUT) + 1):
+        left_out = LEFT_OUT[:count]
+        titles = [h for h in headers if h not in NAMES and h.split()[0] not in left_out]
+        shown = [_fitted(line, titles, left_out) for line in lines]
+        titles = ["run", *(title.replace(" ", "\n", 1) for title in titles)]
+        if _width([titles, *shown]) <= width:
+            break
+    wide = "run" if "remarks" in left_out else "remarks"
     styles = ["" if row["status"] == "finished" else "dim" for row in rows]
-    table = rich_table(titles, lines, texts=words, styles=styles)
-    for column in table.columns:
+    table = rich_table(titles, shown, texts=_words(titles), styles=styles)
+    for title, column in zip(titles, table.columns, strict=True):
         if column.justify == "right":
             column.no_wrap = True
         else:
-            column.min_width = WORD_WIDTH
+            column.min_width = REMARKS_WIDTH if title == wide else WORD_WIDTH
     return table
+
+
+def _fitted(line: dict[str, str], titles: Sequence[str], left_out: Sequence[str]) -> list[str]:
+    """A row's cells: its names, with remarks and seeds below where these have no column."""
+    names = [" ".join(line[name] for name in NAMES).removesuffix(f" {MISSING}")]
+    narrow = "remarks" in left_out
+    if "seeds" in left_out and line["seeds"] != MISSING:
+        names.append(f"seed {line['seeds']}")
+    if narrow and line["remarks"] != MISSING:
+        names += line["remarks"].split("; ")
+    return ["\n".join(names), *(_stacked(line[title], always=narrow) for title in titles)]
+
+
+def _width(lines: Sequence[Sequence[str]]) -> int:
+    """Characters that a table needs in a line: numbers in full, words at their narrowest."""
+    total = REMARKS_WIDTH - WORD_WIDTH
+    for title, *cells in zip(*lines, strict=True):
+        parts = [part for cell in (title, *cells) for part in cell.split("\n")]
+        total += WORD_WIDTH if title in WORDS else max(map(len, parts))
+    return total + 2 * len(lines[0])
 
 
 def _words(headers: Sequence[str]) -> list[int]:
@@ -68,9 +82,9 @@ def _words(headers: Sequence[str]) -> list[int]:
     return [i for i, header in enumerate(headers) if header in WORDS]
 
 
-def _stacked(scores: str) -> str:
-    """Scores one above the other; a paper's, which have no spread, stay in a line."""
-    return scores.replace(" / ", "\n") if "±" in scores else scores
+def _stacked(scores: str, always: bool) -> str:
+    """Scores one above the other; those without a spread stay in a line where there is room."""
+    return scores.replace(" / ", "\n") if always or "±" in scores else scores
 
 
 def table_cells(rows: Rows, scores: Sequence[str]) -> tuple[list[str], list[list[str]]]:

@@ -103,3 +103,9 @@ def test_a_torn_result_is_named_by_the_report_and_written_again_by_resume(run, t
 
     assert call("resume", run.path, "--no-report").code == 0
     assert json.loads((run.path / "result.json").read_text())["clusters"]
+
+
+def test_a_recipe_that_contradicts_the_run_s_own_is_refused(run, call):
+    done = call("test", "hhcl", "synthetic", "--weights", run.path, "--variant", "supervised")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "knows its own recipe. Leave --source and --variant out." in done.err

@@ -310,12 +310,20 @@ def test_latex_escapes_what_latex_would_read(tmp_path, market, call):
     assert text.startswith(r"\begin{tabular}")
 
 
-@pytest.mark.parametrize("width", ["80", "120", "200"])
-def test_the_terminal_shows_map_and_rank_1_in_any_width(tmp_path, market, call, monkeypatch, width):
-    make_run(tmp_path, market, best=0.83, last=0.81)
-    make_run(tmp_path, market, best=0.85, last=0.81, seed=2)
-    monkeypatch.setattr("tools.layout.PLAIN_WIDTH", int(width))
+CHANGED = "sampling.batch_size=128"
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 200])
+def test_the_terminal_shows_scores_seeds_and_remarks_in_any_width(
+    tmp_path, market, call, monkeypatch, width
+):
+    changes = {"changes": [CHANGED]}
+    make_run(tmp_path, market, best=0.83, last=0.81, environment=changes)
+    make_run(tmp_path, market, best=0.85, last=0.81, seed=7, environment=changes)
+    make_run(tmp_path, paper_recipe("hhcl", "msmt17"), finished=False)
+    monkeypatch.setattr("tools.layout.PLAIN_WIDTH", width)
     text = call("table", tmp_path).out
-    assert "84.2 / 93.4" in text
-    assert "84.0 ± 1.4" in text
-    assert max(map(len, text.splitlines())) <= int(width)
+    for shown in ("84.2", "93.4", "84.0 ± 1.4", "94.0 ± 1.4", "1 7", "unfinished", CHANGED):
+        assert shown in text
+    assert max(map(len, text.splitlines())) <= width
+    assert "not run" in call("table", "--runs-root", tmp_path).out
