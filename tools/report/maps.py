@@ -32,8 +32,24 @@ def feature_maps(inputs: ReportInputs) -> Html:
         matched = identities if clusters is None else matched_colors(clusters, identities)
         maps.append(_map("By true identity", "unknown: grey crosses", plane, identities, matched))
     return join(
-        [_introduction(len(shown), len(features), len(maps)), element("div", *maps, css="maps")]
+        [
+            _introduction(len(shown), len(features), len(maps)),
+            _origin(inputs),
+            element("div", *maps, css="maps"),
+        ]
     )
+
+
+def _origin(inputs: ReportInputs) -> Html:
+    """Whose features and whose clusters are shown: the best network may be an earlier one."""
+    best, epochs = inputs.result.get("best"), inputs.epochs
+    if not best or not epochs or best["epoch"] == epochs[-1]["epoch"]:
+        return Html("")
+    text = (
+        f"The features are those of the best test, after epoch {best['epoch'] + 1}; the clusters "
+        f"are those of epoch {epochs[-1]['epoch'] + 1}, the last one."
+    )
+    return element("p", text, css="note")
 
 
 def matched_colors(clusters: np.ndarray, identities: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from common.schedules import ExponentialEps
 from common.types import Samples
 from tools.report import ReportInputs, write_page
 from tools.report.figures import Line, line_chart
+from tools.report.maps import feature_maps
 from tools.report.page import page
 
 VOID = {"meta", "img", "br", "path", "use", "image", "rect", "line"}
@@ -398,3 +399,11 @@ def test_writing_replaces_an_older_page(tmp_path, inputs):
     assert path == tmp_path / "index.html"
     assert path.read_text("utf-8").startswith("<!doctype html>")
     assert [p.name for p in tmp_path.iterdir()] == ["index.html"]
+
+
+@pytest.mark.parametrize("best", [0, 2])
+def test_the_map_says_whose_features_it_shows_where_the_best_network_is_not_the_last(inputs, best):
+    result = {**inputs.result, "best": score_event(best, 0.6)}
+    said = str(feature_maps(replace(inputs, result=result)))
+    told = "best test, after epoch 1; the clusters are those of epoch 3" in said
+    assert told == (best == 0)
