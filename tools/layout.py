@@ -170,6 +170,10 @@ LATEX_SPECIALS = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "±": r"$\pm$",
+    "|": r"\textbar{}",  # these are other characters in LaTeX's usual fonts, or active ones
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    '"': "''",
     **{character: "\\" + character for character in "&%$#_{}"},
 }
 

@@ -107,17 +107,21 @@ def table_cells(rows: Rows, scores: Sequence[str]) -> tuple[list[str], list[list
 
 
 def as_markdown(rows: Rows) -> str:
-    """With a column for the source of the published numbers."""
-    headers, cells = table_cells(rows, tuple(SCORES))
-    sources = [row["paper"]["source"] if row["paper"] else MISSING for row in rows]
-    lines = [[*line, source] for line, source in zip(cells, sources, strict=True)]
-    headers = [*headers, SOURCE]
-    return markdown(headers, lines, texts=_words(headers))
+    headers, cells = _with_sources(rows)
+    return markdown(headers, cells, texts=_words(headers))
 
 
 def as_latex(rows: Rows) -> str:
-    headers, cells = table_cells(rows, tuple(SCORES))
+    headers, cells = _with_sources(rows)
     return latex(headers, cells, texts=_words(headers))
+
+
+def _with_sources(rows: Rows) -> tuple[list[str], list[list[str]]]:
+    """All scores, and a column for the source of the published numbers."""
+    headers, cells = table_cells(rows, tuple(SCORES))
+    sources = [row["paper"]["source"] if row["paper"] else MISSING for row in rows]
+    lines = [[*line, source] for line, source in zip(cells, sources, strict=True)]
+    return [*headers, SOURCE], lines
 
 
 def as_csv(rows: Rows) -> str:

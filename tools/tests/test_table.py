@@ -304,9 +304,12 @@ def test_latex_escapes_what_latex_would_read(tmp_path, market, call):
     make_run(
         tmp_path, market, best=0.8, last=0.8, environment={"changes": ["sampling.batch_size=4"]}
     )
+    make_run(tmp_path, replace(market, dataset='a|b<c>"'), best=0.8, last=0.8)
     text = call("table", tmp_path, "--format", "latex").out
     assert r"sampling.batch\_size=4" in text
-    assert text.count(r"\\") == 2
+    assert r"a\textbar{}b\textless{}c\textgreater{}''" in text
+    assert market.paper.source in text
+    assert text.count(r"\\") == 3
     assert text.startswith(r"\begin{tabular}")
 
 
