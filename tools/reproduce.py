@@ -186,10 +186,11 @@ def run_recipe(
     outlook = _outlook(recipe, target.dataset, team, heard)
     if dry_run:
         return {"recipe": to_plain(recipe), **outlook}
+    # Before the folder is there, so that one that is stopped meanwhile leaves none.
+    record = environment(recipe, base, target, source, options, team) if team.first else {}
     run = RunDir(Path(team.text_from_first(lambda: _new_run(recipe, options))))
     with _held(run, team):
         if team.first:
-            record = environment(recipe, base, target, source, options, team)
             run.write_json("environment.json", record)
             run.write_json("recipe.json", json.loads(to_json(recipe)))
         observer({"event": "run", "path": str(run.path)})  # each process may have to name it
