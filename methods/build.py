@@ -6,6 +6,7 @@ import torch
 
 from common.arithmetic import compiling_pays
 from common.backbones.batchnorm import chunks_per_process
+from common.backbones.dropout import Dropout
 from common.backbones.encoder import build_encoder
 from common.method import Method
 from common.recipe import Recipe
@@ -50,4 +51,9 @@ def build_method(
         num_source_ids=source.train.num_ids if source else 0,
         target_pids=dataset.train.pids if recipe.supervised else None,
     )
-    return METHODS[recipe.method].build(encoder, recipe, data, team, streams).to(team.device)
+    method = METHODS[recipe.method].build(encoder, recipe, data, team, streams).to(team.device)
+    if recipe.encoder.dropout:
+        for part in method.modules():  # a teacher's too
+            if isinstance(part, Dropout):
+                part.draw_from(streams["dropout"].torch, team)
+    return method

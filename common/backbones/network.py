@@ -17,6 +17,7 @@ from common.backbones.batchnorm import (
     interleave,
     split_domains,
 )
+from common.backbones.dropout import Dropout
 from common.backbones.pooling import build_pooling
 from common.backbones.trunks import find_trunk
 from common.errors import UserError
@@ -50,8 +51,8 @@ class Encoder(nn.Module):
         z = normalize(neck(embedding(pool(trunk(images)))))
 
     The neck is a batch norm whose bias stays 0: it is not trained. The embedding, a linear
-    layer, is the identity in all papers. Dropout, 0 in all papers, comes after normalization
-    and draws from torch's global generator; with it, outputs in training are not of unit length.
+    layer, is the identity in all papers. Dropout, 0 in all papers, comes after normalization;
+    with it, outputs in training are not of unit length.
 
     Args:
         settings: architecture, pooling, sizes; `weights` is not read here.
@@ -84,7 +85,7 @@ class Encoder(nn.Module):
         self.num_features = settings.embedding or pooled
         self.neck = BatchNorm(self.num_features, grouping=self.grouping)
         self.neck.bias.requires_grad_(False)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
 
     def lay_out(self, *, channels_last: bool) -> None:
         """Choose the memory layout of weights and maps: another order of sums, same numbers."""
@@ -156,10 +157,10 @@ class Encoder(nn.Module):
         rows = self.pool(maps.float() if self.trunk_in_bfloat16 else maps)
         # An outer autocast may have made the embedding bfloat16; lengths are float32.
         embedded = self.neck(self.embedding(rows).to(rows.dtype))
-        z = self.dropout(F.normalize(embedded, dim=1))
-        if self.grouping.consecutive:
-            return z.chunk(len(domains))
-        return deinterleave(z, chunks, len(domains))
+        z = F.normalize(embedded, dim=1)
+        count = len(domains)
+        apart = z.chunk(count) if self.grouping.consecutive else deinterleave(z, chunks, count)
+        return tuple(self.dropout(rows) for rows in apart)
 
     def _arranged(self, batches: Sequence[Tensor], chunks: int) -> Tensor:
         """The images of all domains in one tensor, in the order that batch norm expects."""

@@ -86,6 +86,19 @@ def test_a_resumed_run_ends_bit_equal_to_an_uninterrupted_one(finished, data, tm
     assert one["progress"]["best"] == two["progress"]["best"]
 
 
+@pytest.mark.parametrize("name", ["hhcl", "dsgl", "hdcpd-synthetic-b"])
+def test_dropout_draws_from_the_run_s_own_stream_alone(data, tmp_path, name):
+    recipe = small_recipe(RECIPES[name])
+    recipe = replace(recipe, encoder=replace(recipe.encoder, dropout=0.3))
+    before = torch.random.get_rng_state()
+    whole = run_small(recipe, tmp_path / "whole", data)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    run_small(replace(recipe, epochs=1), tmp_path / "parts", data)
+    torch.manual_seed(7)
+    resumed = run_small(recipe, tmp_path / "parts", data, resume=True)
+    equal_states(whole.state_dict(), resumed.state_dict())
+
+
 @pytest.mark.parametrize("name", MAIN)
 def test_the_state_survives_a_round_trip(finished, data, tmp_path, name):
     _, method = finished(name)

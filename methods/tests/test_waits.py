@@ -30,6 +30,7 @@ ON_THE_HOST = {
     "common/data/sampler.py identity_pass": "batches are planned on the host",
     "common/data/augment.py draw_batch": "so is what chance decides about them",
     "common/data/host_batch.py host_batch": "the form for CPUs alone",
+    "common/backbones/dropout.py forward": "masks are drawn there",
 }
 """Where tensors lie on the host in a run on a GPU too, and why."""
 
@@ -53,7 +54,9 @@ def variants():
         ]
         for recipe in (*drawn, *changed):
             found.setdefault((name, recipe.source, recipe.settings), recipe)
-    return list(found.values())
+    plain = found["hhcl", "", METHODS["hhcl"].find("synthetic").settings]
+    with_dropout = replace(plain, encoder=replace(plain.encoder, dropout=0.3))
+    return [*found.values(), with_dropout]
 
 
 def other_settings(settings):
@@ -72,7 +75,8 @@ def named(recipe):
     names = [field.name for field in fields(plain)]
     changes = [n for n in names if getattr(plain, n) != getattr(chosen, n)]
     said = (f"{name}={getattr(chosen, name)}" for name in changes)
-    return "-".join(filter(None, (recipe.method, recipe.source, *said)))
+    dropout = "dropout" if recipe.encoder.dropout else ""
+    return "-".join(filter(None, (recipe.method, recipe.source, *said, dropout)))
 
 
 def started(recipe, folder, iterations, team=None):
