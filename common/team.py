@@ -164,6 +164,29 @@ class Team:
             raise UserError(f"process {rank}: {said}" if rank else said)
         return found[0]
 
+    def require_same(self, found: str, what: str) -> None:
+        """Stop where a process has found something else than the first.
+
+        Args:
+            found: here, in a few letters, e.g. a checksum.
+            what: subject of the sentence, with where it was found.
+
+        Raises:
+            UserError: on all processes.
+        """
+        if self.size == 1:
+            return
+        first = self.text_from_first(lambda: found)
+
+        def compare() -> None:
+            if found != first:
+                raise UserError(
+                    f"{what} not what the first process found (fingerprint {found}, there "
+                    f"{first}). All machines must see the same files."
+                )
+
+        self.together(compare)
+
     def _text_from(self, rank: int, text: str) -> str:
         """A text of one rank on every rank, sent as plain numbers; file names need not be UTF-8."""
         sent = np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint8)

@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from common.arithmetic import set_arithmetic
+from common.backbones.weights import digest_of
 from common.batches import DomainBatches, domain_batches
 from common.errors import UserError
 from common.evaluator.extract import extract
@@ -21,16 +22,17 @@ def train(method: Method, job: Job, *, resume: bool = False) -> Progress:
     """Run all epochs of the method's recipe, or those that remain.
 
     Raises:
-        UserError: labels that cannot fill a batch, a loss that is not finite, a full disk. The
-            last completed epoch's checkpoint stays intact.
+        UserError: weights that differ between the processes, labels that cannot fill a batch, a
+            loss that is not finite, a full disk. The last completed epoch's checkpoint stays
+            intact.
     """
     recipe = method.recipe
     set_arithmetic(recipe.precision)
     optimizer = make_optimizer(method)
-    progress = Progress()
-    if resume:
-        progress = restore(method, optimizer, job)
-    else:
+    progress = restore(method, optimizer, job) if resume else Progress()
+    if job.team.size > 1:
+        job.team.require_same(digest_of(method.encoder), "the weights to start from are")
+    if not resume:
         if job.team.first:
             job.run.clear_log()
         method.begin_training(lambda domain: features_of(method, job, domain))

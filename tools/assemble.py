@@ -58,19 +58,8 @@ def same_for_all(load: Callable[[], Dataset], team: Team) -> Dataset:
         UserError: one of them cannot, or finds other images than the first.
     """
     dataset = team.together(load)
-    if team.size == 1:
-        return dataset
-    mine = fingerprint(dataset)
-    first = team.text_from_first(lambda: mine)
-
-    def compare() -> None:
-        if mine != first:
-            raise UserError(
-                f"{dataset.name} at {dataset.root} is not what the first process found "
-                f"(fingerprint {mine}, there {first}). All machines must see the same images."
-            )
-
-    team.together(compare)
+    if team.size > 1:
+        team.require_same(fingerprint(dataset), f"{dataset.name} at {dataset.root} is")
     return dataset
 
 

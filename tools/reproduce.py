@@ -153,8 +153,10 @@ def resume(
         if team.first:
             record_places(folder, moved or Moved(), {"dataset": dataset, "source": source})
             _note_resumption(folder, team, observer)
-        begun = (folder.path / "last.pt").is_file()
-        result = _carry_out(recipe, dataset, source, options, observer, folder, team, resumed=begun)
+        begun = team.text_from_first(lambda: json.dumps((folder.path / "last.pt").is_file()))
+        result = _carry_out(
+            recipe, dataset, source, options, observer, folder, team, resumed=json.loads(begun)
+        )
     leave_team(team)
     return result
 

@@ -47,6 +47,13 @@ assert team.together(lambda: team.rank) == team.rank
 assert team.text_from_first(lambda: f"für {team.rank}") == "für 0"
 assert team.text_from_first(lambda: "crops\\udcff") == "crops\\udcff"  # need not be UTF-8
 
+team.require_same("abc", "the weights are")
+try:
+    team.require_same("abd" if team.rank else "abc", "the weights are")
+except UserError as error:
+    said = str(error)
+assert "1: the weights are not what the first process found (fingerprint abd, there abc)" in said
+
 if team.rank == 2:
     os._exit(0)
 try:

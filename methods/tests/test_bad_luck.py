@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from common.backbones.weights import digest_of
 from common.errors import UserError
 from common.label_checks import giant_cluster
 from common.run import RunDir
 from common.schedules import LinearEps
+from common.team import Team
 from common.training import train
 from common.types import PseudoLabels
 from methods import METHODS
@@ -207,6 +209,24 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path, name, said):
     RunDir(tmp_path).save("last.pt", state)
     with pytest.raises(UserError, match=said):
         run_small(RECIPE, tmp_path, small_data(), resume=True)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_weights_are_compared_between_the_processes_before_the_first_epoch(
+    tmp_path, monkeypatch, resume
+):
+    trained = run_small(replace(RECIPE, epochs=1), tmp_path, small_data())
+    method, job = small_job(RECIPE, tmp_path, small_data())
+    expected = digest_of((trained if resume else method).encoder)
+    job.team = Team(size=2)
+    monkeypatch.setattr(Team, "together", lambda team, compute: compute())
+
+    def differ(team, found, what):
+        raise UserError(f"{what} {found}")
+
+    monkeypatch.setattr(Team, "require_same", differ)
+    with pytest.raises(UserError, match=f"the weights to start from are {expected}"):
+        train(method, job, resume=resume)
 
 
 def test_clusters_of_one_image_each_can_be_trained_on(tmp_path):
