@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from common.arithmetic import set_arithmetic
 from common.backbones.weights import digest_of
 from common.data.check import TEST
 from common.errors import UserError
@@ -45,6 +46,7 @@ def test(
         raise UserError(f"{run.path} knows its own recipe. Leave --source and --variant out.")
     recipe = override(recipe, parse_changes(changes or []))
     team = join_team(options.device)
+    set_arithmetic("exact")
     encoder = team.together(lambda: trained_encoder(weights, recipe)).place_on(team.device)
     if team.size > 1:
         team.require_same(digest_of(encoder), f"the weights of {weights} are")

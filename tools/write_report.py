@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from common.arithmetic import set_arithmetic
 from common.evaluator.extract import extract
 from common.run import Observer, RunDir
 from common.team import Team, join_team
@@ -30,6 +31,7 @@ def write_report(
     Raises:
         UserError: no run there, no completed epoch, or the images are gone.
     """
+    set_arithmetic("exact")
     folder = RunDir.open(run)
     recipe = stored_recipe(folder)
     state = folder.load("last.pt")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 import typer
 from typer.testing import CliRunner
 
@@ -139,6 +140,15 @@ def test_mistakes_are_told_before_any_work(call, tmp_path, monkeypatch, argument
         assert (called.code, called.out) == (2, "")
         assert said in called.err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command", ["test hhcl synthetic --device cpu --weights nowhere", "report nowhere"]
+)
+def test_trained_weights_compute_in_float32_as_they_did_in_training(call, monkeypatch, command):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    assert "nowhere" in call(*command.split()).err
+    assert not torch.backends.cudnn.allow_tf32
 
 
 @pytest.mark.parametrize(
