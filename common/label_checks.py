@@ -25,10 +25,21 @@ def require_usable(pseudo: PseudoLabels, sampling: Sampling, epoch: int) -> None
 
 def unusable(pseudo: PseudoLabels, epoch: int, why: str, also: str = "") -> UserError:
     """The error for labels that cannot be trained on: epoch, settings, counts, what to try."""
+    return UserError(f"epoch {epoch + 1}: {_described(pseudo, why, also)}")
+
+
+def noise_alone(pseudo: PseudoLabels) -> str | None:
+    """A warning where no two images share a label."""
+    why = "so nothing draws two images together in this epoch"
+    return None if pseudo.num_clusters else _described(pseudo, why)
+
+
+def _described(pseudo: PseudoLabels, why: str, also: str = "") -> str:
+    """Settings, counts, what that means, and what to try."""
     said = ", ".join(f"{name} {value:g}" for name, value in pseudo.details.items())
     eps, similarity = ("smaller", "larger") if _giant(pseudo) else ("larger", "smaller")
-    return UserError(
-        f"epoch {epoch + 1}: the clustering ({said}) gave {pseudo.num_clusters} clusters and "
+    return (
+        f"the clustering ({said}) gave {pseudo.num_clusters} clusters and "
         f"{pseudo.num_outliers} outliers, {why}. Try a {eps} clustering.eps (InfoMap: a "
         f"{similarity} similarity), {also}or better initial weights (encoder.weights)."
     )

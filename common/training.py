@@ -11,7 +11,7 @@ from common.errors import UserError
 from common.evaluator.extract import extract
 from common.evaluator.testing import evaluate_dataset
 from common.job import Job
-from common.label_checks import giant_cluster, low_recall, require_usable
+from common.label_checks import giant_cluster, low_recall, noise_alone, require_usable
 from common.method import Method
 from common.optimizer import make_optimizer, minimize, set_rate
 from common.progress import Progress, Scores, restore, save, save_best, tensors_of
@@ -90,8 +90,9 @@ def _labels(
         pseudo = method.assign(features, epoch)
         require_usable(pseudo, method.recipe.sampling, epoch)
         method.begin_epoch(epoch, features, pseudo)
-    for warning in filter(None, (giant_cluster(pseudo), low_recall(pseudo))):
-        job.tell({"event": "warning", "epoch": epoch, "text": f"epoch {epoch + 1}: {warning}"})
+    for doubt in (noise_alone, giant_cluster, low_recall):
+        if warning := doubt(pseudo):
+            job.tell({"event": "warning", "epoch": epoch, "text": f"epoch {epoch + 1}: {warning}"})
     return pseudo
 
 

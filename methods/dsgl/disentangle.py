@@ -5,7 +5,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from common.errors import UserError
 from common.memory import blend_rows_, group_sums
 from common.transfer import on_device
 from methods.dsgl.memory import last_mentions
@@ -20,16 +19,8 @@ def nuisance_labels(features: Tensor, labels: np.ndarray, centroids: Tensor) -> 
     Args:
         features: (N, D) unit vectors.
         labels: (N,) clusters, -1 for outliers.
-        centroids: (C, D) unit rows, where the features lie.
-
-    Raises:
-        UserError: fewer than three clusters.
+        centroids: (C, D) unit rows, where the features lie; C >= 3.
     """
-    if len(centroids) < 3:
-        raise UserError(
-            f"DSGL compares three clusters at least; this epoch has {len(centroids)}. Try a "
-            "larger clustering.eps or better initial weights."
-        )
     clustered = np.flatnonzero(labels >= 0)
     images, own = (on_device(x, features.device) for x in (clustered, labels[clustered]))
     similarity = features[images] @ centroids.T

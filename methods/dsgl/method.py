@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from common.label_checks import unusable
 from common.losses import smooth_cross_entropy
 from common.memory import HybridMemory, cluster_centroids
 from common.method import Method
@@ -35,6 +36,8 @@ class DSGL(Method):
     labels: np.ndarray
 
     def begin_epoch(self, epoch: int, features: Tensor, pseudo: PseudoLabels) -> None:
+        if pseudo.num_classes < 3:
+            raise unusable(pseudo, epoch, "but an image has two other clusters at least")
         centroids = cluster_centroids(features, pseudo)
         self.memory = HybridMemory(centroids, self.settings.momentum)
         self.instances = InstanceTable(features)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from common.clustering import cluster_at
 from common.instances import InstanceMemory
+from common.label_checks import unusable
 from common.method import Method
 from common.recipe import Dbscan
 from common.types import Batch, Extract, PseudoLabels, Step
@@ -43,6 +44,8 @@ class SpCL(Method):
         eps = clustering.eps(epoch)
         radii = (eps - gap, eps, eps + gap)
         tight, normal, loose = cluster_at(features, clustering, radii, self.data.cams, self.team)
+        if self.threshold is None and not normal.num_clusters:
+            raise unusable(normal, epoch, "which set no reliability threshold")
         labels = self.reliable(tight.labels, normal.labels, loose.labels)
         return PseudoLabels(labels, normal.details)
 

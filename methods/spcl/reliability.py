@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.errors import UserError
-
 
 @dataclass(frozen=True)
 class Reliability:
@@ -57,16 +55,11 @@ def independence_threshold(scores: Reliability, normal: np.ndarray, share: float
     Element min(n - 1, round(share * n)) of the ascending deficits of the n classes with at least
     two members, halves rounded to even. SpCL computes it in the first epoch and keeps it.
 
-    Raises:
-        UserError: no class has two members.
+    Args:
+        normal: classes, of which one at least has two members.
     """
     several = np.bincount(normal) >= 2
     deficits = np.sort(scores.class_independence[several])
-    if len(deficits) == 0:
-        raise UserError(
-            "the first clustering found no cluster of two images, so no reliability threshold "
-            "can be set. Try a larger clustering.eps or better initial weights."
-        )
     return float(deficits[min(len(deficits) - 1, round(share * len(deficits)))])
 
 

@@ -1,6 +1,7 @@
 """What a run says and keeps when data, labels, losses or the disk go wrong."""
 
 import os
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -42,6 +43,33 @@ def test_noise_alone_stops_also_where_outliers_are_classes(tmp_path, monkeypatch
     noise = PseudoLabels(np.full(IDS * PER_ID, -1), {"eps": 0.6})
     monkeypatch.setattr("common.method.cluster", lambda *given: noise)
     with pytest.raises(UserError, match=r"epoch 1: .*eps 0.6.* 0 clusters and 96 outliers, none"):
+        train(method, job)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_spcl_stops_on_noise_alone_in_the_first_epoch_and_warns_of_it_later(
+    tmp_path, monkeypatch, first
+):
+    method, job = small_job(small_recipe(METHODS["spcl"].find("synthetic")), tmp_path, small_data())
+    noise = PseudoLabels(np.full(IDS * PER_ID, -1), {"eps": 0.6})
+    pairs = PseudoLabels(np.arange(IDS * PER_ID) // PER_ID, {"eps": 0.6})
+    found = iter([[pairs] * 3] * first + [[noise] * 3])
+    monkeypatch.setattr("methods.spcl.method.cluster_at", lambda *given: next(found))
+    said = r"epoch {}: .*eps 0.6.* 0 clusters and 96 outliers.* larger clustering.eps"
+    if first == 0:
+        with pytest.raises(UserError, match=said.format(1)):
+            train(method, job)
+    else:
+        train(method, job)
+        (warning,) = [e["text"] for e in job.run.events() if e["event"] == "warning"]
+        assert re.match(said.format(2), warning)
+
+
+def test_dsgl_stops_with_epoch_eps_and_counts_where_two_clusters_are_found(tmp_path):
+    recipe = small_recipe(METHODS["dsgl"].find("synthetic"))
+    recipe = replace(recipe, sampling=replace(recipe.sampling, batch_size=8))
+    method, job, _ = with_labels(np.arange(IDS * PER_ID) % 2, tmp_path, recipe)
+    with pytest.raises(UserError, match=r"epoch 1: .*eps 0.6.* 2 clusters and 0 outliers, but"):
         train(method, job)
 
 

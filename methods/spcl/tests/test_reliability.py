@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from common.errors import UserError
 from methods.spcl.reliability import Reliability, independence_threshold, reliable_labels
 
 IMAGES, CLASSES = 40, 12
@@ -48,11 +47,6 @@ def test_the_threshold_is_a_deficit_of_a_class_with_two_images_or_more(sizes, sh
     scores = with_deficits(0.3, 0.0, 0.5, 0.9)
     normal = np.repeat(np.arange(4), sizes)
     assert independence_threshold(scores, normal, share) == np.float32(deficit)
-
-
-def test_without_a_class_of_two_images_there_is_no_threshold():
-    with pytest.raises(UserError, match=r"larger clustering\.eps"):
-        independence_threshold(with_deficits(0.3, 0.0), np.arange(2), 0.9)
 
 
 def with_deficits(*deficits):
