@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from common.errors import UserError
 from common.losses import smooth_cross_entropy
 from common.memory import (
     ClusterMemory,
@@ -25,6 +26,13 @@ class HHCL(Method):
     """
 
     memory: HybridMemory | SlotMemory | ClusterMemory
+
+    def set_up(self) -> None:
+        if self.settings.memory == "CMhybrid_v2" and not self.recipe.sampling.instances:
+            raise UserError(
+                "settings.memory=CMhybrid_v2 stores sampling.instances images of every cluster, "
+                "and that is 0. Choose more instances, or another memory."
+            )
 
     def begin_epoch(self, epoch: int, features: Tensor, pseudo: PseudoLabels) -> None:
         start, momentum = cluster_centroids(features, pseudo), self.settings.momentum
