@@ -69,7 +69,7 @@ def note_run(run: Path) -> None:
 
 def launched() -> bool:
     """Whether this process is one of a team that `--gpus` or torchrun started."""
-    return "WORLD_SIZE" in os.environ
+    return {"WORLD_SIZE", "RANK"} <= os.environ.keys()  # as `join_team` has it
 
 
 def let_the_first_speak() -> None:
@@ -86,4 +86,4 @@ def print_json(value: Any) -> None:
 
 def speaks() -> bool:
     """Whether this process speaks for the run: the only one, or the first of a team."""
-    return os.environ.get("RANK", "0") == "0"
+    return not launched() or os.environ["RANK"] == "0"
