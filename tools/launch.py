@@ -11,14 +11,14 @@ import typer
 from common.data.room import cores
 from common.team import require_devices, start_team
 from tools.layout import terminal
-from tools.output import INTERRUPTED, LOST, MISTAKE, RUN_NOTE, how_to_go_on
+from tools.output import INTERRUPTED, LOST, MISTAKE, RUN_NOTE, how_to_go_on, say_stopped
 
 
 def launch(processes: int, device: str, arguments: list[str]) -> int:
     """Run `tools ARGUMENTS` in that many processes; the exit code of the command.
 
-    A process that was lost is named. A mistake of the user's has been told by the process that
-    found it.
+    A process that was lost is named, and after a signal is said how to go on. A mistake of the
+    user's has been told by the process that found it.
 
     Args:
         processes: one per GPU, or on the CPU.
@@ -36,16 +36,20 @@ def launch(processes: int, device: str, arguments: list[str]) -> int:
         try:
             failed = start_team(processes, [sys.executable, "-m", "tools", *arguments])
         except KeyboardInterrupt:
-            return INTERRUPTED
+            failed = 0, INTERRUPTED
         finally:
             terminal().show_cursor()  # an ended process leaves its live line as it was
         if failed is None:
             return 0
         rank, code = failed
-        if code in (MISTAKE, INTERRUPTED):
+        if code == MISTAKE:
             return code
         run = Path(os.fsdecode(note.read_bytes())) if note.is_file() else None
     options = ["--gpus", str(processes), *(["--device", "cpu"] if device == "cpu" else [])]
+    if code == INTERRUPTED:
+        if run:  # the first process was ended before it could say so
+            say_stopped(run, options)
+        return code
     ended = f"was killed by {_signal(-code)}" if code < 0 else f"ended with exit code {code}"
     text = f"error: process {rank} of {processes} {ended}; the others were stopped."
     typer.secho(f"{text} {how_to_go_on(run, options)}", fg="red", err=True)

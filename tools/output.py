@@ -41,7 +41,8 @@ def watched(json: bool, run: Path | None = None) -> Iterator[RunConsole]:
             yield console
     except KeyboardInterrupt:
         if speaks():
-            typer.secho(f"stopped. {how_to_go_on(console.run)}".rstrip(), fg="yellow", err=True)
+            say_stopped(console.run)
+            _take_back_note()
         raise typer.Exit(INTERRUPTED) from None
     except LostProcess as error:
         if RUN_NOTE in os.environ:
@@ -49,6 +50,11 @@ def watched(json: bool, run: Path | None = None) -> Iterator[RunConsole]:
         let_the_first_speak()
         typer.secho(f"error: {error}. {how_to_go_on(console.run)}".rstrip(), fg="red", err=True)
         raise typer.Exit(LOST) from None
+
+
+def say_stopped(run: Path | None, options: Sequence[str] = ()) -> None:
+    """The word after Ctrl-C and the like."""
+    typer.secho(f"stopped. {how_to_go_on(run, options)}".rstrip(), fg="yellow", err=True)
 
 
 def how_to_go_on(run: Path | None, options: Sequence[str] = ()) -> str:
@@ -65,6 +71,12 @@ def note_run(run: Path) -> None:
     """Leave the run folder's name for the command that started this process with `--gpus`."""
     if RUN_NOTE in os.environ:
         Path(os.environ[RUN_NOTE]).write_bytes(os.fsencode(run))
+
+
+def _take_back_note() -> None:
+    """The first process has said how to go on, so the command with `--gpus` need not."""
+    if RUN_NOTE in os.environ:
+        Path(os.environ[RUN_NOTE]).unlink(missing_ok=True)
 
 
 def launched() -> bool:

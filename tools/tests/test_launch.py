@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+import typer
 
 import tools.launch
 from tools.launch import launch
-from tools.output import RUN_NOTE, note_run
+from tools.output import RUN_NOTE, note_run, watched
 
 
 @pytest.fixture
@@ -54,13 +55,36 @@ def test_without_a_run_folder_there_is_nothing_to_resume(ended, capsys):
     assert "resume" not in said
 
 
-@pytest.mark.parametrize(
-    ("outcome", "code"), [(None, 0), ((0, 2), 2), ((1, 130), 130), (KeyboardInterrupt(), 130)]
-)
-def test_success_mistakes_and_interrupts_need_no_further_word(ended, capsys, outcome, code):
+@pytest.mark.parametrize(("outcome", "code"), [(None, 0), ((0, 2), 2)])
+def test_success_and_mistakes_need_no_further_word(ended, capsys, outcome, code):
     ended(outcome, run="runs/mine")
     assert launch(2, "cpu", ["reproduce"]) == code
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("outcome", [(1, 130), KeyboardInterrupt()])
+def test_processes_that_were_told_to_stop_are_told_how_to_go_on_once(
+    ended, capsys, monkeypatch, outcome
+):
+    ended(outcome, run="runs/mine")
+    assert launch(2, "cpu", ["reproduce"]) == 130
+    said = capsys.readouterr().err
+    assert said.startswith("stopped. `tools resume runs/mine --gpus 2 --device cpu` continues")
+
+    def stopped():
+        note_run(Path("runs/mine"))
+        raise KeyboardInterrupt
+
+    def first_speaks(processes, command):
+        with pytest.raises(typer.Exit), watched(json=False):
+            stopped()
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(tools.launch, "start_team", first_speaks)
+    assert launch(2, "cpu", ["reproduce"]) == 130
+    assert capsys.readouterr().err.count("stopped.") == 1
 
 
 def test_too_few_gpus_stop_the_command_before_any_process_starts(call, ended, monkeypatch):
