@@ -41,6 +41,13 @@ def spec_of(method: str) -> MethodSpec:
     return METHODS[method]
 
 
+def recipe_before_changes(recipe: Recipe) -> Recipe:
+    """What a run's settings were changed from: the paper's recipe, or that for own images."""
+    spec = spec_of(recipe.method)
+    paper = spec.find(recipe.dataset, recipe.source, recipe.variant)
+    return paper or replace(spec.user_recipe, dataset=recipe.dataset)
+
+
 def stored_recipe(run: RunDir) -> Recipe:
     """The recipe of a run folder; no flag can contradict it.
 

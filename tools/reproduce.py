@@ -31,7 +31,7 @@ from tools.assemble import (
 from tools.environment import changed_surroundings, deviations, environment, surroundings
 from tools.estimate import estimate
 from tools.layout import shell_command
-from tools.lookup import paper_recipe, spec_of, stored_recipe
+from tools.lookup import paper_recipe, recipe_before_changes, spec_of, stored_recipe
 from tools.options import RunOptions
 from tools.origin import Moved, Origin, load_again, record_places
 from tools.output import note_run
@@ -150,9 +150,10 @@ def resume(
         source = None
         if recipe.source:
             source = team.together(lambda: load_again(folder, "source", moved))
+        require_consistent(recipe, dataset, source, team)  # the processes may be others now
         if team.first:
             record_places(folder, moved or Moved(), {"dataset": dataset, "source": source})
-            _note_resumption(folder, team, observer)
+            _note_resumption(folder, recipe, team, observer)
         begun = team.text_from_first(lambda: json.dumps((folder.path / "last.pt").is_file()))
         result = _carry_out(
             recipe, dataset, source, options, observer, folder, team, resumed=json.loads(begun)
@@ -322,12 +323,14 @@ def _held(run: RunDir, team: Team) -> Iterator[None]:
         yield
 
 
-def _note_resumption(run: RunDir, team: Team, observer: Observer) -> None:
+def _note_resumption(run: RunDir, recipe: Recipe, team: Team, observer: Observer) -> None:
     """Record where the run goes on, and warn where that is not where it was started."""
     record, now = run.read_json("environment.json"), surroundings(team)
+    found = deviations(recipe, recipe_before_changes(recipe), team)
     with run.reading("environment.json"):
         changed = changed_surroundings(record, now)
-        again = {**now, "changed": changed}
+        told = record.get("deviations", [])
+        again = {**now, "changed": changed, "deviations": found}
         record = {**record, "resumptions": [*record.get("resumptions", []), again]}
     run.write_json("environment.json", record)
     if changed:
@@ -336,6 +339,9 @@ def _note_resumption(run: RunDir, team: Team, observer: Observer) -> None:
             "not end like one that was never stopped."
         )
         observer({"event": "warning", "text": text})
+    for sentence in found:
+        if sentence not in told:
+            observer({"event": "warning", "text": sentence})
 
 
 def _require_unfinished(run: RunDir) -> None:

@@ -83,6 +83,7 @@ def remarks(inputs: ReportInputs) -> Html:
     texts = [str(text) for text in inputs.environment.get("deviations") or []]
     for again in inputs.environment.get("resumptions") or []:
         texts += [f"resumed after changes: {'; '.join(again['changed'])}."] * bool(again["changed"])
+        texts += [text for text in again.get("deviations", []) if text not in texts]
     done = inputs.epochs[-1]["epoch"] + 1 if inputs.epochs else 0
     if done < inputs.recipe.epochs:
         texts.append(f"stopped after {done} of {inputs.recipe.epochs} epochs.")

@@ -196,7 +196,27 @@ def test_a_run_that_goes_on_elsewhere_says_so_and_records_it(copy, call):
 
 def test_a_run_that_goes_on_where_it_was_started_says_nothing_of_it(copy, call):
     run = copy(lambda record: record.update(surroundings(ALONE)))
-    assert "there have been changes" not in call("resume", run, "--no-report").out
+    said = " ".join(call("resume", run, "--no-report").out.split())
+    assert "there have been changes" not in said
+    assert "batch norm sees" not in said
+
+
+def test_a_resume_says_and_records_how_the_processes_make_it_differ_from_the_recipe(copy, call):
+    chunks = "batch norm sees 16 images at a time"
+    run = copy(lambda record: record.update(deviations=[]))  # as if fewer processes had begun
+    assert chunks in " ".join(call("resume", run, "--no-report").out.split())
+    (again,) = RunDir(run).read_json("environment.json")["resumptions"]
+    assert any(sentence.startswith(chunks) for sentence in again["deviations"])
+
+
+def test_a_recipe_that_does_not_fit_the_processes_stops_a_resume(copy, call):
+    run = copy(lambda record: None)
+    recipe = RunDir(run).read_json("recipe.json")
+    RunDir(run).write_json("recipe.json", {**recipe, "bn_chunks": 7})
+    done = call("resume", run)
+    assert done.code == 2
+    assert "does not divide by bn_chunks=7 and 1 processes" in done.err
+    assert RunDir(run).read_json("environment.json")["resumptions"] == []
 
 
 def test_images_that_changed_stop_a_resume(copy, call):

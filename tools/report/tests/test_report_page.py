@@ -355,12 +355,17 @@ def test_what_is_not_there_is_left_out(inputs, full, change, missing):
 
 
 def test_a_resumption_after_changes_is_said(inputs):
-    resumptions = [{"changed": []}, {"changed": ["device cpu, now another"]}]
+    wider = ["batch norm sees more."]
+    resumptions = [
+        {"changed": [], "deviations": wider},
+        {"changed": ["device cpu, now another"], "deviations": wider},
+    ]
     environment = {**inputs.environment, "resumptions": resumptions}
     html = page(replace(inputs, environment=environment))
 
     assert "Resumed after changes: device cpu, now another." in html
     assert html.count("Resumed after changes") == 1
+    assert html.count("Batch norm sees more.") == 1
 
 
 def test_an_early_stop_is_said(inputs):
