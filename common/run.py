@@ -161,6 +161,8 @@ class RunDir:
                     f"another process trains in {self.path}. Wait until it has ended, or stop it, "
                     "before you resume the run."
                 )
+            for left in self.path.glob(".*.part"):  # by a process killed as it wrote
+                left.unlink(missing_ok=True)
             yield
 
     def write_json(self, name: str, value: Any) -> None:

@@ -135,6 +135,13 @@ def test_another_format_and_foreign_files_are_refused(tmp_path):
         load_checkpoint(tmp_path / "zip.pt")
 
 
+def test_what_a_killed_process_left_half_written_is_removed_by_the_next(tmp_path):
+    for name in (".last.pt.123.part", "last.pt"):
+        (tmp_path / name).write_bytes(b"x")
+    with RunDir(tmp_path).held():
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["last.pt", "lock"]
+
+
 def test_a_torn_line_of_the_log_is_left_out(tmp_path):
     run = RunDir(tmp_path)
     run.log({"event": "epoch", "epoch": 0})
