@@ -10,6 +10,7 @@ from common.clustering import require_expansion
 from common.data.check import check_dataset, leave_out, require_sound
 from common.data.datasets import fingerprint
 from common.data.images import ImageSource, open_images
+from common.data.sampler import images_per_pass
 from common.data.synthetic import is_complete
 from common.errors import UserError
 from common.evaluator.testing import tested_samples
@@ -176,6 +177,13 @@ def require_consistent(
         require_expansion(chosen)
     if bool(recipe.source) != (source is not None):
         raise UserError(f"{recipe.method}: this recipe and --source do not fit together.")
+    if source is not None:
+        per_pass = images_per_pass(source.train.pids, sampling.instances)
+        if per_pass < sampling.batch_size:
+            raise UserError(
+                f"{source.name} fills {per_pass} of the {sampling.batch_size} source images of a "
+                "batch. Choose a smaller sampling.batch_size, or another source."
+            )
 
 
 def domain_images(

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -69,6 +70,15 @@ def test_a_clustering_that_cannot_be_done_is_refused_before_the_run(method, clus
     recipe = replace(recipe, clustering=clustering)
     with pytest.raises(UserError, match=said):
         assemble.require_consistent(recipe, small_data().dataset, None, ALONE)
+
+
+def test_a_source_too_small_for_a_batch_is_refused_before_the_run():
+    recipe = small_recipe(METHODS["spcl"].find("synthetic", "synthetic-b"))
+    target, source = small_data().dataset, small_data().dataset
+    assemble.require_consistent(recipe, target, source, ALONE)
+    small = replace(source, name="tiny", train=source.train.take(np.arange(3 * 8)))
+    with pytest.raises(UserError, match="tiny fills 12 of the 16 source images of a batch"):
+        assemble.require_consistent(recipe, target, small, ALONE)
 
 
 def test_a_set_is_said_to_be_drawn_only_where_it_is(tmp_path, monkeypatch):
