@@ -49,7 +49,7 @@ class Progress:
 def save(
     method: Method, job: Job, optimizer: Optimizer, progress: Progress, pseudo: PseudoLabels
 ) -> None:
-    """The checkpoint from which the run continues exactly; rank 0's."""
+    """The checkpoint from which the run continues exactly, then the best network; rank 0's."""
     if not job.team.first:
         return
     state = {
@@ -61,17 +61,23 @@ def save(
         "labels": torch.from_numpy(pseudo.labels),
     }
     job.run.save("last.pt", state)
+    _save_best(method, job, progress)
 
 
-def save_best(method: Method, job: Job, scores: Scores) -> None:
-    """The weights of the network that was scored; rank 0's."""
-    if job.team.first:
-        network = method.evaluated()[scores["network"]]
-        job.run.save("best.pt", {"encoder": network.state_dict(), **_identity(method), **scores})
+def _save_best(method: Method, job: Job, progress: Progress) -> None:
+    """The weights of the network with the best scores, where these are of the last epoch.
+
+    They come after the checkpoint: an epoch that is not in it is run again, and on a GPU may end
+    otherwise. A run that is stopped between the two makes them from the checkpoint.
+    """
+    best = progress.best
+    if best is not None and best["epoch"] == progress.epoch:
+        network = method.evaluated()[best["network"]]
+        job.run.save("best.pt", {"encoder": network.state_dict(), **_identity(method), **best})
 
 
 def restore(method: Method, optimizer: Optimizer, job: Job) -> Progress:
-    """Load the last checkpoint into method, optimizer and streams.
+    """Load the last checkpoint into method, optimizer and streams; no file holds a later epoch.
 
     Raises:
         UserError: the checkpoint belongs to another method or architecture, or is not whole.
@@ -92,6 +98,7 @@ def restore(method: Method, optimizer: Optimizer, job: Job) -> Progress:
         progress = Progress(**state["progress"])
     if job.team.first:
         job.run.rewind_log(progress.epoch)
+        _save_best(method, job, progress)
     return progress
 
 

@@ -14,7 +14,7 @@ from common.job import Job
 from common.label_checks import giant_cluster, low_recall, noise_alone, require_usable
 from common.method import Method
 from common.optimizer import make_optimizer, minimize, set_rate
-from common.progress import Progress, Scores, restore, save, save_best, tensors_of
+from common.progress import Progress, Scores, restore, save, tensors_of
 from common.types import Domain, PseudoLabels
 
 
@@ -159,13 +159,12 @@ def test(method: Method, job: Job, epoch: int) -> Scores | None:
 
 
 def _tested(method: Method, job: Job, progress: Progress, epoch: int) -> Scores | None:
-    """Test, and keep the weights where the result is the best so far."""
+    """Test, and note where the result is the best so far."""
     scores = test(method, job, epoch)
     if scores is None or epoch < 0:
         return scores
     if progress.best is None or scores["map"] > progress.best["map"]:
         progress.best = scores
-        save_best(method, job, scores)
     return scores
 
 

@@ -216,6 +216,33 @@ def test_a_full_disk_keeps_the_epoch_before(tmp_path, monkeypatch):
     assert (tmp_path / "last.pt").read_bytes() == before
 
 
+def test_best_pt_is_of_the_best_epoch_also_where_a_run_is_killed_between_the_checkpoints(
+    tmp_path, monkeypatch
+):
+    class Killed(Exception):
+        pass
+
+    def die(run, name, state):
+        if name == "best.pt":
+            raise Killed
+        save(run, name, state)
+
+    save = RunDir.save
+    recipe = replace(RECIPE, epochs=1)
+    monkeypatch.setattr(RunDir, "save", die)
+    with pytest.raises(Killed):
+        run_small(recipe, tmp_path / "killed", small_data())
+    monkeypatch.undo()
+    run_small(recipe, tmp_path / "killed", small_data(), resume=True)
+    run_small(recipe, tmp_path / "whole", small_data())
+
+    killed, whole = (RunDir(tmp_path / name).load("best.pt") for name in ("killed", "whole"))
+    assert killed["epoch"] == RunDir(tmp_path / "killed").load("last.pt")["progress"]["epoch"] == 0
+    assert killed["map"] == whole["map"]
+    for name, value in whole["encoder"].items():
+        assert torch.equal(value, killed["encoder"][name]), name
+
+
 def test_a_run_that_begins_anew_has_no_lines_of_the_attempt_before(tmp_path):
     method, job, _ = with_labels(np.full(IDS * PER_ID, -1), tmp_path)
     with pytest.raises(UserError, match="gave 0 clusters"):
