@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from common.backbones.encoder import build_encoder
-from common.backbones.weights import require_weights
+from common.backbones.weights import in_full, require_weights
 from common.clustering import warm_up
 from common.data.catalogue import own_name
 from common.errors import UserError
@@ -85,7 +85,7 @@ def reproduce(
 
 def _swept(base: Recipe, changes: list[str], sweep: str, seeds: int) -> list[Recipe]:
     """The recipe of every value of a sweep, or the only one; `base` with the user's changes."""
-    recipes = [override(base, parse_changes([*changes, *value])) for value in sweep_values(sweep)]
+    recipes = [_changed(base, [*changes, *value]) for value in sweep_values(sweep)]
     name = sweep.partition("=")[0].strip()
     if lost := [text for text in changes if f"{text.partition('=')[0]}.".startswith(f"{name}.")]:
         raise UserError(f"--sweep {name} would overwrite --set {lost[0]}. Leave one of them out.")
@@ -94,6 +94,12 @@ def _swept(base: Recipe, changes: list[str], sweep: str, seeds: int) -> list[Rec
     if len({to_json(recipe) for recipe in recipes}) < len(recipes):
         raise UserError(f"--sweep {sweep} names a value twice. Leave one of them out.")
     return recipes
+
+
+def _changed(base: Recipe, changes: list[str]) -> Recipe:
+    """The recipe with the user's changes."""
+    recipe = override(base, parse_changes(changes))
+    return replace(recipe, encoder=in_full(recipe.encoder))
 
 
 def sweep_values(sweep: str) -> list[list[str]]:
@@ -122,7 +128,7 @@ def train(
 ) -> dict[str, Any]:
     """Train on a folder of own images; it is tested where `labels.csv` names a test part."""
     base = replace(spec_of(method).user_recipe, dataset=own_name(data))
-    recipe = override(base, parse_changes(changes or []))
+    recipe = _changed(base, changes or [])
     team = join_team(options.device)
     _require_place(base, options, team)
     _weights_for_all(recipe, team)

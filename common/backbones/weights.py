@@ -4,6 +4,7 @@ import hashlib
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.client import HTTPException
 from pathlib import Path
 
@@ -41,6 +42,13 @@ def require_weights(settings: EncoderSettings) -> Path | None:
     if settings.arch in IBN_FILES:
         return _ibn_file(settings.arch)
     return _torchvision_file(settings.arch)
+
+
+def in_full(settings: EncoderSettings) -> EncoderSettings:
+    """The settings with a weight file's path in full, so that they hold in any working folder."""
+    if settings.weights in ("imagenet", "random"):
+        return settings
+    return replace(settings, weights=str(Path(settings.weights).expanduser().absolute()))
 
 
 def weights_folder() -> Path:

@@ -26,3 +26,13 @@ def test_a_folder_named_like_a_data_set_is_not_taken_for_it(mine, call):
     assert trained["recipe"]["dataset"] == checked["name"] == "market1501-own"
     assert checked["warnings"] == [], "published counts are those of the known set"
     assert checked["published"]["train"] is None
+
+
+def test_a_weight_file_is_kept_by_its_full_path_so_that_a_run_resumes_from_anywhere(
+    mine, call, monkeypatch
+):
+    (mine.parent / "own.pth").touch()
+    monkeypatch.chdir(mine.parent)
+    settings = ("--weights-init", "own.pth", "--set", "sampling.batch_size=16", "--dry-run")
+    done = call("train", "hhcl", "--data", mine, *settings, "--json")
+    assert json.loads(done.out)["recipe"]["encoder"]["weights"] == str(mine.parent / "own.pth")
