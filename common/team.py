@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cache
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
@@ -30,6 +31,11 @@ from common.types import MemoryUpdate
 
 Labels = tuple[np.ndarray, dict[str, float]]
 Result = TypeVar("Result")
+
+TIMEOUT = timedelta(minutes=30)
+"""Of an exchange that all processes reach at about the same time."""
+PATIENCE = timedelta(hours=12)
+"""How long they wait while one works alone: the first checks all images and writes the page."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +163,9 @@ class Team:
             if self.size == 1:
                 raise
             said = str(error)
+        if self.size > 1:
+            with _exchange():
+                dist.barrier(group=_patient_group())
         failed = self.gather_rows(torch.tensor([bool(said)], device=self.device))
         if failed.any():
             rank = int(failed.int().argmax())
@@ -251,13 +260,23 @@ def join_team(device: str) -> Team:
     if not dist.is_initialized():
         backend = "nccl" if name.startswith("cuda") else "gloo"
         with _exchange():
-            dist.init_process_group(backend, timeout=timedelta(minutes=30))
+            dist.init_process_group(backend, timeout=TIMEOUT)
+            _patient_group()
     return Team(dist.get_rank(), dist.get_world_size(), torch.device(name))
+
+
+@cache
+def _patient_group() -> dist.ProcessGroup:
+    """All processes, to wait for each other; gloo, which notices at once where one has ended."""
+    group = dist.new_group(timeout=PATIENCE, backend="gloo")
+    assert isinstance(group, dist.ProcessGroup)  # every process is in it
+    return group
 
 
 def leave_team(team: Team) -> None:
     """End the exchange between the processes."""
     if team.size > 1 and dist.is_initialized():
+        _patient_group.cache_clear()
         dist.destroy_process_group()
 
 

@@ -79,6 +79,23 @@ def test_exchanges_mistakes_and_a_loss_among_three_processes(tmp_path):
     assert start_team(3, [sys.executable, str(program)]) is None
 
 
+ALONE_FOR_LONG = """
+import time
+from datetime import timedelta
+import common.team
+common.team.TIMEOUT = timedelta(seconds=3)
+team = common.team.join_team("cpu")
+assert team.text_from_first(lambda: time.sleep(6) or "checked") == "checked"
+common.team.leave_team(team)
+"""
+
+
+def test_what_the_first_process_does_alone_may_take_longer_than_an_exchange(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(ALONE_FOR_LONG, "utf-8")
+    assert start_team(2, [sys.executable, str(program)]) is None
+
+
 @pytest.mark.parametrize(("ending", "code"), [("os.kill(os.getpid(), 9)", -9), ("os._exit(2)", 2)])
 def test_a_failing_process_ends_the_others_and_is_named(ending, code):
     program = f"import os, time; {ending} if os.environ['RANK'] == '1' else time.sleep(60)"
