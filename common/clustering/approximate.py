@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from common.clustering.candidates import Candidates, float32_error, listed, row_block_bytes
+from common.clustering.candidates import Candidates, float32_error, listed, rows_at_once
 from common.clustering.neighbors import (
     Neighbors,
     from_candidates,
@@ -88,7 +88,7 @@ def _propose(features: Tensor, rows: Tensor, points: Tensor, ids: Tensor, limit:
     """Fill ids and limit of the rows with the best of the points, the rows among them."""
     keep = ids.shape[1]
     gathered = features[points]
-    for some in rows.split(max(1, row_block_bytes(features.device) // (4 * len(points)))):
+    for some in rows.split(rows_at_once(len(points), features.device)):
         block = features[some] @ gathered.T
         itself = torch.searchsorted(points, some)
         block.scatter_(1, itself[:, None], -torch.inf)
@@ -120,7 +120,7 @@ def _centers(features: Tensor) -> Tensor:
 
 def _members(features: Tensor, centers: Tensor) -> list[Tensor]:
     """The rows of each cell, ascending."""
-    block = max(1, row_block_bytes(features.device) // (4 * len(centers)))
+    block = rows_at_once(len(centers), features.device)
     cell = torch.cat([(rows @ centers.T).argmax(dim=1) for rows in features.split(block)])
     sizes = torch.bincount(cell, minlength=len(centers)).tolist()
     return list(cell.argsort(stable=True).split(sizes))

@@ -1,4 +1,4 @@
-"""Work in threads, with results in order."""
+"""Work in blocks: in threads, with results in order; and how large a block may be."""
 
 import functools
 from collections.abc import Callable, Iterable
@@ -10,6 +10,15 @@ from threadpoolctl import ThreadpoolController
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+UNTOLD_MEMORY = 16 << 30  # bytes, assumed of an accelerator that is not asked
+
+
+def entries_on(device: torch.device, most: int) -> int:
+    """float32 numbers in a block on an accelerator: `most`, or a sixteenth of a small memory."""
+    told = device.type == "cuda"
+    memory = torch.cuda.get_device_properties(device).total_memory if told else UNTOLD_MEMORY
+    return min(most, memory // 64)
 
 
 def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:

@@ -5,8 +5,8 @@ upper triangle: each block serves the lists of its rows and of its columns. Else
 rows and torch's top-k.
 
 bfloat16: with b_i the rounded row and e_i = |f_i - b_i|, by Cauchy-Schwarz
-|<f_i, f_j> - <b_i, b_j>| <= e_i |f_j| + |b_i| e_j, plus the rounding of the float32 sum
-(D units in the last place at most) and of the output.
+|<f_i, f_j> - <b_i, b_j>| <= e_i |f_j| + |b_i| e_j, plus the rounding of the float32 sum and, on a
+CPU, of the output. Tensor cores return the sum itself, but cut it off where others round.
 """
 
 from dataclasses import dataclass
@@ -17,15 +17,19 @@ from torch import Tensor
 
 from common.arithmetic import has_fast_bfloat16
 from common.clustering import compiled
-from common.clustering.blocks import in_blocks, in_threads
+from common.clustering.blocks import entries_on, in_blocks, in_threads
 
 BLOCK = 2048  # points per side of a block: 8 MB of bfloat16 similarities
-ROW_BLOCK_BYTES = 32 << 20  # of whole rows of similarities, without compiled kernels
-DEVICE_ROW_BLOCK_BYTES = 2 << 30
+ROW_BLOCK = 1 << 23  # similarities in whole rows without compiled kernels, 32 MB
+DEVICE_ROW_BLOCK = 1 << 29
+TILE = 128  # rows that a GPU multiplies at once
 SPARE = {torch.bfloat16: 18, torch.float32: 8}  # candidates listed beyond those wanted
+DEVICE_SPARE = 34  # there a full search of a row costs more than a thousand candidates
+GROUP = 64  # columns of which at first only the largest counts
 SAMPLE = 32  # rows tried before bfloat16 is chosen
 SAMPLE_PROVED = 0.8  # share of them that must get a proof
 FLOAT32_ROUNDING = 2.0**-24
+CUT_OFF = 2.5 * FLOAT32_ROUNDING  # a product on tensor cores: see `_limit`
 BFLOAT16_ROUNDING = 2.0**-8
 
 
@@ -61,7 +65,8 @@ def propose(features: Tensor, k: int, part: range) -> Candidates:
 
 def listed(features: Tensor, k: int, dtype: torch.dtype) -> int:
     """Length of the lists: enough for nearly every row's proof."""
-    return min(k - 1 + SPARE[dtype], len(features) - 1)
+    spare = SPARE[dtype] if features.device.type == "cpu" else DEVICE_SPARE
+    return min(k - 1 + spare, len(features) - 1)
 
 
 def bfloat16_pays(features: Tensor, k: int) -> bool:
@@ -82,7 +87,7 @@ def bfloat16_pays(features: Tensor, k: int) -> bool:
 
 def float32_error(features: Tensor) -> float:
     """Largest error of a float32 product of unit rows, under torch's precision settings."""
-    error = 1.01 * (features.shape[1] + 4) * FLOAT32_ROUNDING
+    error = _sum_error(features, FLOAT32_ROUNDING)
     cpu = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     backends = (torch.backends, torch.backends.cuda.matmul, cpu)
     if any(backend.fp32_precision not in ("none", "ieee") for backend in backends):
@@ -90,11 +95,21 @@ def float32_error(features: Tensor) -> float:
     return error
 
 
+def _sum_error(features: Tensor, each: float) -> float:
+    """Largest error of a sum of D products whose absolute values add up to 1."""
+    return 1.01 * (features.shape[1] + 4) * each
+
+
 def _product(rows: Tensor, columns: Tensor) -> Tensor:
     """rows @ columns.T; a GPU would add partial sums of bfloat16 products in bfloat16."""
-    if rows.device.type == "cuda" and rows.dtype == torch.bfloat16:
+    if rows.dtype == torch.bfloat16 and keeps_sums(rows.device):
         return torch.mm(rows, columns.T, out_dtype=torch.float32)
     return rows @ columns.T
+
+
+def keeps_sums(device: torch.device) -> bool:
+    """Whether products of bfloat16 matrices are returned as they were summed, in float32."""
+    return device.type == "cuda"
 
 
 def _host_product(rows: Tensor, columns: Tensor) -> Tensor:
@@ -116,9 +131,16 @@ def _change(features: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _limit(features: Tensor, largest_missed: Tensor, change: Tensor, dtype: torch.dtype) -> Tensor:
-    """Upper bound of the similarity of rows that were not proposed; -inf where all were."""
+    """Upper bound of the similarity of rows that were not proposed; -inf where all were.
+
+    Tensor cores add some four to sixteen products and the sum so far at a time, after cutting
+    all but the largest off, and then the new sum, at a unit in its last place: D + D / 4 cuts of
+    two roundings each.
+    """
     error = 1.01 * (change + change.max()) + float32_error(features)
-    if dtype == torch.bfloat16:
+    if dtype == torch.bfloat16 and keeps_sums(features.device):
+        error = error + _sum_error(features, CUT_OFF)
+    elif dtype == torch.bfloat16:
         error = error + 1.01 * BFLOAT16_ROUNDING * largest_missed.abs()
     return torch.where(largest_missed == -torch.inf, largest_missed, largest_missed + error)
 
@@ -190,9 +212,11 @@ class _Lists:
         return self.ids, self.counts, dropped.masked_fill(self.bounds == kinds.min, -torch.inf)
 
 
-def row_block_bytes(device: torch.device) -> int:
-    """Size of a block of whole rows of float32 similarities."""
-    return ROW_BLOCK_BYTES if device.type == "cpu" else DEVICE_ROW_BLOCK_BYTES
+def rows_at_once(columns: int, device: torch.device) -> int:
+    """Rows in a block of similarities, in whole tiles if they fill one."""
+    entries = ROW_BLOCK if device.type == "cpu" else entries_on(device, DEVICE_ROW_BLOCK)
+    rows = max(1, entries // columns)
+    return rows if rows < TILE else rows - rows % TILE
 
 
 def from_rows(features: Tensor, keep: int, dtype: torch.dtype, part: range) -> Candidates:
@@ -201,14 +225,32 @@ def from_rows(features: Tensor, keep: int, dtype: torch.dtype, part: range) -> C
     rounded = features.to(dtype)
     ids = torch.empty(size, keep, dtype=torch.int32, device=features.device)
     missed = torch.full((size,), -torch.inf, device=features.device)
-    limit = row_block_bytes(features.device)
     own = torch.arange(part.start, part.stop, device=features.device)
-    for rows in own.split(max(1, limit // (4 * size))):
+    for rows in own.split(rows_at_once(size, features.device)):
         block = _product(rounded[rows], rounded)
         block[torch.arange(len(rows), device=rows.device), rows] = -torch.inf
-        largest, columns = block.topk(keep, dim=1)
+        largest, columns = _largest(block, keep)
         ids[rows] = columns.int()
         if keep < size - 1:
             missed[rows] = largest[:, -1].float()
     counts = torch.full((size,), keep, dtype=torch.int32, device=features.device)
     return Candidates(ids, counts, _limit(features, missed, _change(features, dtype), dtype))
+
+
+def _largest(block: Tensor, keep: int) -> tuple[Tensor, Tensor]:
+    """The largest entries of every row, falling, and their columns.
+
+    They lie in as many groups of columns, those with the largest maxima, or in the columns that
+    fill no group. To find these takes one pass over the block, where `topk` makes several.
+    """
+    size = block.shape[1]
+    if size // GROUP < 4 * keep:
+        largest, columns = block.topk(keep, dim=1)
+        return largest, columns
+    whole, places = size - size % GROUP, torch.arange(size, device=block.device)
+    maxima = block[:, :whole].unflatten(1, (-1, GROUP)).amax(dim=2)
+    chosen = maxima.topk(keep, dim=1, sorted=False).indices
+    columns = (GROUP * chosen[..., None] + places[:GROUP]).flatten(1)
+    columns = torch.cat([columns, places[whole:].expand(len(block), -1)], dim=1)
+    largest, at = block.gather(1, columns).topk(keep, dim=1)
+    return largest, columns.gather(1, at)

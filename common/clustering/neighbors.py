@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from common.clustering import candidates, compiled
-from common.clustering.blocks import in_blocks
+from common.clustering.blocks import entries_on, in_blocks
 from common.clustering.candidates import Candidates
 from common.clustering.similarity import check_unit_rows, pair_similarities, rows_per_chunk
 from common.team import ALONE, Team
 
 FULL_SEARCH = 1 << 22  # similarities held at once for rows without a proof
-DEVICE_FULL_SEARCH = 1 << 26
+DEVICE_FULL_SEARCH = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,8 @@ def _self_first(similarities: Tensor) -> Tensor:
 
 def search_in_full(features: Tensor, found: Neighbors, rows: Tensor) -> None:
     """Search the given rows among all points, in place, some at a time."""
-    limit = FULL_SEARCH if features.device.type == "cpu" else DEVICE_FULL_SEARCH
+    device = features.device
+    limit = FULL_SEARCH if device.type == "cpu" else entries_on(device, DEVICE_FULL_SEARCH)
     for some in rows.split(max(1, limit // len(features))):
         _search_rows(features, found, some)
 

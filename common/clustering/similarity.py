@@ -5,12 +5,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from common.clustering import compiled
-from common.clustering.blocks import in_blocks
+from common.clustering.blocks import entries_on, in_blocks
 from common.errors import UserError
 
 UNIT_TOLERANCE = 1e-3  # of norms that should be 1
-CHUNK_BYTES = {"cpu": 4 << 20}  # gathered rows stay in the cache
-DEVICE_CHUNK_BYTES = 1 << 30
+CPU_CHUNK = 1 << 20  # numbers in rows gathered at once, 4 MB: they stay in the cache
+DEVICE_CHUNK = 1 << 28  # 1 GB
 NORMALIZED = 4096  # rows divided by their lengths at once
 
 
@@ -61,5 +61,6 @@ def pair_similarities(features: Tensor, first: Tensor, second: Tensor) -> Tensor
 
 def rows_per_chunk(features: Tensor, per_row: int = 1) -> int:
     """How many times `per_row` feature rows may be gathered at once."""
-    limit = CHUNK_BYTES.get(features.device.type, DEVICE_CHUNK_BYTES)
-    return max(1, limit // (per_row * features.shape[1] * features.element_size()))
+    device = features.device
+    limit = CPU_CHUNK if device.type == "cpu" else entries_on(device, DEVICE_CHUNK)
+    return max(1, limit // (per_row * features.shape[1]))

@@ -4,12 +4,13 @@ The same steps as the compiled form, on any device. Sums are formed in the same 
 `index_add_` adds at distinct places, so that no order of atomic additions can show.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from common.clustering.blocks import entries_on
 from common.clustering.neighbors import Neighbors
 from common.clustering.pairs import Pairs, least_shared
 from common.clustering.rows import SparseRows
@@ -17,7 +18,8 @@ from common.clustering.similarity import pair_similarities
 
 CPU_BLOCK = 1 << 22  # entries of a dense block of rows, 16 MB
 SUM_BLOCK_CPU = 1 << 18  # 1 MB: stays in the cache while sums grow in it
-DEVICE_BLOCK = 1 << 28  # 1 GB
+DEVICE_BLOCK = 1 << 30  # 4 GB
+ADDED_AT_ONCE = 1 << 26  # minima formed at once, 3 GB with their places
 
 
 def weights(features: Tensor, neighbors: Neighbors, half: int) -> SparseRows:
@@ -118,17 +120,20 @@ def close_pairs(rows_of_v: SparseRows, max_distance: float) -> Pairs:
     ends = _starts(torch.bincount(columns, minlength=size))[columns + 1]
     below = torch.empty_like(by_column)  # where the rows below this one begin in the list
     below[by_column] = torch.arange(1, len(columns) + 1, device=device)
+    added = ends - below
     least = least_shared(max_distance)
     limit = torch.tensor(max_distance, dtype=torch.float32, device=device)
     found = []
     for rows in _row_blocks(size, device, SUM_BLOCK_CPU):
         shared = torch.zeros(len(rows) * size, device=device)
-        for entries in _rounds(starts, rows):
+        for entries, sizes in _rounds(starts, rows, added):
             which, at = _entries(below[entries], ends[entries])
             places = (row_of[entries] - rows[0]).mul_(size).index_select(0, which)
             places += list_rows.index_select(0, at)
             own = values[entries].index_select(0, which)
-            shared.index_add_(0, places, torch.minimum(own, list_values.index_select(0, at)))
+            minima = torch.minimum(own, list_values.index_select(0, at))
+            for some, terms in zip(places.split(sizes), minima.split(sizes), strict=True):
+                shared.index_add_(0, some, terms)
         large = torch.nonzero(shared >= least).ravel()
         distance = (1 - shared[large] / (2 - shared[large])).clamp_(min=0)
         near = distance <= limit
@@ -137,18 +142,40 @@ def close_pairs(rows_of_v: SparseRows, max_distance: float) -> Pairs:
     return Pairs(size, first.astype(np.int32), second.astype(np.int32), distances)
 
 
-def _rounds(starts: Tensor, rows: Tensor) -> Iterator[Tensor]:
-    """Entries of the rows, in groups whose lists can be added at once.
+def _rounds(starts: Tensor, rows: Tensor, added: Tensor) -> Iterator[tuple[Tensor, list[int]]]:
+    """Entries of the rows, some at a time, and how many of their additions may be made at once.
 
     The CPU adds in the given order. Elsewhere additions at one place may come in any order, so
-    each group holds one entry of each row: a list names a row once, hence the places differ.
+    at once come those of one entry of each row: its list names a row once, hence the places differ.
+
+    Args:
+        added: (E,) additions that each entry makes.
     """
     begin, end = starts[rows], starts[rows + 1]
+    first, stop = torch.stack([begin[0], end[-1]]).tolist()
+    entries = torch.arange(first, stop, device=starts.device)
     if adds_in_order(starts.device):
-        yield torch.arange(int(begin[0]), int(end[-1]), device=starts.device)
+        yield entries, [int(added[first:stop].sum())]
         return
-    for p in range(int((end - begin).max())):
-        yield (begin + p)[begin + p < end]
+    turn = entries - begin.repeat_interleave(end - begin, output_size=stop - first)
+    entries = entries[turn.argsort(stable=True)]
+    # The host reads all sizes at once: to wait for one after the other took longer than the sums.
+    until = torch.bincount(turn).cumsum(0)
+    sizes = added[entries].cumsum(0)[until - 1].diff(prepend=until.new_zeros(1)).tolist()
+    bounds = [0, *until.tolist()]
+    for turns in _up_to(min(ADDED_AT_ONCE, _block_entries(starts.device) // 8), sizes):
+        yield entries[bounds[turns.start] : bounds[turns.stop]], sizes[turns]
+
+
+def _up_to(most: int, sizes: Sequence[int]) -> Iterator[slice]:
+    """Consecutive sizes, in slices that add up to `most` or hold a single one."""
+    first = total = 0
+    for n, size in enumerate(sizes):
+        if n > first and total + size > most:
+            yield slice(first, n)
+            first, total = n, 0
+        total += size
+    yield slice(first, len(sizes))
 
 
 def adds_in_order(device: torch.device) -> bool:
@@ -172,12 +199,9 @@ def _starts(counts: Tensor) -> Tensor:
 def _block_entries(device: torch.device, on_cpu: int = CPU_BLOCK) -> int:
     """Entries of a dense block of rows.
 
-    On a GPU a sixteenth of its memory, to launch little; less than 2^31, the most that
-    `torch.nonzero` takes.
+    Many on a GPU, to launch little; less than 2^31, the most that `torch.nonzero` takes.
     """
-    if device.type == "cuda":
-        return min(torch.cuda.get_device_properties(device).total_memory // 64, 1 << 30)
-    return on_cpu if device.type == "cpu" else DEVICE_BLOCK
+    return on_cpu if device.type == "cpu" else entries_on(device, DEVICE_BLOCK)
 
 
 def _row_blocks(size: int, device: torch.device, on_cpu: int = CPU_BLOCK) -> tuple[Tensor, ...]:

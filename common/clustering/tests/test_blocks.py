@@ -1,10 +1,12 @@
 """Work in threads: in order, with one thread of each library per item."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from common.clustering.blocks import in_blocks, in_threads
+from common.clustering.blocks import entries_on, in_blocks, in_threads
 
 
 @pytest.fixture(params=[1, 3])
@@ -47,3 +49,11 @@ def test_a_failing_item_fails_the_whole_and_threads_are_as_before(threads):
         in_threads(lambda item: 1 // item, [2, 1, 0])
     assert torch.get_num_threads() == threads
     assert blas_threads() == before
+
+
+@pytest.mark.parametrize(("gigabytes", "entries"), [(8, 1 << 27), (141, 1 << 28)])
+def test_a_block_takes_a_sixteenth_of_a_small_device(gigabytes, entries, monkeypatch):
+    memory = SimpleNamespace(total_memory=gigabytes << 30)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: memory)
+    assert entries_on(torch.device("cuda"), most=1 << 28) == entries
+    assert entries_on(torch.device("meta"), most=1 << 40) == 1 << 28

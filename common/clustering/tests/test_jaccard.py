@@ -136,19 +136,38 @@ def in_order(pairs):
     return pairs.first[order], pairs.second[order], pairs.distance[order]
 
 
-@pytest.mark.parametrize("adds_in_order", [True, False])
-def test_tensor_and_compiled_sums_have_equal_bits(adds_in_order, monkeypatch):
+@pytest.mark.parametrize(
+    ("adds_in_order", "at_once"), [(True, 1 << 26), (False, 1 << 26), (False, 3000), (False, 1)]
+)
+def test_tensor_and_compiled_sums_have_equal_bits(adds_in_order, at_once, monkeypatch):
     features = clustered(600, 32, spread=1.4)
     neighbors = nearest_neighbors(features, 30)
     weights = tensors.weights(features, neighbors, half_length(30))
     monkeypatch.setattr(tensors, "adds_in_order", lambda device: adds_in_order)
     monkeypatch.setattr(tensors, "SUM_BLOCK_CPU", 1 << 14)
+    monkeypatch.setattr(tensors, "ADDED_AT_ONCE", at_once)
 
     ours = sparse.close_pairs(sparse.averages(neighbors, 6, weights_as_int32(weights)), 0.7)
     theirs = tensors.close_pairs(tensors.averages(neighbors, 6, weights), 0.7)
 
     for a, b in zip(in_order(ours), in_order(theirs), strict=True):
         assert np.array_equal(a, b)
+
+
+def test_additions_at_one_place_are_never_made_at_once(monkeypatch):
+    monkeypatch.setattr(tensors, "adds_in_order", lambda device: False)
+    features = clustered(300, 32, spread=1.4)
+    rows = tensors.weights(features, nearest_neighbors(features, 30), half_length(30))
+    plain, seen = torch.Tensor.index_add_, []
+
+    def checked(sums, dim, places, terms):
+        seen.append(len(places))
+        assert len(places.unique()) == len(places)
+        return plain(sums, dim, places, terms)
+
+    monkeypatch.setattr(torch.Tensor, "index_add_", checked)
+    tensors.close_pairs(rows, 0.7)
+    assert len(seen) == rows.starts.diff().max()
 
 
 def weights_as_int32(rows):

@@ -140,6 +140,60 @@ def test_where_nothing_was_dropped_the_limit_is_below_everything(form):
     assert (proposed.limit == -torch.inf).all()
 
 
+@pytest.mark.parametrize(("size", "keep"), [(64 * 40, 10), (64 * 40 + 33, 10), (700, 1), (300, 63)])
+def test_the_largest_entries_are_those_of_a_full_sort(size, keep):
+    g = torch.Generator().manual_seed(size)
+    block = torch.randn(50, size, generator=g).mul(20).round().div(20)  # many are equal
+    block[:, -30:] = -torch.inf
+    block[1, keep:] = -torch.inf
+    block[2, : size - keep - 30] = -torch.inf
+    block[3] = 0.5
+
+    largest, columns = candidates._largest(block, keep)
+
+    assert torch.equal(largest, block.sort(dim=1, descending=True).values[:, :keep])
+    assert torch.equal(largest, block.gather(1, columns))
+    assert all(len(row.unique()) == keep for row in columns)
+
+
+@pytest.mark.parametrize("size", [63, 64, 1000])
+def test_products_that_keep_float32_sums_give_the_same_neighbors(size, monkeypatch):
+    monkeypatch.setattr(compiled, "AVAILABLE", False)
+    monkeypatch.setattr(candidates, "bfloat16_pays", lambda features, k: True)
+    monkeypatch.setattr(candidates, "keeps_sums", lambda device: True)
+    monkeypatch.setattr(
+        candidates, "_product", lambda rows, columns: rows.float() @ columns.float().T
+    )
+    monkeypatch.setattr(candidates, "GROUP", 4)
+    features = clustered(size, 49)
+    assert np.array_equal(nearest_neighbors(features, 20).rank.numpy(), full_sort(features, 20)[0])
+
+
+def cut_off(numbers, largest):
+    """Multiples of a unit in the last place of the largest, towards 0."""
+    unit = 2.0**-23 * largest.log2().floor().exp2()
+    return (numbers / unit).floor() * unit
+
+
+@pytest.mark.parametrize("at_a_time", [4, 16])
+@pytest.mark.parametrize("dim", [511, 2048])
+def test_sums_cut_off_as_on_tensor_cores_lie_within_the_limit(at_a_time, dim, monkeypatch):
+    monkeypatch.setattr(candidates, "keeps_sums", lambda device: True)
+    nearly_a_unit_lost = (int(2**23 / dim) + 0.99) * 2.0**-24
+    products = torch.full((dim,), nearly_a_unit_lost, dtype=torch.float64)
+    products[0] = 0.5
+    found = torch.zeros(1, dtype=torch.float64)
+    for some in products.split(at_a_time):
+        addends = torch.cat([found, some])
+        total = cut_off(addends, addends.max()).sum(dim=0, keepdim=True)
+        found = cut_off(total, total)
+
+    features = F.normalize(torch.ones(1, dim), dim=1)
+    limit = candidates._limit(features, found.float(), torch.zeros(1), torch.bfloat16)
+
+    assert found + 0.95 * candidates.float32_error(features) < products.sum() < limit
+
+
 def test_float32_products_of_reduced_precision_widen_the_limit():
     features = clustered(50, 8)
     exact = candidates.float32_error(features)
@@ -158,7 +212,7 @@ def test_blocks_and_threads_do_not_change_the_result(form, block, threads, monke
     features = clustered(450, 32, spread=2.0)
     expected = full_sort(features, 15)[0]
     monkeypatch.setattr(candidates, "BLOCK", block)
-    monkeypatch.setattr(candidates, "ROW_BLOCK_BYTES", 4 * 450 * block)
+    monkeypatch.setattr(candidates, "ROW_BLOCK", 450 * block)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
