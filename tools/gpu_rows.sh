@@ -35,6 +35,9 @@ for precision in exact fast; do
     row "run-$precision" "${drawn[@]}" --precision $precision
 done
 row encoder bench encoder --set device=cuda --set batch=256
+# The compiler tries sizes of blocks for every kernel, which takes minutes: is "fast, compiled" faster than in the row above?
+TORCHINDUCTOR_MAX_AUTOTUNE_POINTWISE=1 TORCHINDUCTOR_COORDINATE_DESCENT_TUNING=1 row encoder-tuned bench encoder --set device=cuda --set batch=256
+row profile bench kernels --set device=cuda --set batch=256
 row epoch-exact "${epoch[@]}" --set iterations=15 --set extracted=2560 --set precision=exact
 if wants tests; then
     python -m pytest -q -m gpu -n 0 > "$out/tests.txt" 2>&1 || echo "tests failed: $out/tests.txt"

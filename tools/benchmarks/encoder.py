@@ -71,10 +71,10 @@ def run(
         forms.append(Form("fast, compiled, one group", 1, fast=True, compiled=True))
     settings = EncoderSettings(arch=arch, height=height, width=height // 2, weights="random")
     images = torch.rand(batch, 3, height, height // 2, device=on)
-    works = [(form, *_works(form, settings, images)) for form in forms]
+    prepared = [(form, *works(form, settings, images)) for form in forms]
     times: dict[str, list[tuple[float, float]]] = {form.name: [] for form in forms}
     for _ in range(1 + repeats):  # the first round warms up
-        for form, encoder, step, extract in works:
+        for form, encoder, step, extract in prepared:
             set_arithmetic("fast" if form.fast else "exact")
             encoder.train()
             trained = wall_seconds(step, on)
@@ -91,7 +91,7 @@ def _other_layout(chunks: int, device: torch.device) -> Form:
     return Form("exact, channels-last", chunks, channels_last=True)
 
 
-def _works(
+def works(
     form: Form, settings: EncoderSettings, images: Tensor
 ) -> tuple[Encoder, Callable[[], None], Callable[[], None]]:
     """The encoder of a form, a training step of it, an extraction."""
