@@ -12,12 +12,14 @@ COMPILED_STEPS = 4000  # the warm-up is won back about here; docs/benchmarks.md
 def set_arithmetic(precision: Precision) -> None:
     """float32 means float32 in both precisions: the papers' GPUs had no TF32.
 
-    "fast" lets cuDNN choose among its algorithms by timing; `Encoder.place_on` does the rest.
+    "fast" lets cuDNN choose among its algorithms by timing, all of them: by default it times only
+    the ten that it expects most of. `Encoder.place_on` does the rest.
     """
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.deterministic = precision == "exact"
     torch.backends.cudnn.benchmark = precision == "fast"
+    torch.backends.cudnn.benchmark_limit = 0 if precision == "fast" else 10
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from common import arithmetic
-from common.arithmetic import COMPILED_STEPS, compiling_pays
+from common.arithmetic import COMPILED_STEPS, compiling_pays, set_arithmetic
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,12 @@ def test_compiling_pays_in_long_runs_on_a_gpu_with_a_compiler(
 ):
     monkeypatch.setattr(arithmetic, "find_spec", lambda name: object() if compiler else None)
     assert compiling_pays(torch.device(device), steps) is pays
+
+
+@pytest.mark.skipif(not torch.backends.cudnn.is_available(), reason="torch without cuDNN")
+def test_fast_times_every_algorithm_of_cudnn_and_exact_none():
+    cudnn = torch.backends.cudnn
+    set_arithmetic("fast")
+    assert (cudnn.benchmark, cudnn.benchmark_limit) == (True, 0)
+    set_arithmetic("exact")
+    assert (cudnn.benchmark, cudnn.benchmark_limit) == (False, 10)
