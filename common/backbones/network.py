@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Self
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +26,10 @@ from common.types import Domain
 
 EXTRACTED_AT_ONCE = 256  # images in a batch of an extraction; no result depends on it
 COMPILED_KINDS = 32  # of calls in a run: networks x training or not x domains
+COMPILER_OPTIONS: dict[str, Any] = {
+    "triton.cudagraphs": True,  # as in torch's mode "reduce-overhead"
+    "realize_reads_threshold": 2,  # what two passes read is written once, not formed in both
+}
 
 
 def maps_of(trunk: nn.Module, images: Tensor) -> Tensor:
@@ -42,7 +46,7 @@ def compiled_maps() -> Callable[[nn.Module, Tensor], Tensor]:
     parts without would be slow and say nothing.
     """
     torch._dynamo.config.recompile_limit = COMPILED_KINDS
-    return torch.compile(maps_of, fullgraph=True, dynamic=False, mode="reduce-overhead")
+    return torch.compile(maps_of, fullgraph=True, dynamic=False, options=COMPILER_OPTIONS)
 
 
 class Encoder(nn.Module):

@@ -1,6 +1,7 @@
 """Batch norm per chunk and per domain against plain loops written from the definition."""
 
 import copy
+import shutil
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from common.backbones.batchnorm import (
     interleave,
     split_domains,
 )
+from common.backbones.network import COMPILER_OPTIONS
 
 SHAPES = [(12, 5, 4, 3), (12, 7)]
 
@@ -199,6 +201,52 @@ def test_splitting_copies_every_norm_and_frees_its_bias():
         for name, value in original.state_dict().items():
             assert torch.equal(norm.state_dict()[name], value)
     assert pair.source.weight is not pair.target.weight
+
+
+with_code = [
+    pytest.mark.slow,  # compiling C++
+    pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler"),
+]
+
+
+def test_only_what_is_written_once_differs_from_a_mode_of_torch():
+    mode = torch._inductor.list_mode_options("reduce-overhead")
+    assert {**mode, "realize_reads_threshold": 2} == COMPILER_OPTIONS
+
+
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=with_code)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("domains", [1, 2])
+def test_compiled_groups_equal_those_that_are_not(backend, dtype, domains):
+    grouping = Grouping(2, ("source", "target")[-domains:], consecutive=True)
+    plain = random_norm(6, grouping).float()
+    plain = DomainBatchNorm(plain) if domains == 2 else plain
+    compiled = copy.deepcopy(plain)
+    options = COMPILER_OPTIONS if backend == "inductor" else None
+    torch._dynamo.reset()
+    forward = torch.compile(
+        compiled, fullgraph=True, dynamic=False, backend=backend, options=options
+    )
+    x = random_rows((8 * domains, 6, 5, 4), seed=1).to(dtype)
+    x = x.contiguous(memory_format=torch.channels_last)
+
+    expected = outputs_and_gradients(plain, plain, x.float())
+    found = outputs_and_gradients(forward, compiled, x)
+
+    assert found[0].dtype == found[1].dtype == dtype
+    tolerance = 1e-5 if dtype == torch.float32 else 1e-2
+    for ours, theirs in zip(found, expected, strict=True):
+        largest = float(theirs.abs().max())
+        torch.testing.assert_close(ours.float(), theirs, rtol=tolerance, atol=tolerance * largest)
+
+
+def outputs_and_gradients(forward, norm, x):
+    """Of a weighted sum: the output, gradients of x and the parameters, running statistics."""
+    x = x.clone(memory_format=torch.preserve_format).requires_grad_()
+    y = forward(x)
+    upstream = random_rows(y.shape, seed=2).bfloat16().to(y.dtype)  # two formats hold the same
+    (y * upstream).sum().backward()
+    return [y.detach(), x.grad, *(p.grad for p in norm.parameters()), *norm.buffers()]
 
 
 def test_uneven_rows_of_two_domains_are_an_error():
