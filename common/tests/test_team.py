@@ -83,9 +83,9 @@ ALONE_FOR_LONG = """
 import time
 from datetime import timedelta
 import common.team
-common.team.TIMEOUT = timedelta(seconds=3)
+common.team.TIMEOUT = timedelta(seconds=2)
 team = common.team.join_team("cpu")
-assert team.text_from_first(lambda: time.sleep(6) or "checked") == "checked"
+assert team.text_from_first(lambda: time.sleep(3.5) or "checked") == "checked"
 common.team.leave_team(team)
 """
 

@@ -337,7 +337,10 @@ def test_fast_changes_nothing_where_bfloat16_is_slow(monkeypatch):
     assert torch.equal(exact(small_images()), fast(small_images()))
 
 
-@pytest.mark.parametrize(("arch", "domains"), [("resnet18", 1), ("resnet_ibn50a", 2)])
+@pytest.mark.parametrize(
+    ("arch", "domains"),
+    [("resnet18", 1), pytest.param("resnet_ibn50a", 2, marks=pytest.mark.slow)],
+)
 def test_channels_last_maps_give_the_same_numbers(arch, domains):
     plain, turned = small_encoders(2, arch, chunks=2, domains=domains)
     plain.lay_out(channels_last=False)

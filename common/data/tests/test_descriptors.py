@@ -51,30 +51,26 @@ def mean_average_precision(features: np.ndarray, pids: np.ndarray, cams: np.ndar
     return float(np.mean(precisions))
 
 
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory) -> dict[str, Samples]:
-    sets = {}
-    for strength in ("easy", "default", "hard"):
-        root: Path = tmp_path_factory.mktemp(strength)
-        write_synthetic(root, strength=strength, train_ids=30, test_ids=1, distractors=0)
-        paths = sorted((root / "bounding_box_train").glob("*.jpg"))
-        pids = np.array([int(path.name[:4]) for path in paths])
-        cams = np.array([int(path.name[6]) for path in paths])
-        sets[strength] = Samples(np.array([str(path) for path in paths]), pids, cams)
-    return sets
+def drawn(folder: Path, strength: str) -> Samples:
+    write_synthetic(folder, strength=strength, train_ids=30, test_ids=1, distractors=0)
+    paths = sorted((folder / "bounding_box_train").glob("*.jpg"))
+    pids = np.array([int(path.name[:4]) for path in paths])
+    cams = np.array([int(path.name[6]) for path in paths])
+    return Samples(np.array([str(path) for path in paths]), pids, cams)
 
 
-def test_a_stronger_set_is_harder_for_the_best_descriptor(drawn):
+@pytest.mark.slow
+def test_a_stronger_set_is_harder_for_the_best_descriptor(tmp_path):
     easy, default, hard = (
         mean_average_precision(best_handmade(samples), samples.pids, samples.cams)
-        for samples in drawn.values()
+        for samples in (drawn(tmp_path / s, s) for s in ("easy", "default", "hard"))
     )
     assert easy > default + 0.02
     assert default > hard + 0.02
 
 
-def test_mean_color_says_next_to_nothing_about_who_it_is(drawn):
-    samples = drawn["default"]
+def test_mean_color_says_next_to_nothing_about_who_it_is(tmp_path):
+    samples = drawn(tmp_path, "default")
     mean = read_images(samples.paths).mean(axis=(1, 2))
     chance = np.random.default_rng(0).normal(size=mean.shape)
     best = best_handmade(samples)
