@@ -1,5 +1,6 @@
 """What a run will cost on this machine: measured on a few images, multiplied out."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ class Estimate:
     disk: float
 
     def text(self) -> str:
-        hours = f"{self.hours:.1f} h" if self.hours >= 1 else f"{self.hours * 60:.0f} min"
+        hours = f"{self.hours:.1f} h" if self.hours >= 1 else f"{math.ceil(self.hours * 60)} min"
         return (
             f"about {hours} of computing, {self.memory:.1f} GB of memory and "
             f"{self.disk:.2f} GB of disk (measured on {self.images} images, multiplied out)"

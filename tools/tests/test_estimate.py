@@ -46,3 +46,7 @@ def test_steps_extractions_and_tests_of_the_whole_run_are_counted(estimate):
 def test_a_step_of_two_domains_has_two_batches(estimate):
     both = estimate(8.0, replace(RECIPE, source="synthetic-b"))
     assert both.hours - estimate(8.0).hours == pytest.approx(STEPS / 3600)
+
+
+def test_a_run_of_seconds_is_not_said_to_take_no_minute(estimate):
+    assert "about 1 min of" in estimate(0.01, replace(RECIPE, epochs=1)).text()
