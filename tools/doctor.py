@@ -11,7 +11,8 @@ import torch
 
 from common.arithmetic import has_fast_bfloat16
 from common.backbones.weights import IBN_FILES, weights_folder
-from common.data.room import cores, device_room, host_room
+from common.cores import own_cores
+from common.data.room import device_room, host_room
 from methods import METHODS
 from tools.data import list_datasets
 from tools.environment import commit, package_versions
@@ -28,7 +29,7 @@ def examine(data_root: Path, runs_root: Path) -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **package_versions(), "code": commit()},
         "system": f"{platform.system()} {platform.release()} ({platform.machine()})",
         "cpu": {
-            "cores": cores(),
+            "cores": own_cores(),
             "torch_threads": torch.get_num_threads(),
             "numba_threads": numba.config.NUMBA_NUM_THREADS,
             "vectors": torch.backends.cpu.get_cpu_capability(),

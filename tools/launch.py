@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import typer
 
-from common.data.room import cores
+from common.cores import own_cores
 from common.team import require_devices, start_team
 from tools.layout import terminal
 from tools.output import INTERRUPTED, LOST, MISTAKE, RUN_NOTE, how_to_go_on, say_stopped
@@ -29,7 +29,7 @@ def launch(processes: int, device: str, arguments: list[str]) -> int:
         UserError: the machine has fewer GPUs.
     """
     require_devices(device, processes)
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(cores() // processes, 1)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(own_cores() // processes, 1)))
     with TemporaryDirectory() as folder:
         note = Path(folder) / "run"
         os.environ[RUN_NOTE] = str(note)

@@ -4,10 +4,11 @@ from typing import Literal
 
 import torch
 
+from common.cores import own_cores
 from common.data.cached_images import CachedImages, read_pixels
 from common.data.disk_images import DiskImages
 from common.data.request import ImageSource, Request
-from common.data.room import cores, device_room, host_room
+from common.data.room import device_room, host_room
 from common.errors import UserError
 from common.recipe import Augment
 from common.types import Samples, Tick
@@ -47,7 +48,7 @@ def open_images(
     Raises:
         UserError: an image cannot be read, or there is no room for the kind asked for.
     """
-    workers = min(cores(), MOST_WORKERS) if workers is None else workers
+    workers = min(own_cores(), MOST_WORKERS) if workers is None else workers
     needed = len(samples) * 3 * height * width
     place = _chosen(needed, device) if kind == "auto" else kind
     if place == "disk":

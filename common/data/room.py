@@ -5,24 +5,14 @@ from pathlib import Path
 
 import torch
 
-from common.cores import usable_cores
+from common.cores import processes_here
 
 MEMINFO = Path("/proc/meminfo")
 CGROUP = Path("/sys/fs/cgroup")
 
 
-def processes_here() -> int:
-    """Processes of this run on this machine; each keeps its own images."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-
-
-def cores() -> int:
-    """Cores that this process may use, shared among the run's processes on this machine."""
-    return max(usable_cores() // processes_here(), 1)
-
-
 def host_room() -> int:
-    """Bytes that can still be used on this machine, within the limit of a container."""
+    """Bytes for each process of the run on this machine, within the limit of a container."""
     return min(_available(), _container_room()) // processes_here()
 
 

@@ -64,8 +64,13 @@ def test_a_neck_or_an_embedding_of_no_such_shape_is_refused(tmp_path, name, tens
         describe_network(save(tmp_path / "odd.pth", state))
 
 
-def same(one, other):
-    return all(torch.equal(t, other.state_dict()[name]) for name, t in one.state_dict().items())
+def require_known(path, original, **expected):
+    """The file gives the original's network, and says what it holds."""
+    encoder = fresh(original)
+    load_trained(encoder, path)
+    for name, tensor in original.state_dict().items():
+        assert torch.equal(tensor, encoder.state_dict()[name])
+    assert describe_network(path) == NetworkInfo(trained=True, **expected)
 
 
 @pytest.mark.parametrize(
@@ -82,13 +87,10 @@ def test_published_names_are_translated(tmp_path, arch, domains, changes):
     original = trained(arch, domains, **changes)
     path = save(tmp_path / "model_best.pth.tar", released_names(original))
 
-    encoder = fresh(original)
-    load_trained(encoder, path)
-
-    assert same(encoder, original)
-    assert describe_network(path) == NetworkInfo(
+    require_known(
+        path,
+        original,
         arch=arch,
-        trained=True,
         pooling="gem" if changes["pooling"] == "gem" else None,
         embedding=changes.get("embedding", 0),
         domains=domains,
@@ -108,13 +110,10 @@ def test_our_own_names_are_known(tmp_path, arch, domains, changes):
     path = tmp_path / "best.pt"
     torch.save({"encoder": original.state_dict(), "format": 1, "arch": arch}, path)
 
-    encoder = fresh(original)
-    load_trained(encoder, path)
-
-    assert same(encoder, original)
-    assert describe_network(path) == NetworkInfo(
+    require_known(
+        path,
+        original,
         arch=arch,
-        trained=True,
         pooling=changes["pooling"] if changes["pooling"] != "max" else None,
         parts=changes.get("parts", 1),
         embedding=changes.get("embedding", 0),

@@ -7,6 +7,7 @@ import torchvision.transforms.functional as TF
 from PIL import Image
 from torchvision.transforms import InterpolationMode
 
+from common.cores import own_cores
 from common.data import host_batch, room
 from common.data.augment import Draw, draw_batch
 from common.data.cached_images import CachedImages, read_pixels
@@ -354,12 +355,12 @@ def test_processes_on_one_machine_share_its_room_and_cores(tmp_path, monkeypatch
     monkeypatch.setattr(room, "CGROUP", tmp_path)
     (tmp_path / "memory.max").write_text("5000000\n")
     (tmp_path / "memory.current").write_text("1000000\n")
-    alone = room.cores()
+    alone = own_cores()
 
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
 
     assert room.host_room() == 1_000_000
-    assert room.cores() == max(alone // 4, 1)
+    assert own_cores() == max(alone // 4, 1)
 
 
 def test_progress_ends_with_all_images(samples):
