@@ -36,7 +36,6 @@ from tools.options import RunOptions
 from tools.origin import Moved, Origin, load_again, record_places
 from tools.output import note_run
 from tools.references import references
-from tools.write_report import write_report
 
 
 def reproduce(
@@ -220,6 +219,10 @@ def _carry_out(
     *,
     resumed: bool,
 ) -> dict[str, Any]:
+    # What draws the page takes seconds to load, for which no refusal and no --dry-run should wait.
+    # Nor is it loaded at the end: a run of hours ends with the code that it began with.
+    from tools.write_report import write_report
+
     heard = observer if team.first else _silence
     if team.first:
         note_run(run.path)
@@ -231,29 +234,17 @@ def _carry_out(
     progress = run_training(method, job, resume=resumed)
 
     def finish() -> str:
-        return json.dumps(_finish(recipe, dataset, options, heard, run, progress))
+        shown = references(dataset, recipe, heard) if dataset.has_test else []
+        result = result_of(recipe, run, progress, shown)
+        run.write_json("result.json", result)  # it stays where the page cannot be written
+        if options.report:
+            heard({"event": "stage", "text": "writing the report"})
+            result["report"] = str(write_report(run.path, options=options, observer=heard))
+            run.write_json("result.json", result)
+        return json.dumps(result)
 
     result: dict[str, Any] = json.loads(team.text_from_first(finish))
     heard({"event": "result", "result": result})
-    return result
-
-
-def _finish(
-    recipe: Recipe,
-    dataset: Dataset,
-    options: RunOptions,
-    observer: Observer,
-    run: RunDir,
-    progress: Progress,
-) -> dict[str, Any]:
-    """Write the result, the page, and the result again with the page's path; rank 0's."""
-    shown = references(dataset, recipe, observer) if dataset.has_test else []
-    result = result_of(recipe, run, progress, shown)
-    run.write_json("result.json", result)  # it stays where the page cannot be written
-    if options.report:
-        observer({"event": "stage", "text": "writing the report"})
-        result["report"] = str(write_report(run.path, options=options, observer=observer))
-        run.write_json("result.json", result)
     return result
 
 

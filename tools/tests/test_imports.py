@@ -10,7 +10,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("common", "methods", "tools")
 FILES = sorted(path.relative_to(ROOT) for top in PACKAGES for path in (ROOT / top).rglob("*.py"))
 CODE = [path for path in FILES if "tests" not in path.parts]
-LATE_IMPORTS = (Path("tools/cli.py"), Path("tools/cli_data.py"))  # so that --help stays fast
+# So that --help, --dry-run and refusals need not load what they do not use.
+LATE_IMPORTS = (Path("tools/cli.py"), Path("tools/cli_data.py"), Path("tools/reproduce.py"))
 
 # Where a package may be imported by code: below one of these paths.
 ALLOWED = {
@@ -31,10 +32,30 @@ def tree(path):
     return ast.parse((ROOT / path).read_text("utf-8"))
 
 
-def imported(path, within=None):
+@cache
+def imported(path):
     """Full names of the modules, and of what is taken from them, that a file names."""
+    return names_in(tree(path), path)
+
+
+@cache
+def imported_late(path):
+    """What of it a file imports when one of its functions is called."""
+    functions = [node for node in statements(tree(path)) if isinstance(node, ast.FunctionDef)]
+    return [name for function in functions for name in names_in(function, path)]
+
+
+def statements(node):
+    """A node and all statements within; many times fewer than with their expressions."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
+            yield from statements(child)
+
+
+def names_in(code, path):
     names = []
-    for node in ast.walk(within or tree(path)):
+    for node in statements(code):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -55,14 +76,14 @@ def module_name(path):
 MODULES = {module_name(path): path for path in FILES}
 
 
-def modules_of(path):
-    """Our modules that a file imports when it is loaded, itself left out."""
+def modules_of(names):
+    """Our modules among what a file names."""
     found = set()
-    for name in imported(path):
+    for name in names:
         while name and name not in MODULES:
             name = name.rpartition(".")[0]
         found |= {name} if name else set()
-    return found - {module_name(path)}
+    return found
 
 
 def ours(names):
@@ -109,19 +130,23 @@ def test_packages_stay_where_they_belong(package):
 
 
 def test_nothing_is_imported_inside_functions():
-    found = [
-        (str(path), name)
-        for path in FILES
-        if path not in LATE_IMPORTS
-        for function in ast.walk(tree(path))
-        if isinstance(function, ast.FunctionDef | ast.Lambda)
-        for name in imported(path, function)
-    ]
-    assert found == []
+    late = {str(path): imported_late(path) for path in FILES if path not in LATE_IMPORTS}
+    assert {path: names for path, names in late.items() if names} == {}
+
+
+def test_what_draws_the_report_is_not_loaded_before_a_run_begins():
+    loaded, waiting = set(), ["tools.reproduce"]
+    while waiting:
+        path = MODULES[waiting.pop()]
+        names = set(imported(path)) - set(imported_late(path))
+        assert not any(under(name, slow) for name in names for slow in ("matplotlib", "sklearn"))
+        waiting += modules_of(names) - loaded
+        loaded |= modules_of(names)
+    assert "common.training" in loaded
 
 
 def test_no_circle_of_imports():
-    graph = {module_name(path): modules_of(path) for path in CODE if path not in LATE_IMPORTS}
+    graph = {module_name(path): modules_of(imported(path)) for path in CODE}
     finished, open_ = set(), []
 
     def visit(module):
