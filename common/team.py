@@ -9,7 +9,6 @@ With one process everything is a no-op.
 import json
 import logging
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from common.devices import find_device, require_devices
 from common.errors import LostProcess, UserError
 from common.types import MemoryUpdate
 
@@ -69,8 +69,8 @@ class Team:
                 f"a batch of {len(batch)} does not divide by {self.size} processes. "
                 "Choose sampling.batch_size as a multiple of the number of processes."
             )
-        part = len(batch) // self.size
-        return batch[self.rank * part : (self.rank + 1) * part]
+        part = self.part(len(batch))
+        return batch[part.start : part.stop]
 
     def part(self, count: int) -> range:
         """This rank's consecutive part of `count` rows or blocks; parts differ by at most one."""
@@ -278,54 +278,6 @@ def leave_team(team: Team) -> None:
     if team.size > 1 and dist.is_initialized():
         _patient_group.cache_clear()
         dist.destroy_process_group()
-
-
-def find_device(name: str) -> torch.device:
-    """The device of that name.
-
-    Args:
-        name: "cpu", "cuda", "cuda:1" or "auto" (CUDA where there is one).
-
-    Raises:
-        UserError: with what to choose instead.
-    """
-    _require_device_name(name)
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(name)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UserError("no CUDA device was found. Choose cpu, or see `tools doctor`.")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"there is no {name}: see `tools doctor` for the CUDA devices, from 0 on.")
-    return device
-
-
-def _require_device_name(name: str) -> None:
-    if not re.fullmatch("auto|cpu|cuda(:[0-9]{1,2})?", name):
-        raise UserError(f"{name!r} is no device. Choose auto, cpu, cuda or, say, cuda:1.")
-
-
-def require_devices(device: str, processes: int) -> None:
-    """Stop where the processes of this machine cannot have a GPU each.
-
-    Args:
-        device: "cpu", "cuda", "cuda:1" or "auto".
-        processes: on this machine.
-
-    Raises:
-        UserError: with what to choose instead.
-    """
-    _require_device_name(device)
-    if device == "cpu" or processes == 1:
-        return
-    found = torch.cuda.device_count()
-    if found < processes:
-        raise UserError(
-            f"{processes} processes need a CUDA device each, and this machine has {found}. "
-            "Start fewer, or add --device cpu to let them share the processor."
-        )
-    if ":" in device:
-        raise UserError(f"{processes} processes cannot share {device}. Use --device cuda.")
 
 
 def start_team(processes: int, command: list[str]) -> tuple[int, int] | None:

@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 import typer
 
 from common.cores import own_cores
-from common.team import require_devices, start_team
+from common.devices import require_devices
+from common.team import start_team
 from tools.layout import terminal
 from tools.output import INTERRUPTED, LOST, MISTAKE, RUN_NOTE, how_to_go_on, say_stopped
 

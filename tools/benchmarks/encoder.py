@@ -11,8 +11,8 @@ from torch import Tensor
 from common.arithmetic import can_compile, has_fast_bfloat16, set_arithmetic
 from common.backbones.encoder import build_encoder
 from common.backbones.network import Encoder
+from common.devices import find_device
 from common.recipe import EncoderSettings
-from common.team import find_device
 from tools.benchmarks.clock import wall_seconds
 
 

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from common.clustering.neighbors import nearest_neighbors
 from common.data.sampler import iterations_of
+from common.devices import find_device
 from common.errors import UserError
 from common.recipe import Dbscan, Recipe
 from common.recipe_text import override
 from common.schedules import Constant
-from common.team import Team, find_device, join_team
+from common.team import Team, join_team
 from common.training import train
 from tools.benchmarks.clock import device_wait
 from tools.benchmarks.epoch_rows import Measured, rows_of

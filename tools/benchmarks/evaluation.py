@@ -9,8 +9,8 @@ import torch
 from sklearn.metrics import average_precision_score
 from torch import Tensor
 
+from common.devices import find_device
 from common.evaluator.retrieval import distances, evaluate
-from common.team import find_device
 from common.types import Retrieval, Samples
 from tools.benchmarks.clock import Clock
 from tools.benchmarks.fresh_process import PeakMemory, fresh_process

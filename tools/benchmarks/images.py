@@ -14,9 +14,9 @@ from PIL import Image
 
 from common.data.augment import draw_batch
 from common.data.images import ImageSource, Request, open_images
+from common.devices import find_device
 from common.recipe import Augment
 from common.streams import Draws
-from common.team import find_device
 from common.types import Samples
 from tools.benchmarks.clock import Clock
 

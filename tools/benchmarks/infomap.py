@@ -7,8 +7,8 @@ import torch
 
 from common.clustering import cluster, warm_up
 from common.clustering.infomap import modules_of, neighbor_graph
+from common.devices import find_device
 from common.recipe import InfoMap
-from common.team import find_device
 from tools.benchmarks.clock import Clock
 from tools.benchmarks.fresh_process import PeakMemory, fresh_process
 from tools.benchmarks.reid_features import reid_like_features

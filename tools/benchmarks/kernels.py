@@ -8,8 +8,8 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from common.arithmetic import can_compile, set_arithmetic
+from common.devices import find_device
 from common.recipe import EncoderSettings
-from common.team import find_device
 from tools.benchmarks.clock import Clock
 from tools.benchmarks.encoder import Form, works
 

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from common.devices import find_device
 from common.memory import Rule, blend_hardest_, blend_mean_, blend_rows_
-from common.team import find_device
 from tools.benchmarks.clock import wall_seconds
 
 INSTANCES = 16  # of every cluster in the batch, as in the papers

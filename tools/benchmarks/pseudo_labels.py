@@ -14,9 +14,9 @@ from common.clustering import compiled, sparse, tensors, warm_up
 from common.clustering.approximate import find_neighbors
 from common.clustering.dbscan import dbscan
 from common.clustering.jaccard import half_length
+from common.devices import find_device
 from common.errors import UserError
 from common.recipe import Approximate, Exact
-from common.team import find_device
 from tools.benchmarks.clock import Clock
 from tools.benchmarks.dense_jaccard import (
     dense_averages,
