@@ -3,8 +3,9 @@
 from torch import Tensor
 
 from common.losses import contrast_loss
-from common.memory import ClusterMemory, blend_hardest_, blend_rows_
+from common.memory import blend_hardest_, blend_rows_
 from common.method import Method
+from common.prototypes import ClusterMemory
 from common.types import Batch, PseudoLabels, Step
 
 

@@ -6,14 +6,9 @@ import torch
 from torch import Tensor
 
 from common.losses import contrast_loss
-from common.memory import (
-    ClusterMemory,
-    Rule,
-    blend_hardest_,
-    blend_mean_,
-    blend_rows_,
-)
+from common.memory import Rule, blend_hardest_, blend_mean_, blend_rows_
 from common.method import Method
+from common.prototypes import ClusterMemory
 from common.types import Batch, MemoryUpdate, PseudoLabels, Step
 from methods.dccc.loss import soft_contrast_loss
 from methods.dccc.memory import blend_weighted_

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from common.label_checks import unusable
 from common.losses import smooth_cross_entropy
-from common.memory import HybridMemory, cluster_centroids
 from common.method import Method
+from common.prototypes import HybridMemory, cluster_centroids
 from common.streams import Draws
 from common.transfer import on_device
 from common.types import Batch, MemoryUpdate, PseudoLabels, Step

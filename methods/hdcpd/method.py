@@ -6,8 +6,9 @@ from torch import Tensor
 from common.instances import InstanceMemory, MovedRows
 from common.label_checks import unusable
 from common.losses import contrast_loss, mean_by_class
-from common.memory import ClusterMemory, blend_hardest_, blend_rows_
+from common.memory import blend_hardest_, blend_rows_
 from common.method import Method
+from common.prototypes import ClusterMemory
 from common.types import Batch, Extract, MemoryUpdate, PseudoLabels, Step
 from methods.hdcpd.loss import distillation_loss, hardest_contrast_loss
 

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 
 from common.losses import smooth_cross_entropy, smoothed_classes
-from common.memory import HybridMemory, class_means, hardest_members
+from common.memory import class_means, hardest_members
+from common.prototypes import HybridMemory
 from common.recipe import Recipe, Sampling
 from common.reference import Case, Check, close, close_gradient, equal
 from common.replay import radii, rates, replay_step, replayed, stored_batch, stored_recipe, total

@@ -4,14 +4,9 @@ from torch import Tensor
 
 from common.errors import UserError
 from common.losses import smooth_cross_entropy
-from common.memory import (
-    ClusterMemory,
-    HybridMemory,
-    blend_hardest_,
-    blend_rows_,
-    cluster_centroids,
-)
+from common.memory import blend_hardest_, blend_rows_
 from common.method import Method
+from common.prototypes import ClusterMemory, HybridMemory, cluster_centroids
 from common.types import Batch, PseudoLabels, Step
 from methods.hhcl.loss import hybrid_contrast_loss, hybrid_weights, instance_contrast_loss
 from methods.hhcl.memory import SlotMemory, drawn_instances, instance_rows
