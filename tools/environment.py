@@ -13,10 +13,12 @@ from common.backbones.batchnorm import chunks_per_process
 from common.data.datasets import fingerprint
 from common.recipe import Recipe
 from common.recipe_text import flatten
+from common.run import Observer, RunDir
 from common.team import Team
 from common.types import SPLITS, Samples
 from tools.assemble import Found
 from tools.layout import MISSING
+from tools.lookup import recipe_before_changes
 from tools.options import RunOptions
 
 PACKAGES = ("unreid", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "numba", "Pillow")
@@ -65,6 +67,27 @@ def surroundings(team: Team) -> dict[str, Any]:
         "devices": team.size,
         "threads": torch.get_num_threads(),
     }
+
+
+def note_resumption(run: RunDir, recipe: Recipe, team: Team, observer: Observer) -> None:
+    """Record where the run goes on, and warn where that is not where it was started."""
+    record, now = run.read_json("environment.json"), surroundings(team)
+    found = deviations(recipe, recipe_before_changes(recipe), team)
+    with run.reading("environment.json"):
+        changed = changed_surroundings(record, now)
+        told = record.get("deviations", [])
+        again = {**now, "changed": changed, "deviations": found}
+        record = {**record, "resumptions": [*record.get("resumptions", []), again]}
+    run.write_json("environment.json", record)
+    if changed:
+        text = (
+            f"since the run was started, there have been changes: {'; '.join(changed)}. So it need "
+            "not end like one that was never stopped."
+        )
+        observer({"event": "warning", "text": text})
+    for sentence in found:
+        if sentence not in told:
+            observer({"event": "warning", "text": sentence})
 
 
 def changed_surroundings(then: dict[str, Any], now: dict[str, Any]) -> list[str]:

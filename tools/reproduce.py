@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from common.backbones.encoder import build_encoder
-from common.backbones.weights import in_full, require_weights
+from common.backbones.weights import require_weights
 from common.clustering import warm_up
 from common.data.catalogue import own_name
 from common.errors import UserError
 from common.progress import Progress
 from common.recipe import Recipe
-from common.recipe_text import flatten, override, parse_changes, to_json, to_plain
+from common.recipe_text import flatten, to_json, to_plain
 from common.run import Event, Observer, RunDir
 from common.team import Team, join_team, leave_team
 from common.training import train as run_training
@@ -28,14 +28,15 @@ from tools.assemble import (
     require_consistent,
     same_for_all,
 )
-from tools.environment import changed_surroundings, deviations, environment, surroundings
+from tools.environment import deviations, environment, note_resumption
 from tools.estimate import estimate
 from tools.layout import shell_command
-from tools.lookup import paper_recipe, recipe_before_changes, spec_of, stored_recipe
+from tools.lookup import paper_recipe, spec_of, stored_recipe
 from tools.options import RunOptions
 from tools.origin import Moved, Origin, load_again, record_places
 from tools.output import note_run
 from tools.references import references
+from tools.sweep import changed, swept
 
 
 def reproduce(
@@ -62,7 +63,7 @@ def reproduce(
             value of the sweep before the first run.
     """
     base = paper_recipe(method, dataset, source, variant)
-    recipes = _swept(base, changes or [], sweep, seeds)
+    recipes = swept(base, changes or [], sweep, seeds)
     team = join_team(options.device)
     _require_place(base, options, team)
     for recipe in recipes:
@@ -82,39 +83,6 @@ def reproduce(
     return results
 
 
-def _swept(base: Recipe, changes: list[str], sweep: str, seeds: int) -> list[Recipe]:
-    """The recipe of every value of a sweep, or the only one; `base` with the user's changes."""
-    recipes = [_changed(base, [*changes, *value]) for value in sweep_values(sweep)]
-    name = sweep.partition("=")[0].strip()
-    if lost := [text for text in changes if f"{text.partition('=')[0]}.".startswith(f"{name}.")]:
-        raise UserError(f"--sweep {name} would overwrite --set {lost[0]}. Leave one of them out.")
-    if name == "seed" and seeds > 1:
-        raise UserError("--sweep seed names the seeds itself. Leave --seeds out.")
-    if len({to_json(recipe) for recipe in recipes}) < len(recipes):
-        raise UserError(f"--sweep {sweep} names a value twice. Leave one of them out.")
-    return recipes
-
-
-def _changed(base: Recipe, changes: list[str]) -> Recipe:
-    """The recipe with the user's changes."""
-    recipe = override(base, parse_changes(changes))
-    return replace(recipe, encoder=in_full(recipe.encoder))
-
-
-def sweep_values(sweep: str) -> list[list[str]]:
-    """ "a=1,2" to [["a=1"], ["a=2"]], the changes of each run; "" to one run without changes."""
-    if not sweep:
-        return [[]]
-    [(name, texts)] = parse_changes([sweep]).items()
-    values = [text.strip() for text in texts.split(",")]
-    if len(values) < 2 or not all(values):
-        raise UserError(
-            f"--sweep {sweep}: name a setting and two or more values, e.g. "
-            "settings.queue_length=4,8,16. For a single value there is --set."
-        )
-    return [[f"{name}={value}"] for value in values]
-
-
 def train(
     method: str,
     data: Path,
@@ -127,7 +95,7 @@ def train(
 ) -> dict[str, Any]:
     """Train on a folder of own images; it is tested where `labels.csv` names a test part."""
     base = replace(spec_of(method).user_recipe, dataset=own_name(data))
-    recipe = _changed(base, changes or [])
+    recipe = changed(base, changes or [])
     team = join_team(options.device)
     _require_place(base, options, team)
     _weights_for_all(recipe, team)
@@ -158,7 +126,7 @@ def resume(
         require_consistent(recipe, dataset, source, team)  # the processes may be others now
         if team.first:
             record_places(folder, moved or Moved(), {"dataset": dataset, "source": source})
-            _note_resumption(folder, recipe, team, observer)
+            note_resumption(folder, recipe, team, observer)
         begun = team.text_from_first(lambda: json.dumps((folder.path / "last.pt").is_file()))
         result = _carry_out(
             recipe, dataset, source, options, observer, folder, team, resumed=json.loads(begun)
@@ -318,27 +286,6 @@ def _held(run: RunDir, team: Team) -> Iterator[None]:
     with ExitStack() as held:
         team.together(lambda: held.enter_context(run.held()) if team.first else None)
         yield
-
-
-def _note_resumption(run: RunDir, recipe: Recipe, team: Team, observer: Observer) -> None:
-    """Record where the run goes on, and warn where that is not where it was started."""
-    record, now = run.read_json("environment.json"), surroundings(team)
-    found = deviations(recipe, recipe_before_changes(recipe), team)
-    with run.reading("environment.json"):
-        changed = changed_surroundings(record, now)
-        told = record.get("deviations", [])
-        again = {**now, "changed": changed, "deviations": found}
-        record = {**record, "resumptions": [*record.get("resumptions", []), again]}
-    run.write_json("environment.json", record)
-    if changed:
-        text = (
-            f"since the run was started, there have been changes: {'; '.join(changed)}. So it need "
-            "not end like one that was never stopped."
-        )
-        observer({"event": "warning", "text": text})
-    for sentence in found:
-        if sentence not in told:
-            observer({"event": "warning", "text": sentence})
 
 
 def _require_unfinished(run: RunDir) -> None:

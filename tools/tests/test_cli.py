@@ -17,7 +17,6 @@ import tools.reproduce
 import tools.verify
 from common.errors import UserError
 from tools.cli import app
-from tools.reproduce import sweep_values
 
 COMMANDS = ("reproduce", "train", "resume", "test", "verify", "recipes", "table", "report")
 COMMANDS += ("bench", "doctor", "data list", "data check", "data prepare", "data synth")
@@ -204,20 +203,6 @@ def test_reproduce_json_is_the_result_or_a_list_of_one_per_seed(call, monkeypatc
     assert isinstance(found, shown)
     assert "a library talks" in called.err
     assert "working" not in called.out + called.err
-
-
-def test_a_sweep_is_a_run_for_each_value():
-    assert sweep_values("") == [[]]
-    assert sweep_values("settings.queue_length=4, 16") == [
-        ["settings.queue_length=4"],
-        ["settings.queue_length=16"],
-    ]
-
-
-@pytest.mark.parametrize("sweep", ["lr", "lr=", "lr=0.1", "lr=0.1,"])
-def test_a_sweep_without_several_values_is_a_mistake(sweep):
-    with pytest.raises(UserError):
-        sweep_values(sweep)
 
 
 def test_a_bad_value_of_a_sweep_is_found_before_the_first_run(call, monkeypatch):

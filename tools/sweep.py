@@ -1,0 +1,41 @@
+"""What a user changes of a recipe: single settings, and one setting to several values in turn."""
+
+from dataclasses import replace
+
+from common.backbones.weights import in_full
+from common.errors import UserError
+from common.recipe import Recipe
+from common.recipe_text import override, parse_changes, to_json
+
+
+def changed(base: Recipe, changes: list[str]) -> Recipe:
+    """The recipe with the user's changes."""
+    recipe = override(base, parse_changes(changes))
+    return replace(recipe, encoder=in_full(recipe.encoder))
+
+
+def swept(base: Recipe, changes: list[str], sweep: str, seeds: int) -> list[Recipe]:
+    """The recipe of every value of a sweep, or the only one; `base` with the user's changes."""
+    recipes = [changed(base, [*changes, *value]) for value in sweep_values(sweep)]
+    name = sweep.partition("=")[0].strip()
+    if lost := [text for text in changes if f"{text.partition('=')[0]}.".startswith(f"{name}.")]:
+        raise UserError(f"--sweep {name} would overwrite --set {lost[0]}. Leave one of them out.")
+    if name == "seed" and seeds > 1:
+        raise UserError("--sweep seed names the seeds itself. Leave --seeds out.")
+    if len({to_json(recipe) for recipe in recipes}) < len(recipes):
+        raise UserError(f"--sweep {sweep} names a value twice. Leave one of them out.")
+    return recipes
+
+
+def sweep_values(sweep: str) -> list[list[str]]:
+    """ "a=1,2" to [["a=1"], ["a=2"]], the changes of each run; "" to one run without changes."""
+    if not sweep:
+        return [[]]
+    [(name, texts)] = parse_changes([sweep]).items()
+    values = [text.strip() for text in texts.split(",")]
+    if len(values) < 2 or not all(values):
+        raise UserError(
+            f"--sweep {sweep}: name a setting and two or more values, e.g. "
+            "settings.queue_length=4,8,16. For a single value there is --set."
+        )
+    return [[f"{name}={value}"] for value in values]

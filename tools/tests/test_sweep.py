@@ -1,0 +1,20 @@
+"""A sweep as it is written on the command line."""
+
+import pytest
+
+from common.errors import UserError
+from tools.sweep import sweep_values
+
+
+def test_a_sweep_is_a_run_for_each_value():
+    assert sweep_values("") == [[]]
+    assert sweep_values("settings.queue_length=4, 16") == [
+        ["settings.queue_length=4"],
+        ["settings.queue_length=16"],
+    ]
+
+
+@pytest.mark.parametrize("sweep", ["lr", "lr=", "lr=0.1", "lr=0.1,"])
+def test_a_sweep_without_several_values_is_a_mistake(sweep):
+    with pytest.raises(UserError):
+        sweep_values(sweep)
