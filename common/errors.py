@@ -19,6 +19,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
+def shortened(items: Iterable[object], limit: int = 10) -> str:
+    """The first few, and how many more there are."""
+    texts = [str(item) for item in items]
+    more = f" and {len(texts) - limit:,} more" if len(texts) > limit else ""
+    return ", ".join(texts[:limit]) + more
+
+
 class LostProcess(Exception):
     """Another process of the run ended early or cannot be reached; the run can be resumed."""
 

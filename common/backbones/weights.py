@@ -15,7 +15,7 @@ from torchvision.models import get_model_weights
 from common.backbones.network import Encoder
 from common.backbones.network_file import NetworkFile, read_network
 from common.backbones.trunks import find_trunk
-from common.errors import UserError
+from common.errors import UserError, shortened
 from common.recipe import EncoderSettings
 
 IBN_ADDRESS = "https://github.com/XingangPan/IBN-Net"
@@ -122,7 +122,9 @@ def require_fit(path: Path, given: dict[str, Tensor], expected: dict[str, Tensor
         "not finite": [name for name, tensor in given.items() if not tensor.isfinite().all()],
     }
     if any(problems.values()):
-        listed = "; ".join(f"{kind}: {_some(names)}" for kind, names in problems.items() if names)
+        listed = "; ".join(
+            f"{kind}: {shortened(names, 12)}" for kind, names in problems.items() if names
+        )
         raise UserError(f"{path} does not fit the network of the recipe. {listed}.")
 
 
@@ -147,11 +149,6 @@ def _require_same_network(encoder: Encoder, file: NetworkFile) -> None:
             f"{path} has {info.domains} batch norm(s) per layer, one for each domain; the encoder "
             f"has {encoder.domains}. Build it with domains={info.domains}."
         )
-
-
-def _some(names: list[str], limit: int = 12) -> str:
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
 
 
 def _own_file(name: str) -> Path:

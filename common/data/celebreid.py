@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from common.data.scan import Row, jpegs, relabelled, samples_of, shortened
-from common.errors import UserError
+from common.data.scan import Row, jpegs, relabelled, samples_of
+from common.errors import UserError, shortened
 from common.types import SPLITS, Dataset, Samples
 
 CameraRule = Literal["leading digit", "unique"]

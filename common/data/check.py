@@ -9,8 +9,8 @@ import numpy as np
 from common.data.catalogue import DATASETS
 from common.data.probe_workers import probed
 from common.data.published import NONE, Published
-from common.data.scan import relabelled, shortened
-from common.errors import UserError
+from common.data.scan import relabelled
+from common.errors import UserError, shortened
 from common.types import SPLITS, Dataset, Samples, Tick
 
 TEST = SPLITS[1:]

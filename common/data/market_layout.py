@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.data.scan import Row, images, jpegs, numbered, relabelled, samples_of, shortened
-from common.errors import UserError
+from common.data.scan import Row, images, jpegs, numbered, relabelled, samples_of
+from common.errors import UserError, shortened
 from common.types import Dataset
 
 MARKET_PARTS = ("bounding_box_train", "query", "bounding_box_test")

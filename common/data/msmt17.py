@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common.data import market_layout
-from common.data.scan import Row, files_below, lines_of, relabelled, samples_of, shortened
-from common.errors import UserError
+from common.data.scan import Row, files_below, lines_of, relabelled, samples_of
+from common.errors import UserError, shortened
 from common.types import Dataset, Samples
 
 _LISTS = ("list_train.txt", "list_val.txt", "list_query.txt", "list_gallery.txt")

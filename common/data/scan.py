@@ -104,13 +104,6 @@ def numbered(values: Iterable[int | str]) -> dict[int | str, int]:
     return {value: number for number, value in enumerate(sorted(set(values)))}
 
 
-def shortened(items: Iterable[object], limit: int = 10) -> str:
-    """The first few, and how many more there are."""
-    texts = [str(item) for item in items]
-    more = f" and {len(texts) - limit:,} more" if len(texts) > limit else ""
-    return ", ".join(texts[:limit]) + more
-
-
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     with explained(f"{folder} cannot be listed"), os.scandir(folder) as entries:
         return list(entries)

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from common.data.catalogue import own_name
-from common.data.scan import files_below, is_image, numbered, samples_of, shortened
-from common.errors import UserError
+from common.data.scan import files_below, is_image, numbered, samples_of
+from common.errors import UserError, shortened
 from common.types import Dataset
 
 ONE_CAMERA = "none"

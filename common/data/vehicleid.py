@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from common.data.scan import Row, jpegs, lines_of, relabelled, samples_of, shortened
-from common.errors import UserError
+from common.data.scan import Row, jpegs, lines_of, relabelled, samples_of
+from common.errors import UserError, shortened
 from common.types import Dataset
 
 
