@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+GUARD = 1e-6  # e of `guarded_cross_entropy`
+
 
 def contrast_loss(
     embeddings: Tensor, rows: Tensor, labels: Tensor, *, temperature: float | Tensor
@@ -66,10 +68,10 @@ def mean_by_class(similarities: Tensor, labels: Tensor, sizes: Tensor) -> Tensor
     return sums.index_add(1, labels, similarities) / sizes
 
 
-def guarded_cross_entropy(scores: Tensor, labels: Tensor, epsilon: float = 1e-6) -> Tensor:
+def guarded_cross_entropy(scores: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy with the two small constants of SpCL's released code, which HDCPD keeps.
 
-        p_i = exp(z_iy) / (sum_c exp(z_ic) + e),   loss = -mean_i log(p_i + e)
+        p_i = exp(z_iy) / (sum_c exp(z_ic) + e),   loss = -mean_i log(p_i + e),   e = 1e-6
 
     They matter where p is tiny: the loss saturates at -log(e) = 13.8 and the gradient vanishes.
     Computed with the largest score taken out, which changes rounding only.
@@ -81,5 +83,5 @@ def guarded_cross_entropy(scores: Tensor, labels: Tensor, epsilon: float = 1e-6)
     top = scores.detach().amax(dim=1, keepdim=True)
     weights = torch.exp(scores - top)
     own = weights.gather(1, labels[:, None])
-    p = own / (weights.sum(dim=1, keepdim=True) + epsilon * torch.exp(-top))
-    return -torch.log(p + epsilon).mean()
+    p = own / (weights.sum(dim=1, keepdim=True) + GUARD * torch.exp(-top))
+    return -torch.log(p + GUARD).mean()

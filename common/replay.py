@@ -44,11 +44,10 @@ def replayed(
     recipe: Recipe,
     num_features: int,
     data: TrainData,
-    seed: int = 1,
 ) -> Replayed:
     """A method whose encoder passes stored outputs through."""
     encoder: Any = StoredOutputs(num_features)
-    return build(encoder, recipe, data, Team(), Streams(seed))
+    return build(encoder, recipe, data, Team(), Streams(recipe.seed))
 
 
 def stored_batch(*views: Tensor, indices: Any, labels: Any) -> Batch:
@@ -58,13 +57,11 @@ def stored_batch(*views: Tensor, indices: Any, labels: Any) -> Batch:
     return Batch(shown, torch.from_numpy(images), torch.from_numpy(classes), images, classes)
 
 
-def replay_step(
-    method: Method, batch: Batch, source: Batch | None = None, iteration: int = 0
-) -> Step:
+def replay_step(method: Method, batch: Batch, source: Batch | None = None) -> Step:
     """One iteration without an optimizer: losses, gradients on the views, memory update."""
     step = method.training_step(batch, source)
     torch.stack(list(step.losses.values())).sum().backward()
-    method.after_step(step.update, iteration)
+    method.after_step(step.update, 0)
     return step
 
 

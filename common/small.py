@@ -6,14 +6,22 @@ cores. Nothing here was published.
 
 from dataclasses import replace
 
-from common.recipe import Augment, Dbscan, EncoderSettings, PaperResult, Recipe, Sampling
+from common.recipe import (
+    Augment,
+    Clustering,
+    Dbscan,
+    EncoderSettings,
+    PaperResult,
+    Recipe,
+    Sampling,
+)
 from common.schedules import Constant, StepDecay
 
 SYNTHETIC = "synthetic"
 SYNTHETIC_SOURCE = "synthetic-b"
 
 
-def on_synthetic(paper: Recipe, eps: float = 0.5) -> Recipe:
+def on_synthetic(paper: Recipe) -> Recipe:
     """The method on the drawn pedestrians, from random weights.
 
     A tiny encoder that sees the image in instance-normalized form and pools four horizontal
@@ -21,11 +29,7 @@ def on_synthetic(paper: Recipe, eps: float = 0.5) -> Recipe:
 
     Args:
         paper: the recipe whose method settings are kept.
-        eps: DBSCAN's radius; constant. No effect on a recipe that clusters by InfoMap.
     """
-    clustering = paper.clustering
-    if isinstance(clustering, Dbscan):
-        clustering = Dbscan(eps=Constant(eps), min_samples=4, k1=30, k2=6)
     return replace(
         paper,
         dataset=SYNTHETIC,
@@ -35,7 +39,7 @@ def on_synthetic(paper: Recipe, eps: float = 0.5) -> Recipe:
         ),
         augment=Augment(pad=3),
         sampling=replace(paper.sampling, batch_size=128, instances=8, iterations=40),
-        clustering=clustering,
+        clustering=_clustering(paper.clustering),
         lr=3e-3,
         lr_factor=StepDecay(every=15, factor=0.1),
         epochs=20,
@@ -45,26 +49,29 @@ def on_synthetic(paper: Recipe, eps: float = 0.5) -> Recipe:
     )
 
 
-def for_own_images(paper: Recipe, eps: float = 0.5) -> Recipe:
+def for_own_images(paper: Recipe) -> Recipe:
     """The method on a folder of the user's images: MobileNetV2 at 128 x 64, a short schedule.
 
     Args:
         paper: the recipe whose method settings are kept.
-        eps: DBSCAN's radius; constant. No effect on a recipe that clusters by InfoMap.
     """
-    clustering = paper.clustering
-    if isinstance(clustering, Dbscan):
-        clustering = Dbscan(eps=Constant(eps), min_samples=4, k1=30, k2=6)
     return replace(
         paper,
         dataset="folder",
         encoder=EncoderSettings(arch="mobilenet_v2", pooling="avg", height=128, width=64),
         augment=Augment(pad=5),
         sampling=Sampling(batch_size=128, instances=8, iterations=50),
-        clustering=clustering,
+        clustering=_clustering(paper.clustering),
         lr_factor=StepDecay(every=8, factor=0.1),
         epochs=12,
         bn_chunks=2,
         eval_every=3,
         paper=PaperResult(settings="ours: for own images on any machine", compares="last"),
     )
+
+
+def _clustering(papers: Clustering) -> Clustering:
+    """DBSCAN at one radius for all methods; InfoMap as the paper has it."""
+    if isinstance(papers, Dbscan):
+        return Dbscan(eps=Constant(0.5), min_samples=4, k1=30, k2=6)
+    return papers

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from common.backbones.encoder import Encoder
 
+CEILING = 0.999  # of the teacher's share that is kept
+
 
 def make_teacher(encoder: Encoder) -> Encoder:
     """A copy of the encoder whose parameters take no gradient.
@@ -19,19 +21,19 @@ def make_teacher(encoder: Encoder) -> Encoder:
     return teacher
 
 
-def teacher_momentum(step: int, start: int, ceiling: float = 0.999) -> float:
+def teacher_momentum(step: int, start: int) -> float:
     """Share of the teacher that is kept at a global step (counted from 0).
 
-        a_k = ceiling                               k <  start
-        a_k = min(1 - 1 / (k - start + 1), ceiling)  k >= start
+        a_k = 0.999                               k <  start
+        a_k = min(1 - 1 / (k - start + 1), 0.999)  k >= start
 
     At k = start the teacher becomes a copy of the student, then the uniform average of the
     student since, then an exponential one. The early exception is an artefact of the released
     code of HDCPD (start 49, with Cluster Contrast 99) and DCCC (99); the published runs had it.
     """
     if step < start:
-        return ceiling
-    return min(1 - 1 / (step - start + 1), ceiling)
+        return CEILING
+    return min(1 - 1 / (step - start + 1), CEILING)
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from common.data.archive import Limits, unpack
+from common.data.archive import unpack
 from common.data.check import check_dataset
 from common.data.datasets import (
     DATASETS,
@@ -82,7 +82,6 @@ def prepare(
     archive: Path,
     root: Path,
     *,
-    limits: Limits | None = None,
     progress: Tick | None = None,
 ) -> Result:
     """Unpack a downloaded archive to where the data set is looked for.
@@ -101,7 +100,7 @@ def prepare(
     left = sorted(place.parent.glob(f".{name}-unpacking-*"))
     left_over = [f"{path} was left by a killed call. Delete it unless one runs." for path in left]
     aside = place.parent / f".{name}-unpacking-{os.getpid()}"
-    files = unpack(archive, aside, limits, progress)
+    files = unpack(archive, aside, progress=progress)
     try:
         folder = _complete_folder(name, archive, aside)
         LAYOUTS[name].read(name, folder)  # refuses damaged lists and names before the move

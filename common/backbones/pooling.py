@@ -63,8 +63,6 @@ class PartPooling(nn.Module):
 def build_pooling(name: Pooling, parts: int) -> tuple[nn.Module, int]:
     """The pooling layer, and how many vectors of C numbers it returns per image."""
     if name == "parts":
-        if parts < 1:
-            raise UserError(f"encoder.parts is {parts}. Choose at least 1.")
         return PartPooling(parts), parts
     layers = {"avg": AveragePooling, "max": MaxPooling, "gem": GeM}
     if name not in layers:

@@ -203,10 +203,10 @@ def safe_parts(archive: Path, name: str) -> list[str]:
     return parts
 
 
-def _refused(archive: Path, name: str, kind: str) -> UserError:
+def _refused(archive: Path, name: str) -> UserError:
     return UserError(
-        f"{archive} holds {name!r}, which is {kind}. Only files and folders are unpacked; the "
-        "archive was refused."
+        f"{archive} holds {name!r}, which is a link or a device. Only files and folders are "
+        "unpacked; the archive was refused."
     )
 
 
@@ -215,7 +215,7 @@ def _zip_members(archive: Path) -> Generator[Member, None, None]:
         for info in file.infolist():
             kind = stat.S_IFMT(info.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise _refused(archive, info.filename, "a link or a device")
+                raise _refused(archive, info.filename)
             if info.flag_bits & 1:
                 raise UserError(f"{archive} is encrypted. Unpack it by hand with its password.")
             folder = info.filename.endswith(("/", "\\"))  # the latter from old Windows programs
@@ -235,7 +235,7 @@ def _tar_members(
     ):
         for info in file:
             if not (info.isreg() or info.isdir()):
-                raise _refused(archive, info.name, "a link or a device")
+                raise _refused(archive, info.name)
             stream.allowed = math.inf
             yield Member(info.name, None if info.isdir() else _tar_opener(file, info))
             stream.allowed = _LONGEST_HEADER

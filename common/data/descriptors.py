@@ -10,17 +10,18 @@ from common.data.probe import FORMATS
 from common.types import Samples
 
 HEIGHT, WIDTH = 128, 64  # images are read at this size
+STRIPS = 12
 
 
-def gray_world_strips(images: np.ndarray, count: int = 12) -> np.ndarray:
+def gray_world_strips(images: np.ndarray) -> np.ndarray:
     """Mean and deviation of the colors in each strip, without the cast of the image.
 
     Each channel is divided by its mean over the image first ("gray world"): what remains is
-    color relative to the rest of the image. D = 6 count.
+    color relative to the rest of the image. D = 6 x 12 strips.
     """
     pixels = images.astype(np.float32)
     balanced = pixels / np.maximum(pixels.mean(axis=(1, 2), keepdims=True), 1.0)
-    parts = np.array_split(balanced, count, axis=1)
+    parts = np.array_split(balanced, STRIPS, axis=1)
     mean = [rows.mean(axis=(1, 2)) for rows in parts]
     deviation = [rows.std(axis=(1, 2)) for rows in parts]
     return np.concatenate([*mean, *deviation], axis=1)

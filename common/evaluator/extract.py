@@ -17,7 +17,6 @@ def extract(
     encoder: Encoder,
     images: ImageSource,
     team: Team,
-    batch_size: int = EXTRACTED_AT_ONCE,
     progress: Tick | None = None,
 ) -> Tensor:
     """Features of all images: evaluation mode, test transform, single view.
@@ -26,7 +25,6 @@ def extract(
         encoder: left in evaluation mode; rank 0's running statistics are used on all ranks.
         images: N images.
         team: each process extracts a part; all receive the whole.
-        batch_size: images at a time; does not change the result beyond rounding.
         progress: called with images done and images in all, of this process.
 
     Returns:
@@ -37,7 +35,7 @@ def extract(
     features = torch.empty(len(images), encoder.num_features, device=team.device)
     part = team.part(len(images))
     done = 0
-    for (batch,) in images.batches(_requests(part, batch_size)):
+    for (batch,) in images.batches(_requests(part)):
         start, done = part.start + done, done + len(batch)
         features[start : part.start + done] = encoder(batch)
         if progress:
@@ -45,7 +43,7 @@ def extract(
     return team.complete_(features)
 
 
-def _requests(part: range, batch_size: int) -> Iterator[Request]:
-    for start in part[::batch_size]:
-        indices = np.arange(start, min(start + batch_size, part.stop))
+def _requests(part: range) -> Iterator[Request]:
+    for start in part[::EXTRACTED_AT_ONCE]:
+        indices = np.arange(start, min(start + EXTRACTED_AT_ONCE, part.stop))
         yield Request(indices[:, None], None)

@@ -98,7 +98,6 @@ def evaluate_distances(
     gallery: Samples,
     *,
     ranks: int = 50,
-    block: int | None = None,
 ) -> Retrieval:
     """The scores of `evaluate` for given distances (Q, G), e.g. re-ranked ones.
 
@@ -108,7 +107,7 @@ def evaluate_distances(
     _require_match(query, gallery)
     if bad := int(matrix.isnan().any(dim=1).sum()):
         raise UserError(f"{bad} of {len(matrix)} queries have a distance that is not a number.")
-    size = block or _block_size(query, gallery, matrix.device)
+    size = _block_size(query, gallery, matrix.device)
 
     def copied(part: slice) -> Tensor:
         return matrix[part].clone(memory_format=torch.contiguous_format)

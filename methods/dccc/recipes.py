@@ -106,11 +106,11 @@ OTHER_RADII: dict[str, Schedule] = {
 }
 
 
-def _ablations(base: Recipe, names: tuple[str, ...] = ("hard", "avg", "cc")) -> tuple[Recipe, ...]:
+def _ablations(base: Recipe) -> tuple[Recipe, ...]:
     """The other updates of the memory, and the plain loss."""
     updates = tuple(
         replace(base, variant=n, settings=replace(base.settings, update=n), paper=SWITCH)
-        for n in names
+        for n in ("hard", "avg", "cc")
     )
     plain = replace(base.settings, soft_weight=0.0)
     return (*updates, replace(base, variant="plain-loss", settings=plain, paper=SWITCH))

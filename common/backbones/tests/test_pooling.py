@@ -53,10 +53,9 @@ def test_more_parts_than_rows_name_the_settings():
         PartPooling(4)(feature_map(height=3))
 
 
-@pytest.mark.parametrize(("name", "parts"), [("mean", 4), ("parts", 0)])
-def test_impossible_pooling_is_refused(name, parts):
-    with pytest.raises(UserError, match=f"{name}|encoder.parts is {parts}"):
-        build_pooling(name, parts)
+def test_unknown_pooling_is_refused():
+    with pytest.raises(UserError, match="unknown pooling 'mean'"):
+        build_pooling("mean", 4)
 
 
 @pytest.mark.parametrize("name", ["avg", "max", "gem", "parts"])

@@ -84,6 +84,7 @@ ACCESSORIES = (
     Prototype(0.62, 0.50, 0.30, 14),  # navy
 )
 COLORFUL = 0.3  # share of the accessories that have a color of clothes
+DISTINCT = 40.0  # distance in RGB from which two colors can be told apart
 
 
 def pick(rng: np.random.Generator, weights: Mapping[Choice, float]) -> Choice:
@@ -127,12 +128,10 @@ def _colored_like(rng: np.random.Generator, prototypes: Sequence[Prototype]) -> 
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def contrasting_color(
-    rng: np.random.Generator, part: Part, others: Sequence[Color], distance: float = 40.0
-) -> Color:
+def contrasting_color(rng: np.random.Generator, part: Part, others: Sequence[Color]) -> Color:
     """A color of clothes that can be told from the others, so that a pattern shows."""
     for _ in range(10):
         color = clothes_color(rng, part)
-        if all(np.hypot.reduce(np.subtract(color, other)) >= distance for other in others):
+        if all(np.hypot.reduce(np.subtract(color, other)) >= DISTINCT for other in others):
             break
     return color
