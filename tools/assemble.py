@@ -4,8 +4,6 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from common.clustering import require_expansion
 from common.data.check import check_dataset, leave_out, require_sound
 from common.data.datasets import fingerprint
@@ -145,28 +143,46 @@ def assemble(
 def require_consistent(
     recipe: Recipe, dataset: Dataset, source: Dataset | None, team: Team
 ) -> None:
-    """Settings against each other and the data, before heavy work."""
+    """Settings against each other and the data, before heavy work.
+
+    Raises:
+        UserError: the first that do not fit, and what to choose.
+    """
+    _require_whole_batches(recipe, team)
+    _require_target(recipe, dataset)
+    _require_clustering(recipe)
+    _require_source(recipe, source)
+
+
+def _require_whole_batches(recipe: Recipe, team: Team) -> None:
     sampling = recipe.sampling
     if sampling.instances and sampling.batch_size % sampling.instances:
         raise UserError(
             f"sampling.batch_size={sampling.batch_size} is not a multiple of "
             f"sampling.instances={sampling.instances}. Change one of them."
         )
-    if sampling.batch_size % max(recipe.bn_chunks, 1) or sampling.batch_size % team.size:
+    if sampling.batch_size % recipe.bn_chunks or sampling.batch_size % team.size:
         raise UserError(
             f"sampling.batch_size={sampling.batch_size} does not divide by bn_chunks="
             f"{recipe.bn_chunks} and {team.size} processes. Change one of them."
         )
-    if sampling.batch_size > len(dataset.train):
+
+
+def _require_target(recipe: Recipe, dataset: Dataset) -> None:
+    batch = recipe.sampling.batch_size
+    if batch > len(dataset.train):
         raise UserError(
             f"{dataset.name} has {len(dataset.train)} training images, fewer than a batch of "
-            f"{sampling.batch_size}. Lower sampling.batch_size."
+            f"{batch}. Lower sampling.batch_size."
         )
     if recipe.supervised and (dataset.train.pids < 0).any():
         raise UserError(
             f"{dataset.name} has no identities for its training images, which the supervised "
             "variant needs. Choose another variant or a labelled data set."
         )
+
+
+def _require_clustering(recipe: Recipe) -> None:
     possible, chosen = METHODS[recipe.method].clusterings, recipe.clustering
     if not isinstance(chosen, possible):
         raise UserError(
@@ -175,15 +191,20 @@ def require_consistent(
         )
     if isinstance(chosen, Dbscan):
         require_expansion(chosen)
+
+
+def _require_source(recipe: Recipe, source: Dataset | None) -> None:
     if bool(recipe.source) != (source is not None):
         raise UserError(f"{recipe.method}: this recipe and --source do not fit together.")
-    if source is not None:
-        per_pass = images_per_pass(source.train.pids, sampling.instances)
-        if per_pass < sampling.batch_size:
-            raise UserError(
-                f"{source.name} fills {per_pass} of the {sampling.batch_size} source images of a "
-                "batch. Choose a smaller sampling.batch_size, or another source."
-            )
+    if source is None:
+        return
+    batch = recipe.sampling.batch_size
+    per_pass = images_per_pass(source.train.pids, recipe.sampling.instances)
+    if per_pass < batch:
+        raise UserError(
+            f"{source.name} fills {per_pass} of the {batch} source images of a batch. Choose a "
+            "smaller sampling.batch_size, or another source."
+        )
 
 
 def domain_images(
@@ -215,9 +236,3 @@ def _images(
         workers=options.workers,
         progress=ticks(observer, "reading images"),
     )
-
-
-def shown_identities(dataset: Dataset) -> np.ndarray | None:
-    """True training identities for pictures and purity figures only; None where unknown."""
-    pids = dataset.train.pids
-    return pids if len(pids) and (pids >= 0).all() else None

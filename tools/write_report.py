@@ -10,7 +10,7 @@ from common.evaluator.extract import extract
 from common.run import Observer, RunDir
 from common.team import Team, join_team
 from common.types import Dataset
-from tools.assemble import domain_images, shown_identities, test_images
+from tools.assemble import domain_images, test_images
 from tools.lookup import stored_recipe
 from tools.options import RunOptions
 from tools.origin import Moved, load_again
@@ -52,12 +52,18 @@ def write_report(
         train=dataset.train,
         train_features=extract(encoder, train, team).cpu().numpy(),
         labels=labels,
-        truth=shown_identities(dataset),
+        truth=_identities(dataset),
         **tested,
     )
     page = folder.path / "report"
     page.mkdir(exist_ok=True)
     return write_page(page, inputs)
+
+
+def _identities(dataset: Dataset) -> np.ndarray | None:
+    """True training identities for pictures and purity figures only; None where unknown."""
+    pids = dataset.train.pids
+    return pids if len(pids) and (pids >= 0).all() else None
 
 
 def _tested(dataset: Dataset, features: np.ndarray) -> dict[str, Any]:
