@@ -55,9 +55,7 @@ def write_report(
         truth=_identities(dataset),
         **tested,
     )
-    page = folder.path / "report"
-    page.mkdir(exist_ok=True)
-    return write_page(page, inputs)
+    return write_page(folder.path / "report", inputs)
 
 
 def _identities(dataset: Dataset) -> np.ndarray | None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from common.data.thumbnails import thumbnail_box
+from common.errors import explained
 from common.run import write_atomically
 from tools.report.curves import course
 from tools.report.inputs import ReportInputs
@@ -21,9 +22,10 @@ def write_page(folder: Path, inputs: ReportInputs) -> Path:
     """Write `folder`/index.html, whole or not at all, and return its path.
 
     Raises:
-        UserError: the folder cannot be written.
+        UserError: the folder cannot be made or written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with explained(f"{folder} cannot be made"):
+        folder.mkdir(parents=True, exist_ok=True)
     path = folder / "index.html"
     # A file name need not be valid text; what is not becomes a question mark.
     write_atomically(path, page(inputs).encode("utf-8", "replace"))

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from common.errors import UserError
 from common.recipe import PaperResult
 from common.types import Samples
 from tools.report import write_page
@@ -247,6 +248,13 @@ def test_thousands_of_clusters_and_epochs_stay_below_three_megabytes(tmp_path, i
     )
 
     assert path.stat().st_size < 3e6
+
+
+def test_a_page_without_a_place_is_a_mistake_that_is_told(tmp_path, inputs):
+    (tmp_path / "report").write_text("a file")
+
+    with pytest.raises(UserError, match="report cannot be made: File exists"):
+        write_page(tmp_path / "report", inputs)
 
 
 def test_writing_replaces_an_older_page(tmp_path, inputs):
