@@ -11,7 +11,7 @@ import torch
 from common.arithmetic import has_fast_bfloat16
 from common.backbones.batchnorm import chunks_per_process
 from common.data.datasets import fingerprint
-from common.recipe import Recipe
+from common.recipe import Dbscan, Recipe
 from common.recipe_text import flatten
 from common.run import Observer, RunDir
 from common.team import Team
@@ -43,7 +43,7 @@ def environment(
         "source": dataset_record(source) if source else None,
         "cameras": {
             "sampler": several and recipe.sampling.cameras,
-            "clustering": several and getattr(recipe.clustering, "center_cameras", False),
+            "clustering": several and _centers_cameras(recipe),
             "loss": False,
             "rule": target.dataset.camera_rule,
         },
@@ -51,6 +51,10 @@ def environment(
         "deviations": deviations(recipe, base, team),
         "resumptions": [],
     }
+
+
+def _centers_cameras(recipe: Recipe) -> bool:
+    return isinstance(recipe.clustering, Dbscan) and recipe.clustering.center_cameras
 
 
 def _groups(recipe: Recipe, team: Team) -> int:

@@ -1,7 +1,6 @@
 """`tools data synth`: draw a synthetic data set, and make sure that the runs find one."""
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ from common.data.synthetic import (
 )
 from common.data.synthetic.schedule import GALLERY, QUERY, TRAIN, all_shots
 from common.errors import UserError
-
-Progress = Callable[[int, int], None]
+from common.types import Tick
 
 
 def synth(
@@ -28,7 +26,7 @@ def synth(
     cameras: int = 6,
     out: Path | None = None,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: Tick | None = None,
 ) -> dict[str, Any]:
     """Draw the set `name` into `<data_root>/<name>`, or into `out`.
 
@@ -73,7 +71,7 @@ def synth(
     }
 
 
-def ensure_synthetic(data_root: Path, name: str, *, progress: Progress | None = None) -> Path:
+def ensure_synthetic(data_root: Path, name: str, *, progress: Tick | None = None) -> Path:
     """Folder of the set `name`; drawn with default settings where there is none.
 
     A complete set of other settings, made by `tools data synth`, is taken as it is.
