@@ -16,7 +16,7 @@ from common.backbones.encoder import Encoder
 from common.clustering import cluster
 from common.recipe import Dbscan, InfoMap, Recipe
 from common.reference import Runner
-from common.streams import Draws, Streams
+from common.streams import Stream, Streams
 from common.teacher import follow_, make_teacher, teacher_momentum
 from common.team import Team
 from common.types import Batch, Extract, MemoryUpdate, PseudoLabels, Step, TrainData
@@ -63,7 +63,7 @@ class Method(nn.Module):
         self.recipe = recipe
         self.data = data
         self.team = team
-        self.draws: Draws = streams["method"]
+        self.stream: Stream = streams["method"]
         if self.has_teacher:
             self.teacher = make_teacher(encoder)
         self.set_up()
@@ -122,7 +122,7 @@ class Method(nn.Module):
 
     # declarations, read by the loop ------------------------------------------------------
 
-    def view_indices(self, indices: np.ndarray, draws: Draws) -> np.ndarray:
+    def view_indices(self, indices: np.ndarray, stream: Stream) -> np.ndarray:
         """(B,) image indices to (B, V): which image each view shows.
 
         Called for the whole batch on every rank, and ahead of the training steps, hence with a

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 
-class Draws:
+class Stream:
     """The three generators that one consumer draws from.
 
     The released code of all seven methods mixes three global generators (torch, Python,
@@ -62,17 +62,17 @@ class Streams:
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self._streams: dict[str, Draws] = {}
+        self._streams: dict[str, Stream] = {}
 
-    def __getitem__(self, name: str) -> Draws:
+    def __getitem__(self, name: str) -> Stream:
         if name not in self._streams:
             digest = hashlib.sha256(f"{self.seed}/{name}".encode()).digest()
-            self._streams[name] = Draws(int.from_bytes(digest[:4], "little"))
+            self._streams[name] = Stream(int.from_bytes(digest[:4], "little"))
         return self._streams[name]
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: draws.state_dict() for name, draws in self._streams.items()}
+        return {name: stream.state_dict() for name, stream in self._streams.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name, draws in state.items():
-            self[name].load_state_dict(draws)
+        for name, stream in state.items():
+            self[name].load_state_dict(stream)

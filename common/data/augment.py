@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from common.recipe import Augment
-from common.streams import Draws
+from common.streams import Stream
 
 ATTEMPTS = 100  # tries to place an erased box before the image is left as it is
 NO_BOX = (0, 0, 0, 0)
@@ -38,19 +38,19 @@ class Draw:
         return Draw(self.flip[index], self.top[index], self.left[index], self.box[index])
 
 
-def draw_batch(draws: Draws, count: int, height: int, width: int, augment: Augment) -> Draw:
+def draw_batch(stream: Stream, count: int, height: int, width: int, augment: Augment) -> Draw:
     """Draw the training transform of `count` images.
 
-    From `draws.torch` come all flips, then all tops, then all lefts; from `draws.python` the
+    From `stream.torch` come all flips, then all tops, then all lefts; from `stream.python` the
     boxes, image by image. A probability of 0 draws as many numbers as any other, so switching
     off one part of the transform leaves the others as they were.
 
     Args:
         height, width: size of the images in pixels, before padding and after the crop.
     """
-    flip = torch.rand(count, generator=draws.torch) < augment.flip
-    top, left = torch.randint(2 * augment.pad + 1, (2, count), generator=draws.torch)
-    drawn = (draw_erasing_box(draws.python, height, width, augment) for _ in range(count))
+    flip = torch.rand(count, generator=stream.torch) < augment.flip
+    top, left = torch.randint(2 * augment.pad + 1, (2, count), generator=stream.torch)
+    drawn = (draw_erasing_box(stream.python, height, width, augment) for _ in range(count))
     boxes = [box or NO_BOX for box in drawn]
     box = np.array(boxes, np.int64).reshape(count, 4)
     return Draw(flip.numpy(), top.numpy(), left.numpy(), box)

@@ -10,7 +10,7 @@ from common.data.augment import NO_BOX, draw_erasing_box
 from common.data.sampler import declared_length, identity_pass
 from common.recipe import Augment
 from common.reference import Case, Check, equal
-from common.streams import Draws
+from common.streams import Stream
 
 
 def run_sampler(case: Case) -> list[Check]:
@@ -21,10 +21,10 @@ def run_sampler(case: Case) -> list[Check]:
     for key in stored:
         if kind := re.fullmatch(r"(cam|nocam)_k(\d+)_len", key):
             name, instances = kind[1], int(kind[2])
-            draws = Draws(case.meta["seed"])
+            stream = Stream(case.meta["seed"])
             checks.append(equal(key, declared_length(labels, instances), stored[key]))
             for number in range(case.count(f"{name}_k{instances}_pass")):
-                ours = identity_pass(labels, cams, instances, name == "cam", draws)
+                ours = identity_pass(labels, cams, instances, name == "cam", stream)
                 pass_key = f"{name}_k{instances}_pass{number}"
                 checks.append(equal(pass_key, ours, stored[pass_key]))
     return checks
@@ -37,8 +37,8 @@ def run_sampler_replay(case: Case) -> list[Check]:
     checks = []
     for name in ("cam", "nocam"):
         for number in range(case.count(f"{name}_order_")):
-            draws = Draws(case.meta["base_seed"] + number)
-            ours = identity_pass(labels, cams, instances, name == "cam", draws)
+            stream = Stream(case.meta["base_seed"] + number)
+            ours = identity_pass(labels, cams, instances, name == "cam", stream)
             key = f"{name}_order_{number}"
             checks.append(equal(key, ours, stored[key]))
         length = declared_length(labels, instances)

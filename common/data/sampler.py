@@ -7,11 +7,11 @@ import torch
 
 from common.errors import UserError
 from common.recipe import Sampling
-from common.streams import Draws
+from common.streams import Stream
 
 
 def identity_pass(
-    labels: np.ndarray, cams: np.ndarray, instances: int, cameras: bool, draws: Draws
+    labels: np.ndarray, cams: np.ndarray, instances: int, cameras: bool, stream: Stream
 ) -> np.ndarray:
     """One pass of the identity sampler: every class once, K images of each.
 
@@ -27,7 +27,7 @@ def identity_pass(
         labels: (N,) int64; images with negative labels are left out.
         cams: (N,) int64.
         instances: K >= 1.
-        draws: torch's generator permutes the classes (numbered by first appearance in
+        stream: torch's generator permutes the classes (numbered by first appearance in
             `labels`), Python's draws the anchors, NumPy's the other images.
 
     Returns:
@@ -35,21 +35,21 @@ def identity_pass(
     """
     groups = members_of(labels)
     chosen: list[np.ndarray] = []
-    for number in torch.randperm(len(groups), generator=draws.torch).tolist():
+    for number in torch.randperm(len(groups), generator=stream.torch).tolist():
         members = groups[number]
-        anchor = draws.python.choice(members)
+        anchor = stream.python.choice(members)
         chosen.append(np.array([anchor]))
         others = _candidates(members, cams, anchor, cameras)
         if len(others):
             few = len(others) < instances
-            chosen.append(draws.numpy.choice(others, size=instances - 1, replace=few))
+            chosen.append(stream.numpy.choice(others, size=instances - 1, replace=few))
     return np.concatenate(chosen) if chosen else np.empty(0, np.int64)
 
 
-def plain_pass(labels: np.ndarray, draws: Draws) -> np.ndarray:
+def plain_pass(labels: np.ndarray, stream: Stream) -> np.ndarray:
     """One pass over all images with a label, shuffled by torch's generator."""
     usable = np.flatnonzero(labels >= 0)
-    return usable[torch.randperm(len(usable), generator=draws.torch).numpy()]
+    return usable[torch.randperm(len(usable), generator=stream.torch).numpy()]
 
 
 def members_of(labels: np.ndarray) -> list[np.ndarray]:
@@ -62,7 +62,7 @@ def members_of(labels: np.ndarray) -> list[np.ndarray]:
 
 
 def identity_batches(
-    labels: np.ndarray, cams: np.ndarray, sampling: Sampling, draws: Draws
+    labels: np.ndarray, cams: np.ndarray, sampling: Sampling, stream: Stream
 ) -> Iterator[np.ndarray]:
     """Endless batches of image indices.
 
@@ -80,7 +80,7 @@ def identity_batches(
         UserError: one pass does not fill one batch. Raised at once, before any batch.
     """
     _require_a_batch(labels, sampling)
-    return _endless(labels, cams, sampling, draws)
+    return _endless(labels, cams, sampling, stream)
 
 
 def iterations_of(sampling: Sampling, labels: np.ndarray) -> int:
@@ -119,14 +119,14 @@ def _candidates(members: np.ndarray, cams: np.ndarray, anchor: int, cameras: boo
 
 
 def _endless(
-    labels: np.ndarray, cams: np.ndarray, sampling: Sampling, draws: Draws
+    labels: np.ndarray, cams: np.ndarray, sampling: Sampling, stream: Stream
 ) -> Iterator[np.ndarray]:
     size = sampling.batch_size
     while True:
         if sampling.instances:
-            indices = identity_pass(labels, cams, sampling.instances, sampling.cameras, draws)
+            indices = identity_pass(labels, cams, sampling.instances, sampling.cameras, stream)
         else:
-            indices = plain_pass(labels, draws)
+            indices = plain_pass(labels, stream)
         for start in range(0, len(indices) - size + 1, size):
             yield indices[start : start + size]
 

@@ -2,14 +2,14 @@
 
 import torch
 
-from common.streams import Draws, Streams
+from common.streams import Stream, Streams
 
 
-def some(draws):
+def some(stream):
     return (
-        torch.rand(3, generator=draws.torch).tolist(),
-        [draws.python.random() for _ in range(3)],
-        draws.numpy.normal(size=3).tolist(),
+        torch.rand(3, generator=stream.torch).tolist(),
+        [stream.python.random() for _ in range(3)],
+        stream.numpy.normal(size=3).tolist(),
     )
 
 
@@ -43,4 +43,4 @@ def test_a_stored_state_continues_where_it_stopped(tmp_path):
 
 def test_draws_equal_the_global_generators_of_the_same_seed():
     torch.manual_seed(7)
-    assert torch.equal(torch.randperm(9), torch.randperm(9, generator=Draws(7).torch))
+    assert torch.equal(torch.randperm(9), torch.randperm(9, generator=Stream(7).torch))

@@ -8,7 +8,7 @@ from common.label_checks import unusable
 from common.losses import smooth_cross_entropy
 from common.method import Method
 from common.prototypes import HybridMemory, cluster_centroids
-from common.streams import Draws
+from common.streams import Stream
 from common.transfer import on_device
 from common.types import Batch, MemoryUpdate, PseudoLabels, Step
 from methods.dsgl.disentangle import (
@@ -51,8 +51,8 @@ class DSGL(Method):
         first, second = (Groups(self.labels, labels, device) for labels in nuisance.T)
         self.groups = (first, second)
 
-    def view_indices(self, indices: np.ndarray, draws: Draws) -> np.ndarray:
-        return np.stack([indices, drawn_partners(self.labels, indices, draws.numpy)], axis=1)
+    def view_indices(self, indices: np.ndarray, stream: Stream) -> np.ndarray:
+        return np.stack([indices, drawn_partners(self.labels, indices, stream.numpy)], axis=1)
 
     def training_step(self, batch: Batch, source: Batch | None = None) -> Step:
         z, partners = self.encoder(batch.views[0]), self.encoder(batch.views[1])

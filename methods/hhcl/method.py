@@ -36,7 +36,7 @@ class HHCL(Method):
                 self.memory = HybridMemory(start, momentum)
             case "CMhybrid_v2":
                 slots = self.recipe.sampling.instances
-                chosen = drawn_instances(pseudo.labels, slots, self.draws.numpy)
+                chosen = drawn_instances(pseudo.labels, slots, self.stream.numpy)
                 self.memory = SlotMemory(start, instance_rows(features, chosen), momentum)
             case "CM":
                 self.memory = ClusterMemory(start, momentum, blend_rows_)

@@ -43,7 +43,7 @@ class MultiQueue(Method):
     def draw_slots(self) -> Tensor:
         """(C,) a slot of every queue, uniform; the same on all ranks, and saved with the run."""
         clusters, length, _ = self.memory.queues.shape
-        return torch.randint(length, (clusters,), generator=self.draws.torch)
+        return torch.randint(length, (clusters,), generator=self.stream.torch)
 
     def after_step(self, seen: MemoryUpdate, iteration: int) -> None:
         if self.settings.learn_temperature:

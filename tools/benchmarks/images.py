@@ -16,7 +16,7 @@ from common.data.augment import draw_batch
 from common.data.images import ImageSource, Request, open_images
 from common.devices import find_device
 from common.recipe import Augment
-from common.streams import Draws
+from common.streams import Stream
 from common.types import Samples
 from tools.benchmarks.clock import Clock
 
@@ -102,11 +102,11 @@ def made_jpegs(folder: Path, count: int) -> Samples:
 
 
 def _requests(count: int, height: int, width: int, batch: int) -> list[Request]:
-    rng, draws = np.random.default_rng(0), Draws(0)
+    rng, stream = np.random.default_rng(0), Stream(0)
     return [
         Request(
             rng.integers(0, count, (batch, 1)),
-            (draw_batch(draws, batch, height, width, Augment()),),
+            (draw_batch(stream, batch, height, width, Augment()),),
         )
         for _ in range(BATCHES)
     ]

@@ -10,7 +10,7 @@ import torch
 
 from common.data.augment import NO_BOX, draw_batch, draw_erasing_box
 from common.recipe import Augment
-from common.streams import Draws
+from common.streams import Stream
 
 
 def boxes(count, height=256, width=128, seed=0, **changes):
@@ -81,7 +81,7 @@ def test_an_image_too_small_for_a_box_gets_one_of_size_zero():
 
 
 def test_flips_and_crops_are_uniform():
-    draw = draw_batch(Draws(0), 21_000, 256, 128, Augment(pad=10))
+    draw = draw_batch(Stream(0), 21_000, 256, 128, Augment(pad=10))
 
     assert abs(draw.flip.mean() - 0.5) < 0.015
     for corner in (draw.top, draw.left):
@@ -92,18 +92,18 @@ def test_flips_and_crops_are_uniform():
 
 
 def test_types_and_shapes_are_those_of_a_draw():
-    draw = draw_batch(Draws(0), 5, 64, 32, Augment())
+    draw = draw_batch(Stream(0), 5, 64, 32, Augment())
 
     assert [a.dtype for a in (draw.flip, draw.top, draw.left, draw.box)] == [bool, *[np.int64] * 3]
     assert draw.box.shape == (5, 4)
     assert len(draw) == 5
-    assert draw_batch(Draws(0), 0, 64, 32, Augment()).box.shape == (0, 4)
+    assert draw_batch(Stream(0), 0, 64, 32, Augment()).box.shape == (0, 4)
 
 
 @pytest.mark.parametrize("change", [{"flip": 0.0}, {"erase": 0.0}, {"flip": 1.0}])
 def test_switching_one_part_off_leaves_the_others(change):
-    usual = draw_batch(Draws(7), 64, 64, 32, Augment())
-    changed = draw_batch(Draws(7), 64, 64, 32, Augment(**change))
+    usual = draw_batch(Stream(7), 64, 64, 32, Augment())
+    changed = draw_batch(Stream(7), 64, 64, 32, Augment(**change))
 
     np.testing.assert_array_equal(usual.top, changed.top)
     np.testing.assert_array_equal(usual.left, changed.left)
@@ -112,8 +112,8 @@ def test_switching_one_part_off_leaves_the_others(change):
 
 
 def test_certain_and_impossible_flips_and_boxes():
-    never = draw_batch(Draws(1), 200, 64, 32, Augment(flip=0, erase=0, pad=0))
-    always = draw_batch(Draws(1), 200, 64, 32, Augment(flip=1, erase=1))
+    never = draw_batch(Stream(1), 200, 64, 32, Augment(flip=0, erase=0, pad=0))
+    always = draw_batch(Stream(1), 200, 64, 32, Augment(flip=1, erase=1))
 
     for part in (never.flip, never.top, never.left, never.box):
         assert not part.any()
@@ -122,8 +122,8 @@ def test_certain_and_impossible_flips_and_boxes():
 
 
 def test_the_same_seed_gives_the_same_draws_and_the_next_call_others():
-    draws, same = Draws(5), Draws(5)
-    first, second = (draw_batch(draws, 40, 64, 32, Augment()) for _ in range(2))
+    stream, same = Stream(5), Stream(5)
+    first, second = (draw_batch(stream, 40, 64, 32, Augment()) for _ in range(2))
     again = draw_batch(same, 40, 64, 32, Augment())
 
     assert np.array_equal(first.box, again.box)
@@ -132,7 +132,7 @@ def test_the_same_seed_gives_the_same_draws_and_the_next_call_others():
 
 
 def test_rows_can_be_taken():
-    draw = draw_batch(Draws(2), 10, 64, 32, Augment())
+    draw = draw_batch(Stream(2), 10, 64, 32, Augment())
     some = draw.take(np.array([7, 2]))
 
     assert len(some) == 2
@@ -146,7 +146,7 @@ def test_no_global_generator_is_touched():
     np.random.seed(0)
     before = (torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy())
 
-    draw_batch(Draws(3), 20, 64, 32, Augment())
+    draw_batch(Stream(3), 20, 64, 32, Augment())
 
     assert torch.equal(torch.get_rng_state(), before[0])
     assert random.getstate() == before[1]
@@ -154,11 +154,11 @@ def test_no_global_generator_is_touched():
 
 
 def test_a_batch_is_drawn_in_milliseconds():
-    draws = Draws(0)
+    stream = Stream(0)
     times = []
     for _ in range(5):
         start = time.process_time()
-        draw_batch(draws, 256, 256, 128, Augment())
+        draw_batch(stream, 256, 256, 128, Augment())
         times.append(time.process_time() - start)
 
     assert min(times) < 0.02  # 0.0006 s where it was written

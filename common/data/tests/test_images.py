@@ -15,7 +15,7 @@ from common.data.images import Request, open_images
 from common.data.pixels import normalization_table, transform_batch
 from common.errors import UserError
 from common.recipe import Augment
-from common.streams import Draws
+from common.streams import Stream
 from common.types import Samples
 
 HEIGHT, WIDTH = 40, 18
@@ -49,11 +49,11 @@ def source(samples, kind, **changes):
 
 def requests(samples, seed, views=2, batch=7, count=3, augment=AUGMENT):
     """Views with different images, as partner images are."""
-    draws, rng = Draws(seed), np.random.default_rng(seed)
+    stream, rng = Stream(seed), np.random.default_rng(seed)
     return [
         Request(
             rng.integers(0, len(samples), (batch, views)),
-            tuple(draw_batch(draws, batch, HEIGHT, WIDTH, augment) for _ in range(views)),
+            tuple(draw_batch(stream, batch, HEIGHT, WIDTH, augment) for _ in range(views)),
         )
         for _ in range(count)
     ]
@@ -127,7 +127,7 @@ def test_compiled_and_tensor_form_give_the_same_bits(seed):
     pixels = torch.randint(
         256, (9, 3, HEIGHT, WIDTH), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
     )
-    draw = draw_batch(Draws(seed), 20, HEIGHT, WIDTH, AUGMENT)
+    draw = draw_batch(Stream(seed), 20, HEIGHT, WIDTH, AUGMENT)
     index = np.random.default_rng(seed).integers(0, 9, 20)
 
     for drawn in (draw, None):
@@ -212,7 +212,7 @@ def test_a_crop_shows_the_shifted_image_on_black(top, left, flip):
 
 def test_an_erased_box_holds_the_three_constants_and_nothing_else_changes():
     pixels = torch.zeros(1, 3, HEIGHT, WIDTH, dtype=torch.uint8)
-    none = draw_batch(Draws(0), 1, HEIGHT, WIDTH, Augment(flip=0, pad=0, erase=0))
+    none = draw_batch(Stream(0), 1, HEIGHT, WIDTH, Augment(flip=0, pad=0, erase=0))
     box = Draw(none.flip, none.top, none.left, np.array([[3, 2, 5, 7]]))
 
     plain = host_batch.host_batch(pixels, np.array([0]), none, pad=0)[0]
@@ -228,7 +228,7 @@ def test_an_erased_box_holds_the_three_constants_and_nothing_else_changes():
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 7), (17, 5)])
 def test_odd_and_tiny_sizes_give_the_same_bits_everywhere(samples, height, width):
     augment = Augment(pad=10)
-    draws = (draw_batch(Draws(1), 12, height, width, augment),)
+    draws = (draw_batch(Stream(1), 12, height, width, augment),)
     asked = [Request(np.arange(12)[:, None], draws)]
 
     ours, theirs = (
