@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from common.clustering import approximate, cluster, compiled
+from common.clustering import approximate, cluster
 from common.clustering.approximate import find_neighbors
 from common.clustering.neighbors import nearest_neighbors
 from common.errors import UserError
@@ -19,12 +19,6 @@ def clustered(size=700, dim=32, seed=0, spread=1.5):
     centers = torch.randn(1 + size // 12, dim, generator=g)
     identity = torch.randint(len(centers), (size,), generator=g)
     return F.normalize(centers[identity] + spread * torch.randn(size, dim, generator=g), dim=1)
-
-
-@pytest.fixture(params=["compiled", "tensor"])
-def form(request, monkeypatch):
-    monkeypatch.setattr(compiled, "AVAILABLE", compiled.AVAILABLE and request.param == "compiled")
-    return request.param
 
 
 CASES = {

@@ -66,12 +66,6 @@ def scanned_labels(distance, eps, min_samples=4):
     )
 
 
-@pytest.fixture(params=["compiled", "tensor"])
-def form(request, monkeypatch):
-    monkeypatch.setattr(compiled, "AVAILABLE", compiled.AVAILABLE and request.param == "compiled")
-    return request.param
-
-
 CASES = {
     "separate": (clustered(400, 64, 0, 0.8), 30, 6),
     "overlapping": (clustered(500, 32, 1, 1.4), 30, 6),
