@@ -21,9 +21,9 @@ from common.team import Team, join_team
 from common.training import train
 from tools.benchmarks.clock import device_wait
 from tools.benchmarks.epoch_rows import Measured, rows_of
-from tools.benchmarks.fresh_process import fresh_process, peak_mb
+from tools.benchmarks.fresh_process import device_peak_mb, fresh_process, peak_mb
 from tools.benchmarks.laps import ITERATED, PARTS, Laps, MarkedRun, marked, observer
-from tools.benchmarks.made_job import made_job
+from tools.benchmarks.made_job import FirstImages, made_job
 from tools.benchmarks.pseudo_labels import EPS
 from tools.lookup import paper_recipe
 from tools.process import keep_memory_and_let_threads_sleep
@@ -155,20 +155,24 @@ def measure(plan: Plan, team: Team, wait: Callable[[], object], waiting: int) ->
         labels = run.load("last.pt")["labels"].numpy()
     iterations = iterations_of(recipe.sampling, labels)
     paper = replace(recipe.sampling, iterations=plan.paper.sampling.iterations)
-    factors = dict.fromkeys(PARTS, 1.0)
-    factors |= dict.fromkeys(ITERATED, iterations_of(paper, labels) / iterations)
-    for part, source in (("extraction", trained), ("test extraction", tested)):
-        factors[part] = len(source) / source.extracted
     counted = laps.epochs[1 : 1 + plan.epochs]
     return Measured(
         parts=_mean(laps.epochs[1 + plan.epochs :] or counted),
         undisturbed=_mean(counted),
         search=_search_seconds(drawn, recipe.clustering.k1, wait),
-        factors=factors,
+        factors=_factors(iterations_of(paper, labels) / iterations, trained, tested),
         images=(iterations * recipe.sampling.batch_size, trained.extracted, tested.extracted),
         host_mb=peak_mb(),
-        device_mb=_device_mb(team.device),
+        device_mb=device_peak_mb(team.device),
     )
+
+
+def _factors(iterated: float, trained: FirstImages, tested: FirstImages) -> dict[str, float]:
+    """How many times the seconds of each part stand in a whole epoch."""
+    factors = dict.fromkeys(PARTS, 1.0) | dict.fromkeys(ITERATED, iterated)
+    for part, source in (("extraction", trained), ("test extraction", tested)):
+        factors[part] = len(source) / source.extracted
+    return factors
 
 
 def _mean(epochs: list[dict[str, float]]) -> dict[str, float]:
@@ -181,12 +185,6 @@ def _search_seconds(features: Tensor, k: int, wait: Callable[[], object]) -> flo
     nearest_neighbors(features, k)
     wait()
     return time.perf_counter() - since
-
-
-def _device_mb(device: torch.device) -> float | None:
-    if device.type != "cuda":
-        return None
-    return torch.cuda.max_memory_allocated(device) / 2**20
 
 
 def _name(device: torch.device) -> str:

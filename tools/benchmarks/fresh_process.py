@@ -36,9 +36,7 @@ class PeakMemory:
 
     def on_device(self) -> float | None:
         """Allocated on a CUDA device, what was there before included; None elsewhere."""
-        if self.device.type != "cuda":
-            return None
-        return torch.cuda.max_memory_allocated(self.device) / 2**20
+        return device_peak_mb(self.device)
 
 
 def peak_mb() -> float | None:
@@ -47,6 +45,13 @@ def peak_mb() -> float | None:
     Not `ru_maxrss`: on Linux a new process inherits that from the one that started it.
     """
     return _status_mb("VmHWM")
+
+
+def device_peak_mb(device: torch.device) -> float | None:
+    """Largest memory allocated on a CUDA device, counted as in `peak_mb`; None elsewhere."""
+    if device.type != "cuda":
+        return None
+    return torch.cuda.max_memory_allocated(device) / 2**20
 
 
 def _status_mb(name: str) -> float | None:
