@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from common.data.archive import unpack
+from common.data.catalogue import DATASETS
 from common.data.check import check_dataset
 from common.data.datasets import (
-    DATASETS,
     LAYOUTS,
     Place,
     fingerprint,

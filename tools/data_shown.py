@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from common.data.datasets import DATASETS
+from common.data.catalogue import DATASETS
 from common.types import SPLITS
 from tools.data import Result
 

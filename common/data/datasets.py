@@ -15,8 +15,7 @@ from common.data import (
     unlabelled_folder,
     vehicleid,
 )
-from common.data.catalogue import DATASETS as DATASETS
-from common.data.catalogue import own_name
+from common.data.catalogue import DATASETS, own_name
 from common.data.market_layout import NameRule
 from common.errors import UserError, did_you_mean, explained
 from common.types import SPLITS, Dataset

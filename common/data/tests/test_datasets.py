@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common.data.catalogue import DATASETS
 from common.data.check import check_dataset
-from common.data.datasets import DATASETS, LAYOUTS, fingerprint, load_dataset
+from common.data.datasets import LAYOUTS, fingerprint, load_dataset
 from common.data.made import make_market1501
 from common.errors import UserError
 
@@ -318,12 +319,8 @@ def test_a_missing_set_says_where_it_was_looked_for_and_what_a_right_one_holds(t
         load_dataset("market1501", tmp_path / "nowhere")
 
     text = str(error.value)
-    for part in (
-        *DATASETS["market1501"].folders,
-        *MARKET,
-        str(tmp_path / "nowhere"),
-        "--data-root",
-    ):
+    folders = DATASETS["market1501"].folders
+    for part in (*folders, *MARKET, str(tmp_path / "nowhere"), "--data-root"):
         assert part in text
 
 
