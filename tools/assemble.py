@@ -210,6 +210,7 @@ def _require_source(recipe: Recipe, source: Dataset | None) -> None:
 def domain_images(
     samples: Samples, recipe: Recipe, options: RunOptions, team: Team, observer: Observer
 ) -> DomainImages:
+    """Training images of one domain at the recipe's size."""
     images = _images(samples, recipe, options, team, observer)
     return DomainImages(images, samples.cams, samples.paths)
 

@@ -34,7 +34,11 @@ def paper_recipe(method: str, dataset: str, source: str = "", variant: str = "")
 
 
 def spec_of(method: str) -> MethodSpec:
-    """The method's entry; an unknown name is answered with the known ones."""
+    """The method's entry.
+
+    Raises:
+        UserError: an unknown name, with the known ones.
+    """
     if method not in METHODS:
         hint = did_you_mean(method, METHODS)
         raise UserError(f"unknown method {method!r}. Known: {', '.join(METHODS)}.{hint}")

@@ -9,13 +9,26 @@ from common.recipe_text import override, parse_changes, to_json
 
 
 def changed(base: Recipe, changes: list[str]) -> Recipe:
-    """The recipe with the user's changes."""
+    """The recipe with the user's changes, a file of weights by its path in full.
+
+    Raises:
+        UserError: an unknown name, or a value that does not fit.
+    """
     recipe = override(base, parse_changes(changes))
     return replace(recipe, encoder=in_full(recipe.encoder))
 
 
 def swept(base: Recipe, changes: list[str], sweep: str, seeds: int) -> list[Recipe]:
-    """The recipe of every value of a sweep, or the only one; `base` with the user's changes."""
+    """The recipe of every value of a sweep, or the only one; `base` with the user's changes.
+
+    Args:
+        sweep: "NAME=V1,V2" as on the command line, "" for none.
+        seeds: runs of each value.
+
+    Raises:
+        UserError: what `changed` and `sweep_values` refuse, a setting that both a change and the
+            sweep name, seeds named twice, or values that are equal.
+    """
     recipes = [changed(base, [*changes, *value]) for value in sweep_values(sweep)]
     name = sweep.partition("=")[0].strip()
     if lost := [text for text in changes if f"{text.partition('=')[0]}.".startswith(f"{name}.")]:
@@ -28,7 +41,11 @@ def swept(base: Recipe, changes: list[str], sweep: str, seeds: int) -> list[Reci
 
 
 def sweep_values(sweep: str) -> list[list[str]]:
-    """ "a=1,2" to [["a=1"], ["a=2"]], the changes of each run; "" to one run without changes."""
+    """ "a=1,2" to [["a=1"], ["a=2"]], the changes of each run; "" to one run without changes.
+
+    Raises:
+        UserError: fewer than two values, or an empty one.
+    """
     if not sweep:
         return [[]]
     [(name, texts)] = parse_changes([sweep]).items()

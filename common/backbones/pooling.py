@@ -61,7 +61,11 @@ class PartPooling(nn.Module):
 
 
 def build_pooling(name: Pooling, parts: int) -> tuple[nn.Module, int]:
-    """The pooling layer, and how many vectors of C numbers it returns per image."""
+    """The pooling layer, and how many vectors of C numbers it returns per image.
+
+    Raises:
+        UserError: no pooling of that name.
+    """
     if name == "parts":
         return PartPooling(parts), parts
     layers = {"avg": AveragePooling, "max": MaxPooling, "gem": GeM}

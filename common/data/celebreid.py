@@ -15,6 +15,7 @@ _NAME = re.compile(r"(\d+)_([1-9])\d*_")
 
 
 def missing_parts(folder: Path) -> list[str]:
+    """Sub-folders that a complete set has and this folder lacks."""
     return [f"{part}/" for part in SPLITS if not (folder / part).is_dir()]
 
 

@@ -39,6 +39,7 @@ def draw_people(root: Path, settings: SyntheticSettings, pids: range) -> int:
 
 @cache  # the same for all people that a process draws, and the scene takes a while
 def camera_of(seed: int, part: Part, strength: str, number: int) -> Camera:
+    """The camera of that number, from 0: the same wherever it is asked for."""
     rng = stream(seed, part, "camera", number)
     return draw_camera(rng, STRENGTHS[strength], number, HEIGHT, WIDTH)
 

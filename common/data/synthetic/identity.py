@@ -93,6 +93,8 @@ class Bag:
 
 @dataclass(frozen=True)
 class Person:
+    """What is the same in every image of a person; None where nothing is worn."""
+
     body: Body
     upper: Upper
     lower: Lower

@@ -50,5 +50,6 @@ def shots_of(pid: int, settings: SyntheticSettings) -> list[Shot]:
 
 
 def all_shots(settings: SyntheticSettings) -> Iterator[Shot]:
+    """The images of all people, person by person."""
     for pid in range(settings.people):
         yield from shots_of(pid, settings)
