@@ -48,13 +48,21 @@ def class_means(features: Tensor, labels: np.ndarray, num_classes: int) -> Tenso
     Returns:
         (C, D), not normalized.
     """
-    order = np.argsort(labels, kind="stable")
-    starts = np.searchsorted(labels[order], np.arange(num_classes + 1))
+    order, starts = members_by_class(labels, num_classes)
     members = order[starts[0] :]  # those of no class come first
     counts = np.diff(starts).clip(min=1)
     parts = (members, starts[:-1] - starts[0], counts[:, None])
     order_on, starts_on, counts_on = (on_device(part, features.device) for part in parts)
     return group_sums(features, order_on, starts_on) / counts_on
+
+
+def members_by_class(labels: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (N,) by class, ascending, and (C + 1,) where each class's begin, and the last one's end.
+
+    Those with a negative label come first.
+    """
+    order = np.argsort(labels, kind="stable")
+    return order, np.searchsorted(labels[order], np.arange(num_classes + 1))
 
 
 def centroids(features: Tensor, labels: np.ndarray, num_classes: int) -> Tensor:

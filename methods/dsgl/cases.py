@@ -91,7 +91,8 @@ def run_disentangle(case: Case) -> list[Check]:
 
 def _groups(method: DSGL, case: Case, y: np.ndarray, r: np.ndarray) -> list[Check]:
     """Positive groups, negative groups and guided prototypes before the first call."""
-    a, groups, centroids = case.arrays, method.groups[0], method.memory.mean
+    a, centroids = case.arrays, method.memory.mean
+    groups = method.groups[0].of_batch(y, r)
     sums = groups.sums(method.instances.features)
     positives = groups.positives(sums, y, r, centroids)
     negatives, means = groups.negatives(y, r), groups.means(sums)

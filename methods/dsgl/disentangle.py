@@ -1,13 +1,18 @@
 """Groups of images that share a nuisance label, and the prototypes they guide."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from common.clustering.blocks import entries_on
 from common.memory import blend_rows_, group_sums
 from common.transfer import on_device
 from methods.dsgl.memory import last_mentions
+
+CPU_ENTRIES, DEVICE_ENTRIES = 1 << 22, 1 << 28  # similarities held at once: 16 MB, 1 GB
 
 
 def nuisance_labels(features: Tensor, labels: np.ndarray, centroids: Tensor) -> np.ndarray:
@@ -22,16 +27,21 @@ def nuisance_labels(features: Tensor, labels: np.ndarray, centroids: Tensor) -> 
         centroids: (C, D) unit rows, where the features lie; C >= 3.
     """
     clustered = np.flatnonzero(labels >= 0)
-    images, own = (on_device(x, features.device) for x in (clustered, labels[clustered]))
-    similarity = features[images] @ centroids.T
-    similarity.scatter_(1, own[:, None], -torch.inf)
+    on = features.device
+    most = CPU_ENTRIES if on.type == "cpu" else entries_on(on, DEVICE_ENTRIES)
+    nearest = []
+    for rows in np.split(clustered, range(0, len(clustered), max(1, most // len(centroids)))[1:]):
+        similarity = features[on_device(rows, on)] @ centroids.T
+        similarity.scatter_(1, on_device(labels[rows, None], on), -torch.inf)
+        nearest.append(similarity.topk(2, dim=1).indices)
     found = np.full((len(labels), 2), -1, np.int64)
-    found[clustered] = similarity.topk(2, dim=1).indices.cpu().numpy()
+    found[clustered] = torch.cat(nearest).cpu().numpy()
     return found
 
 
+@dataclass(frozen=True)
 class Groups:
-    """The images of every (cluster, nuisance label) pair of an epoch.
+    """The images of every (cluster, nuisance label) pair of an epoch, or of a part of the pairs.
 
     Which pairs make up which group is decided on the host, their features stay on the device.
     For an anchor of cluster y with nuisance label r:
@@ -40,35 +50,59 @@ class Groups:
         negative groups G-_c(y, r) = images of cluster c != y with the label r, not empty
 
     Args:
-        labels: (N,) clusters, -1 for outliers.
-        nuisance: (N,) first nuisance label of every image.
-        device: where the features lie.
+        cluster, nuisance: (P,) of every pair, ascending.
+        images: image indices, one pair's after the other's.
+        starts, sizes: (P,) where each pair's images begin, and how many there are.
     """
 
-    def __init__(self, labels: np.ndarray, nuisance: np.ndarray, device: torch.device) -> None:
+    cluster: np.ndarray
+    nuisance: np.ndarray
+    images: np.ndarray
+    starts: np.ndarray
+    sizes: np.ndarray
+
+    @classmethod
+    def of_epoch(cls, labels: np.ndarray, nuisance: np.ndarray) -> "Groups":
+        """All pairs.
+
+        Args:
+            labels: (N,) clusters, -1 for outliers.
+            nuisance: (N,) nuisance label of every image.
+        """
         images = np.flatnonzero(labels >= 0)
         width = max(labels.max(), nuisance.max()) + 1
         pair_of = labels[images] * width + nuisance[images]
         order = np.argsort(pair_of, kind="stable")
         pairs, starts, sizes = np.unique(pair_of[order], return_index=True, return_counts=True)
-        self.cluster, self.nuisance = pairs // width, pairs % width
-        self.images, self.starts, self.sizes = (
-            on_device(values, device) for values in (images[order], starts, sizes)
-        )
+        return cls(pairs // width, pairs % width, images[order], starts, sizes)
+
+    def of_batch(self, y: np.ndarray, r: np.ndarray) -> "Groups":
+        """The pairs in the groups of some anchors: a step's work does not grow with the images.
+
+        Args:
+            y, r: (B,) cluster and nuisance label of the anchors.
+        """
+        named = np.flatnonzero(np.isin(self.cluster, y) | np.isin(self.nuisance, r))
+        sizes = self.sizes[named]
+        starts = sizes.cumsum() - sizes
+        places = np.arange(sizes.sum()) + np.repeat(self.starts[named] - starts, sizes)
+        pairs = self.cluster[named], self.nuisance[named]
+        return Groups(*pairs, self.images[places], starts, sizes)
 
     def sums(self, instances: Tensor) -> Tensor:
         """(P, D) sum of the instance features (N, D) of every pair."""
-        return group_sums(instances, self.images, self.starts)
+        parts = (on_device(part, instances.device) for part in (self.images, self.starts))
+        return group_sums(instances, *parts)
 
     def means(self, sums: Tensor) -> Tensor:
         """(P, D) mean feature of every pair: what the negative groups are represented by."""
-        return sums / self.sizes[:, None]
+        return sums / on_device(self.sizes, sums.device)[:, None]
 
     def positives(self, sums: Tensor, y: np.ndarray, r: np.ndarray, centroids: Tensor) -> Tensor:
         """(B, D) mean of every anchor's positive group; its centroid where the group is empty."""
         found = (self.cluster == y[:, None]) & (self.nuisance != r[:, None])
         member = on_device(found, sums.device)
-        count = (member * self.sizes).sum(dim=1, keepdim=True)
+        count = on_device(found @ self.sizes, sums.device)[:, None]
         mean = member.to(sums.dtype) @ sums / count.clamp(min=1)
         return torch.where(count > 0, mean, centroids[on_device(y, sums.device)])
 
@@ -134,11 +168,11 @@ def sequential_prototypes(
 
 
 def drawn_partners(
-    labels: np.ndarray, indices: np.ndarray, rng: np.random.RandomState
+    order: np.ndarray, bounds: np.ndarray, clusters: np.ndarray, rng: np.random.RandomState
 ) -> np.ndarray:
-    """(B,) an image of every image's own cluster, drawn uniformly; it may be the image itself."""
-    order = np.argsort(labels, kind="stable")
-    ordered = labels[order]
-    start = np.searchsorted(ordered, labels[indices], "left")
-    stop = np.searchsorted(ordered, labels[indices], "right")
-    return order[rng.randint(start, stop)]
+    """(B,) an image of each of the clusters (B,), drawn uniformly; it may be the anchor itself.
+
+    Args:
+        order, bounds: of `members_by_class`.
+    """
+    return order[rng.randint(bounds[clusters], bounds[clusters + 1])]

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from common.label_checks import unusable
 from common.losses import smooth_cross_entropy
+from common.memory import members_by_class
 from common.method import Method
 from common.prototypes import HybridMemory, cluster_centroids
 from common.streams import Stream
@@ -32,8 +33,9 @@ class DSGL(Method):
     memory: HybridMemory
     instances: InstanceTable
     nuisance: np.ndarray
-    groups: tuple[Groups, Groups]
+    groups: tuple[Groups, ...]
     labels: np.ndarray
+    members: tuple[np.ndarray, np.ndarray]
 
     def begin_epoch(self, epoch: int, features: Tensor, pseudo: PseudoLabels) -> None:
         if pseudo.num_classes < 3:
@@ -42,17 +44,17 @@ class DSGL(Method):
         self.memory = HybridMemory(centroids, self.settings.momentum)
         self.instances = InstanceTable(features)
         self.labels = pseudo.labels
+        self.members = members_by_class(pseudo.labels, pseudo.num_classes)
         self.set_nuisance(nuisance_labels(features, pseudo.labels, centroids))
 
     def set_nuisance(self, nuisance: np.ndarray) -> None:
         """Fix the epoch's nuisance labels (N, 2) and the groups by the first and the second."""
         self.nuisance = nuisance
-        device = self.memory.mean.device
-        first, second = (Groups(self.labels, labels, device) for labels in nuisance.T)
-        self.groups = (first, second)
+        self.groups = tuple(Groups.of_epoch(self.labels, labels) for labels in nuisance.T)
 
     def view_indices(self, indices: np.ndarray, stream: Stream) -> np.ndarray:
-        return np.stack([indices, drawn_partners(self.labels, indices, stream.numpy)], axis=1)
+        partners = drawn_partners(*self.members, self.labels[indices], stream.numpy)
+        return np.stack([indices, partners], axis=1)
 
     def training_step(self, batch: Batch, source: Batch | None = None) -> Step:
         z, partners = self.encoder(batch.views[0]), self.encoder(batch.views[1])
@@ -78,9 +80,10 @@ class DSGL(Method):
 
     def disentangled(self, z: Tensor, batch: Batch, seen: MemoryUpdate, order: int) -> Tensor:
         """The disentangled loss with the instance table as it is now."""
-        s, centroids, groups = self.settings, self.memory.mean, self.groups[0]
-        sums = groups.sums(self.instances.features)
+        s, centroids = self.settings, self.memory.mean
         y, r = seen.labels, self.nuisance[seen.indices, order]
+        groups = self.groups[0].of_batch(y, r)
+        sums = groups.sums(self.instances.features)
         positives = groups.positives(sums, y, r, centroids)
         own_y, own_r = self.team.share(y), self.team.share(r)
         return disentangled_contrast_loss(
@@ -114,13 +117,14 @@ class DSGL(Method):
         The released code finds the groups of the second label among first labels too.
         """
         s = self.settings
-        groups = self.groups[order if s.entropy_groups == "own" else 0]
+        y, r = seen.labels, self.nuisance[seen.indices, order]
+        groups = self.groups[order if s.entropy_groups == "own" else 0].of_batch(y, r)
         return sequential_prototypes(
             self.memory.mean,
             groups,
             groups.sums(self.instances.features),
-            seen.labels,
-            self.nuisance[seen.indices, order],
+            y,
+            r,
             positive_share=s.positive_share,
             negative_share=s.negative_share,
         )

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from common.errors import UserError
-from common.memory import blend_mean_, turn_of
+from common.memory import blend_mean_, members_by_class, turn_of
 from common.transfer import on_device
 from common.types import MemoryUpdate
 
@@ -52,9 +52,8 @@ def drawn_instances(labels: np.ndarray, slots: int, rng: np.random.RandomState) 
         slots: K.
         rng: one draw of size K per cluster, clusters ascending.
     """
-    order = np.argsort(labels, kind="stable")
-    bounds = np.searchsorted(labels[order], np.arange(labels.max() + 2))
     size = (labels.max() + 1, slots)
+    order, bounds = members_by_class(labels, size[0])
     return order[rng.randint(bounds[:-1, None], bounds[1:, None], size)].T
 
 

@@ -1,4 +1,4 @@
-"""The disentangled loss by its definition, with a share that tells its two places apart."""
+"""The disentangled loss by its definition, and what a step and an epoch look at."""
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from common.recipe import Recipe
 from common.replay import replayed, stored_batch
 from common.types import PseudoLabels, TrainData
+from methods.dsgl import disentangle
 from methods.dsgl.method import DSGL
 from methods.dsgl.recipes import DSGLSettings
 
@@ -61,3 +62,35 @@ def test_the_disentangled_loss_is_the_written_formula(seed, share):
     found = method.disentangled(z, batch, batch.seen(z), order=0)
     expected = plain_loss(method, z, batch, labels, share, temperature=0.2)
     torch.testing.assert_close(found, expected)
+
+
+def test_a_step_reads_no_image_outside_the_groups_of_its_batch():
+    method, batch, labels = started(0, DSGLSettings())
+    method.set_nuisance((labels[:, None] + [1, 2]) % CLUSTERS)  # of cluster c: c + 1, c + 2
+    some = batch.all_labels <= 1
+    batch = stored_batch(
+        *(view.detach()[some] for view in batch.views * 2),
+        indices=batch.all_indices[some],
+        labels=batch.all_labels[some],
+    )
+    needed = np.isin(labels, [0, 1, 2])  # 2: the negatives of cluster 0's second label
+    before = method.training_step(batch).losses
+    method.instances.features[torch.from_numpy(~needed)] = torch.nan
+    after = method.training_step(batch).losses
+    assert all(loss.isfinite() for loss in after.values()), (before, after)
+
+
+def test_nuisance_labels_found_in_small_blocks_are_the_same(monkeypatch):
+    method, _, labels = started(1, DSGLSettings())
+    given = (method.instances.features, labels, method.memory.mean)
+    whole = disentangle.nuisance_labels(*given)
+    monkeypatch.setattr(disentangle, "CPU_ENTRIES", 7 * CLUSTERS)
+    np.testing.assert_array_equal(disentangle.nuisance_labels(*given), whole)
+
+
+def test_partners_are_drawn_from_the_own_cluster_without_sorting_all_images_again(monkeypatch):
+    method, batch, labels = started(2, DSGLSettings())
+    monkeypatch.setattr(np, "argsort", None)
+    indices, partners = method.view_indices(batch.all_indices, method.stream).T
+    np.testing.assert_array_equal(labels[indices], labels[partners])
+    assert (indices != partners).any()
