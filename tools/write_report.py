@@ -1,4 +1,4 @@
-"""The page of a run: its features once more, and everything the page shows."""
+"""The page of a run: features of the images in its pictures, and everything else it shows."""
 
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from tools.lookup import stored_recipe
 from tools.options import RunOptions
 from tools.origin import Moved, load_again
 from tools.report import ReportInputs, write_page
+from tools.report.maps import mapped_images
 from tools.weights import trained_encoder
 
 
@@ -23,7 +24,8 @@ def write_report(
 ) -> Path:
     """Write `report/index.html` of a run, finished or not; returns its path.
 
-    The networks of the best test (or of the last epoch) see all images once more.
+    The network of the best test (or of the last epoch) sees the test images once more, and of the
+    training images those that the map shows.
 
     Args:
         moved: where the run's data lie now.
@@ -34,14 +36,14 @@ def write_report(
     set_arithmetic("exact")
     folder = RunDir.open(run)
     recipe = stored_recipe(folder)
-    state = folder.load("last.pt")
-    with folder.reading("last.pt"):
-        labels, progress = state["labels"].numpy(), dict(state["progress"])
+    labels, progress = _last(folder)
     dataset = load_again(folder, "dataset", moved)
     device = join_team(options.device).device
     team = Team(device=device)  # one process writes the page
     encoder = trained_encoder(run, recipe).place_on(device)
-    train = domain_images(dataset.train, recipe, options, team, observer).images
+    truth = _identities(dataset)
+    mapped = dataset.train.take(mapped_images(labels, truth))
+    train = domain_images(mapped, recipe, options, team, observer).images
     test = test_images(dataset, recipe, options, team, observer)
     tested = _tested(dataset, extract(encoder, test, team).cpu().numpy()) if test else {}
     inputs = ReportInputs(
@@ -52,7 +54,7 @@ def write_report(
         train=dataset.train,
         train_features=extract(encoder, train, team).cpu().numpy(),
         labels=labels,
-        truth=_identities(dataset),
+        truth=truth,
         **tested,
     )
     return write_page(folder.path / "report", inputs)
@@ -62,6 +64,13 @@ def _identities(dataset: Dataset) -> np.ndarray | None:
     """True training identities for pictures and purity figures only; None where unknown."""
     pids = dataset.train.pids
     return pids if len(pids) and (pids >= 0).all() else None
+
+
+def _last(run: RunDir) -> tuple[np.ndarray, dict[str, Any]]:
+    """Labels and progress of the checkpoint; a memory bank that it holds is let go again."""
+    state = run.load("last.pt")
+    with run.reading("last.pt"):
+        return state["labels"].numpy(), dict(state["progress"])
 
 
 def _tested(dataset: Dataset, features: np.ndarray) -> dict[str, Any]:

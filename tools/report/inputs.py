@@ -24,8 +24,9 @@ class ReportInputs:
             outliers, the terms of the loss, and what the method watches, such as temperature.
         environment: versions, devices, data set; `changes` by the user as "NAME=VALUE", and
             `deviations` from the recipe as sentences.
-        train: training images; `train_features` (N, D) and `labels` (N,) belong to them.
-        labels: pseudo-labels of the last epoch, -1 for an outlier.
+        train: N training images.
+        train_features: (n, D) of those that the map shows, see `mapped_images`.
+        labels: (N,) pseudo-labels of the last epoch, -1 for an outlier.
         truth: (N,) identities of the training images, -1 where unknown; only shown.
         query, gallery: the test part, each with its features.
     """

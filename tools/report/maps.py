@@ -19,10 +19,8 @@ def feature_maps(inputs: ReportInputs) -> Html:
     features, labels, truth = inputs.train_features, inputs.labels, inputs.truth
     if features is None or len(features) < 3 or (labels is None and truth is None):
         return Html("")
-    groups = truth if truth is not None else labels
-    assert groups is not None
-    shown = sample_groups(groups, SEED)
-    plane = project_to_plane(np.asarray(features)[shown], SEED)
+    shown = mapped_images(labels, truth)
+    plane = project_to_plane(np.asarray(features), SEED)
     clusters = labels[shown] if labels is not None else None
     identities = truth[shown] if truth is not None else None
     maps = []
@@ -33,11 +31,21 @@ def feature_maps(inputs: ReportInputs) -> Html:
         maps.append(_map("By true identity", "unknown: grey crosses", plane, identities, matched))
     return join(
         [
-            _introduction(len(shown), len(features), len(maps)),
+            _introduction(len(shown), len(inputs.train), len(maps)),
             _origin(inputs),
             element("div", *maps, css="maps"),
         ]
     )
+
+
+def mapped_images(labels: np.ndarray | None, truth: np.ndarray | None) -> np.ndarray:
+    """(n,) the training images that the map shows, ascending: whole identities, else clusters.
+
+    Of labels and truth one at least is known.
+    """
+    groups = truth if truth is not None else labels
+    assert groups is not None
+    return sample_groups(groups, SEED)
 
 
 def _origin(inputs: ReportInputs) -> Html:

@@ -1,13 +1,17 @@
-"""Run folders whose files were damaged or exchanged: one sentence, from every command."""
+"""Run folders read again: of damaged or exchanged files one sentence, from every command; and
+how much of the data a page needs."""
 
 import json
 import shutil
+from functools import partial
 
 import pytest
 import torch
 
 from common.run import RunDir
+from tools import write_report
 from tools.options import RunOptions
+from tools.report import maps
 from tools.reproduce import reproduce
 from tools.synth import synth
 
@@ -109,3 +113,17 @@ def test_a_recipe_that_contradicts_the_run_s_own_is_refused(run, call):
     done = call("test", "hhcl", "synthetic", "--weights", run.path, "--variant", "supervised")
     assert (done.code, done.err.count("\n")) == (2, 1)
     assert "knows its own recipe. Leave --source and --variant out." in done.err
+
+
+def test_of_the_training_images_a_page_extracts_those_of_its_map_alone(run, finished, monkeypatch):
+    monkeypatch.setattr(maps, "sample_groups", partial(maps.sample_groups, most=20))
+    shown = []
+    monkeypatch.setattr(write_report, "write_page", lambda folder, inputs: shown.append(inputs))
+    options = RunOptions(data_root=finished.path.parents[1], workers=0)
+
+    write_report.write_report(run.path, options=options, observer=lambda event: None)
+
+    (inputs,) = shown
+    mapped = maps.mapped_images(inputs.labels, inputs.truth)
+    assert len(inputs.train_features) == len(mapped) <= 20 < len(inputs.train)
+    assert "whole groups" in maps.feature_maps(inputs)
