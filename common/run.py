@@ -14,7 +14,6 @@ new one and never a torn one. Checkpoints are ordinary torch files of tensors an
 the CRC-32 that the format keeps for every record is verified before anything is read from it.
 """
 
-import io
 import json
 import os
 import sys
@@ -23,7 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import torch
 
@@ -52,17 +51,28 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         UserError: the disk is full or the folder cannot be written.
     """
+    with _written_atomically(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def _written_atomically(path: Path) -> Iterator[BinaryIO]:
+    """The new content of a file, which takes its place at the end of the block."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with temporary.open("wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
         _sync_folder(path.parent)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         temporary.unlink(missing_ok=True)
-        raise _unwritable(path, error) from None
+        # When a write fails, torch's writer goes on to fail in a way of its own.
+        cause = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(cause, OSError):
+            raise
+        raise _unwritable(path, cause) from None
 
 
 def _unwritable(path: Path, error: OSError) -> UserError:
@@ -231,10 +241,13 @@ class RunDir:
         write_atomically(self.path / "log.jsonl", b"")
 
     def save(self, name: str, state: dict[str, Any]) -> None:
-        """Write a checkpoint: tensors, numbers, texts, lists and dicts of them."""
-        buffer = io.BytesIO()
-        torch.save({"format": FORMAT, **state}, buffer)
-        write_atomically(self.path / name, buffer.getvalue())
+        """Write a checkpoint: tensors, numbers, texts, lists and dicts of them.
+
+        Raises:
+            UserError: the disk is full or the folder cannot be written.
+        """
+        with _written_atomically(self.path / name) as file:
+            torch.save({"format": FORMAT, **state}, file)
 
     def load(self, name: str) -> dict[str, Any]:
         """Read a checkpoint of this run onto the CPU.

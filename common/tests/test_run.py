@@ -79,6 +79,21 @@ def test_a_failed_write_leaves_the_old_file_and_no_part(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_checkpoint_that_does_not_fit_on_the_disk_leaves_the_old_one_and_no_part(tmp_path):
+    resource = pytest.importorskip("resource")
+    run = RunDir(tmp_path)
+    run.save("last.pt", {"epoch": 3})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
+    try:
+        with pytest.raises(UserError, match=r"could not write .*last\.pt: File too large"):
+            run.save("last.pt", {"epoch": 4, "bank": torch.zeros(1 << 18)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert run.load("last.pt")["epoch"] == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["last.pt"]
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no disk that is always full")
 def test_a_log_on_a_full_disk_is_told_in_a_sentence(tmp_path):
     (tmp_path / "log.jsonl").symlink_to("/dev/full")
