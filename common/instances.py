@@ -15,6 +15,7 @@ from common.memory import blend_rows_, centroids
 from common.transfer import on_device
 from common.types import Extract, MemoryUpdate, PseudoLabels, TrainData
 
+BLOCK = 4096  # rows normalized at once: a copy of all features takes gigabytes
 Indices = TypeVar("Indices", Tensor, np.ndarray)
 
 
@@ -58,7 +59,9 @@ class InstanceMemory(nn.Module):
         if data.source_pids is not None:
             means = centroids(extract("source"), data.source_pids, self.num_source)
             self.bank[: self.num_source] = means
-        self.bank[self.num_source :] = F.normalize(extract("target"), dim=1)
+        features = extract("target")
+        for rows, out in zip(features.split(BLOCK), self.target.split(BLOCK), strict=True):
+            out.copy_(F.normalize(rows, dim=1))
 
     @property
     def target(self) -> Tensor:

@@ -184,7 +184,8 @@ def _require_finite(values: Tensor, names: list[str], batches: DomainBatches, ep
 def _require_finite_weights(method: Method, epoch: int) -> None:
     """What the last iteration wrote shows in no loss of this epoch; nor may it be saved."""
     state = tensors_of(method.state_dict())
-    finite = torch.stack([value.isfinite().all() for value in state.values()]).tolist()
+    # By the extremes, which NaN spoils too: `isfinite` copies a bank of all images twice.
+    finite = torch.stack([_extremes(value).isfinite().all() for value in state.values()]).tolist()
     bad = [name for name, good in zip(state, finite, strict=True) if not good]
     if bad:
         raise UserError(
@@ -192,6 +193,11 @@ def _require_finite_weights(method: Method, epoch: int) -> None:
             f"of them {bad[0]}; {_saved(epoch)}. Compare the learning rate with the recipe's, and "
             "use precision exact."
         )
+
+
+def _extremes(value: Tensor) -> Tensor:
+    """Least and largest number of a tensor; nothing of an empty one."""
+    return torch.stack(torch.aminmax(value)) if value.numel() else value
 
 
 def _saved(epoch: int) -> str:

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from common.clustering.similarity import unit_rows
 
+BLOCK = 4096  # rows at once: a copy of all features takes gigabytes
 LEAST_NORM = 1e-4  # of a difference that still has a direction
 
 
@@ -25,8 +26,13 @@ def centered_by_camera(features: Tensor, cams: np.ndarray | None) -> Tensor:
     images = torch.as_tensor(counts, device=features.device)
     # In float64, so that the order in which a GPU adds does not show after rounding.
     sums = features.new_zeros(len(counts), features.shape[1], dtype=torch.float64)
-    sums.index_add_(0, camera, features.double())
+    for rows, cams_of in zip(features.split(BLOCK), camera.split(BLOCK), strict=True):
+        sums.index_add_(0, cams_of, rows.double())
     means = (sums / images[:, None]).float()
-    rest = features - means[camera]
-    alike = torch.linalg.vector_norm(rest, dim=1) < LEAST_NORM
-    return torch.where(alike[:, None], features, unit_rows(rest))
+    centered = torch.empty_like(features)
+    parts = (features.split(BLOCK), camera.split(BLOCK), centered.split(BLOCK))
+    for rows, cams_of, out in zip(*parts, strict=True):
+        rest = rows - means[cams_of]
+        alike = torch.linalg.vector_norm(rest, dim=1) < LEAST_NORM
+        out.copy_(torch.where(alike[:, None], rows, unit_rows(rest)))
+    return centered
