@@ -306,6 +306,7 @@ def start_team(processes: int, command: list[str]) -> tuple[int, int] | None:
                 logs_specs=DefaultLogsSpecs(log_dir=logs),
                 rdzv_backend="c10d",
                 rdzv_endpoint="127.0.0.1:0",
+                local_addr="127.0.0.1",  # else the machine's name, which may lead nowhere
                 max_restarts=0,
             )
             elastic_launch(config, command[0])(*command[1:])

@@ -17,6 +17,7 @@ from common.errors import LostProcess, UserError
 from common.team import join_team
 
 torch.set_num_threads(1)
+assert os.environ["MASTER_ADDR"] == "127.0.0.1"  # the machine's own name may lead nowhere
 team = join_team("cpu")
 
 for count in (0, 2, 10):  # fewer rows than processes, and parts of unequal size
