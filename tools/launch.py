@@ -48,8 +48,7 @@ def launch(processes: int, device: str, arguments: list[str]) -> int:
         run = Path(os.fsdecode(note.read_bytes())) if note.is_file() else None
     options = ["--gpus", str(processes), *(["--device", "cpu"] if device == "cpu" else [])]
     if code == INTERRUPTED:
-        if run:  # the first process was ended before it could say so
-            say_stopped(run, options)
+        say_stopped(run, options)
         return code
     ended = f"was killed by {_signal(-code)}" if code < 0 else f"ended with exit code {code}"
     text = f"error: process {rank} of {processes} {ended}; the others were stopped."

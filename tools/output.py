@@ -36,13 +36,14 @@ def watched(json: bool, run: Path | None = None) -> Iterator[RunConsole]:
     process end with a word on how to go on.
     """
     console = RunConsole(quiet=json or not speaks(), run=run)
+    if run and speaks():
+        note_run(run)
     try:
         with console, redirect_stdout(sys.stderr if json else sys.stdout):
             yield console
     except KeyboardInterrupt:
-        if speaks():
+        if speaks() and RUN_NOTE not in os.environ:  # the command with --gpus says it itself
             say_stopped(console.run)
-            _take_back_note()
         raise typer.Exit(INTERRUPTED) from None
     except LostProcess as error:
         if RUN_NOTE in os.environ:
@@ -71,12 +72,6 @@ def note_run(run: Path) -> None:
     """Leave the run folder's name for the command that started this process with `--gpus`."""
     if RUN_NOTE in os.environ:
         Path(os.environ[RUN_NOTE]).write_bytes(os.fsencode(run))
-
-
-def _take_back_note() -> None:
-    """The first process has said how to go on, so the command with `--gpus` need not."""
-    if RUN_NOTE in os.environ:
-        Path(os.environ[RUN_NOTE]).unlink(missing_ok=True)
 
 
 def launched() -> bool:

@@ -66,25 +66,25 @@ def test_success_and_mistakes_need_no_further_word(ended, capsys, outcome, code)
 def test_processes_that_were_told_to_stop_are_told_how_to_go_on_once(
     ended, capsys, monkeypatch, outcome
 ):
-    ended(outcome, run="runs/mine")
-    assert launch(2, "cpu", ["reproduce"]) == 130
-    said = capsys.readouterr().err
-    assert said.startswith("stopped. `tools resume runs/mine --gpus 2 --device cpu` continues")
-
-    def stopped():
-        note_run(Path("runs/mine"))
-        raise KeyboardInterrupt
-
-    def first_speaks(processes, command):
-        with pytest.raises(typer.Exit), watched(json=False):
-            stopped()
+    def stopped(processes, command):
+        with pytest.raises(typer.Exit), watched(json=False, run=Path("runs/mine")):
+            raise KeyboardInterrupt
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome
 
-    monkeypatch.setattr(tools.launch, "start_team", first_speaks)
+    ended(None)
+    monkeypatch.setattr(tools.launch, "start_team", stopped)
     assert launch(2, "cpu", ["reproduce"]) == 130
-    assert capsys.readouterr().err.count("stopped.") == 1
+    said = capsys.readouterr().err
+    assert said.startswith("stopped. `tools resume runs/mine --gpus 2 --device cpu` continues")
+    assert said.count("stopped.") == 1
+
+
+def test_processes_that_were_told_to_stop_before_there_was_a_run_say_so(ended, capsys):
+    ended(KeyboardInterrupt())
+    assert launch(2, "cpu", ["reproduce"]) == 130
+    assert capsys.readouterr().err == "stopped.\n"
 
 
 def test_too_few_gpus_stop_the_command_before_any_process_starts(call, ended, monkeypatch):
