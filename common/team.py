@@ -191,7 +191,7 @@ class Team:
             if found != first:
                 raise UserError(
                     f"{what} not what the first process found (fingerprint {found}, there "
-                    f"{first}). All machines must see the same files."
+                    f"{first}). All machines must have the same."
                 )
 
         self.together(compare)
@@ -260,9 +260,34 @@ def join_team(device: str) -> Team:
     if not dist.is_initialized():
         backend = "nccl" if name.startswith("cuda") else "gloo"
         with _exchange():
-            dist.init_process_group(backend, timeout=TIMEOUT)
+            store, rank, size = next(dist.rendezvous("env://", timeout=TIMEOUT))
+            require_one_kind(store, rank, size, found.type)
+            dist.init_process_group(
+                backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT
+            )
             _patient_group()
     return Team(dist.get_rank(), dist.get_world_size(), torch.device(name))
+
+
+def require_one_kind(store: dist.Store, rank: int, size: int, kind: str) -> None:
+    """Stop where the processes have devices of several kinds: each would wait for the others.
+
+    Args:
+        store: seen by all processes, before they are a group.
+        rank, size: of this process and of the team.
+        kind: of this process's device.
+
+    Raises:
+        UserError: on all processes.
+    """
+    store.set(f"device {rank}", kind)
+    kinds = [store.get(f"device {other}").decode() for other in range(size)]
+    for other, found in enumerate(kinds):
+        if found != kinds[0]:
+            raise UserError(
+                f"process {other} works on {found}, the first one on {kinds[0]}. Choose the device "
+                "of all with --device; `tools doctor` says what a machine has."
+            )
 
 
 @cache

@@ -2,12 +2,14 @@
 
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+import torch.distributed as dist
 
-from common.errors import LostProcess
-from common.team import Team, _exchange, join_team, start_team
+from common.errors import LostProcess, UserError
+from common.team import Team, _exchange, join_team, require_one_kind, start_team
 
 EXCHANGES = """
 import os
@@ -103,6 +105,27 @@ def test_a_failing_process_ends_the_others_and_is_named(ending, code):
     since = time.perf_counter()
     assert start_team(2, [sys.executable, "-c", program]) == (1, code)
     assert time.perf_counter() - since < 50
+
+
+@pytest.mark.parametrize(
+    ("kinds", "said_of_all"),
+    [
+        (["cuda", "cuda", "cpu"], "process 2 works on cpu, the first one on cuda"),
+        (["cpu", "cpu", "cpu"], ""),
+    ],
+)
+def test_processes_on_devices_of_several_kinds_all_say_so(kinds, said_of_all):
+    def said(rank):
+        try:
+            require_one_kind(store, rank, 3, kinds[rank])
+        except UserError as error:
+            return str(error)
+        return ""
+
+    store = dist.HashStore()
+    with ThreadPoolExecutor(3) as pool:
+        (text,) = set(pool.map(said, range(3)))
+    assert text.partition(".")[0] == said_of_all
 
 
 def test_an_error_of_this_process_in_an_exchange_keeps_its_name():
