@@ -1,5 +1,6 @@
 """Runs: a paper's, the user's own, and the continuation of either."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -64,21 +65,19 @@ def reproduce(
     """
     base = paper_recipe(method, dataset, source, variant)
     recipes = swept(base, changes or [], sweep, seeds)
+    runs = [replace(r, seed=seed) for r in recipes for seed in range(r.seed, r.seed + seeds)]
     team = join_team(options.device)
+    _require_same_settings(runs, team)
     _require_place(base, options, team)
     for recipe in recipes:
         _weights_for_all(recipe, team)
     target = find_dataset(dataset, options, team, observer)
     labelled = find_dataset(source, options, team, observer) if source else None
-    results = []
     for recipe in recipes:
         require_consistent(recipe, target.dataset, labelled.dataset if labelled else None, team)
-    for recipe in recipes:
-        for seed in range(recipe.seed, recipe.seed + seeds):
-            one = replace(recipe, seed=seed)
-            results.append(
-                run_recipe(one, base, target, labelled, options, observer, team, dry_run)
-            )
+    results = [
+        run_recipe(one, base, target, labelled, options, observer, team, dry_run) for one in runs
+    ]
     leave_team(team)
     return results
 
@@ -97,6 +96,7 @@ def train(
     base = replace(spec_of(method).user_recipe, dataset=own_name(data))
     recipe = changed(base, changes or [])
     team = join_team(options.device)
+    _require_same_settings([recipe], team)
     _require_place(base, options, team)
     _weights_for_all(recipe, team)
     origin = Origin("", str(data.resolve()), cameras)
@@ -118,7 +118,8 @@ def resume(
     folder = team.together(lambda: RunDir.open(run))
     with _held(folder, team):
         team.together(lambda: _require_unfinished(folder))
-        recipe = stored_recipe(folder)
+        recipe = team.together(lambda: stored_recipe(folder))
+        _require_same_settings([recipe], team)
         dataset = team.together(lambda: load_again(folder, "dataset", moved))
         source = None
         if recipe.source:
@@ -262,6 +263,16 @@ def _outlook(recipe: Recipe, dataset: Dataset, team: Team, observer: Observer) -
     cost = estimate(probe, recipe, dataset, team.device)
     observer({"event": "stage", "text": f"estimate: {cost.text()}"})
     return {"hours": cost.hours, "memory_gb": cost.memory, "disk_gb": cost.disk}
+
+
+def _require_same_settings(recipes: list[Recipe], team: Team) -> None:
+    """Stop where a machine was started with other settings: its weights would drift apart.
+
+    What may have another path there, data and weights, is compared by its content.
+    """
+    anywhere = [replace(r, dataset="", encoder=replace(r.encoder, weights="")) for r in recipes]
+    digest = hashlib.sha256("\n".join(map(to_json, anywhere)).encode()).hexdigest()[:16]
+    team.require_same(digest, "the settings of the command are")
 
 
 def _require_place(recipe: Recipe, options: RunOptions, team: Team) -> None:

@@ -1,4 +1,4 @@
-"""What is said and returned when a team of processes has ended."""
+"""How a team of processes starts alike, and what is said and returned when it has ended."""
 
 import os
 from pathlib import Path
@@ -7,6 +7,8 @@ import pytest
 import typer
 
 import tools.launch
+from common.errors import UserError
+from common.team import Team
 from tools.launch import launch
 from tools.output import RUN_NOTE, note_run, watched
 
@@ -94,3 +96,21 @@ def test_too_few_gpus_stop_the_command_before_any_process_starts(call, ended, mo
     called = call("reproduce", "hhcl", "synthetic", "--gpus", "2")
     assert called.code == 2
     assert "2 processes need a CUDA device each, and this machine has 1" in called.err
+
+
+def test_settings_are_compared_between_the_machines_and_places_are_not(call, monkeypatch, tmp_path):
+    def compared(team, found, what):
+        raise UserError(f"{what} {found}")
+
+    monkeypatch.setattr(Team, "require_same", compared)
+    for name in ("here", "there"):
+        (tmp_path / f"{name}.pth").touch()
+
+    def told(name, *more):
+        weights = ("--weights-init", tmp_path / f"{name}.pth")
+        return call("train", "hhcl", "--data", tmp_path / name, *weights, *more).err
+
+    assert told("here").startswith("error: the settings of the command are ")
+    assert told("here") == told("there") != told("there", "--set", "lr=0.1")
+    paper = ("reproduce", "hhcl", "synthetic")
+    assert call(*paper).err != call(*paper, "--seeds", "2").err
