@@ -3,6 +3,7 @@
 A command imports its modules when it is called, so that `tools --help` need not load PyTorch.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -16,13 +17,14 @@ from tools.layout import Format, dict_table, terminal
 from tools.outcome import runs_table, test_table
 from tools.output import (
     MISTAKE,
+    RUN_NOTE,
     escape_unprintable,
     launched,
     let_the_first_speak,
     print_json,
     watched,
 )
-from tools.process import keep_memory_and_let_threads_sleep
+from tools.process import end_with_parent, keep_memory_and_let_threads_sleep
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 app.add_typer(data, name="data")
@@ -338,6 +340,8 @@ def main() -> None:
     """The command line: a user's error is one red sentence and exit code 2."""
     keep_memory_and_let_threads_sleep()
     escape_unprintable()
+    if launched() and RUN_NOTE in os.environ:  # by the command with --gpus, which may be killed
+        end_with_parent()
     try:
         app()
     except UserError as error:

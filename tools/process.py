@@ -1,9 +1,11 @@
-"""How this process uses the machine: memory it keeps, and how its threads wait."""
+"""How this process uses the machine: memory it keeps, how its threads wait, when it ends."""
 
 import ctypes
 import os
+import signal
 import sys
 
+PR_SET_PDEATHSIG = 1  # of Linux's prctl
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of glibc's mallopt
 
 
@@ -26,3 +28,12 @@ def keep_memory_and_let_threads_sleep() -> None:
     mallopt(M_MMAP_MAX, 0)
     mallopt(M_TRIM_THRESHOLD, 1 << 30)
     mallopt(M_TOP_PAD, 1 << 26)
+
+
+def end_with_parent() -> None:
+    """Be ended when the process that started this one ends, however that happens.
+
+    Linux only: elsewhere a process whose parent is killed goes on.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,8 +1,12 @@
-"""Memory and threads are set before torch is imported, and leave the user's own settings alone."""
+"""Memory and threads are set before torch is imported, and leave the user's own settings alone; a
+process of a team ends with the one that started it."""
 
 import os
+import signal
 import subprocess
 import sys
+
+import pytest
 
 PROGRAM = """
 import os, sys
@@ -32,3 +36,20 @@ def test_threads_wait_asleep_and_large_buffers_work():
 
 def test_a_policy_of_the_user_s_stays():
     assert said(OMP_WAIT_POLICY="active")[0] == "active"
+
+
+STARTER = """
+import os, subprocess, sys
+child = "import time; from tools.process import end_with_parent as e; e(); print(1, flush=True)"
+subprocess.Popen([sys.executable, "-c", child + "; time.sleep(60)"], stdout=sys.stdout)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system offers it")
+def test_a_process_of_a_team_ends_with_the_command_that_started_it_even_when_that_is_killed():
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", STARTER], **pipes) as starter:
+        assert starter.stdout.readline() == b"1\n"
+        starter.send_signal(signal.SIGKILL)
+        starter.communicate(timeout=30)  # ends when no process holds its output any more
