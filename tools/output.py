@@ -11,13 +11,14 @@ from typing import Any
 
 import typer
 
-from common.errors import LostProcess
+from common.errors import LostProcess, UserError
 from tools.console import RunConsole
 from tools.layout import json_text, shell_command
 
 LOST, MISTAKE = 1, 2  # exit codes: a process of the run was lost; the user can put it right
 INTERRUPTED = 130  # after Ctrl-C: 128 + SIGINT
 LET_THE_FIRST_SPEAK = 15  # seconds; a mistake known to all ends the team before others repeat it
+NO_MEMORY = ("out of memory", "can't allocate memory")  # CUDA's and torch's words on a CPU
 RUN_NOTE = "UNREID_RUN_NOTE"  # names the file in which `--gpus` wants to find the run folder
 
 
@@ -34,6 +35,9 @@ def watched(json: bool, run: Path | None = None) -> Iterator[RunConsole]:
 
     With `json`, whatever a library prints goes to standard error. Ctrl-C and the loss of another
     process end with a word on how to go on.
+
+    Raises:
+        UserError: there was not enough memory, on the device or on the host.
     """
     console = RunConsole(quiet=json or not speaks(), run=run)
     if run and speaks():
@@ -51,6 +55,16 @@ def watched(json: bool, run: Path | None = None) -> Iterator[RunConsole]:
         let_the_first_speak()
         typer.secho(f"error: {error}. {how_to_go_on(console.run)}".rstrip(), fg="red", err=True)
         raise typer.Exit(LOST) from None
+    except (MemoryError, RuntimeError) as error:
+        text = str(error)
+        if not (isinstance(error, MemoryError) or any(words in text for words in NO_MEMORY)):
+            raise
+        cause = ". ".join(text.partition("\n")[0].split(". ")[:3])
+        raise UserError(
+            f"there is not enough memory ({cause}). Free some, keep the images elsewhere "
+            "(--images host or disk), share the work among more --gpus, or choose a smaller "
+            f"sampling.batch_size. {'' if launched() else how_to_go_on(console.run)}".rstrip()
+        ) from None
 
 
 def say_stopped(run: Path | None, options: Sequence[str] = ()) -> None:
