@@ -38,7 +38,8 @@ def distillation_loss(student: Tensor, teacher: Tensor, axis: str = "cluster") -
         cluster: sum_ic (P_ic - Q_ic)^2 / C,   softmax over the classes
         batch:   sum_ic (P_ic - Q_ic)^2 / B,   softmax over the batch, for each class
 
-    A sum over the batch, so with R processes each must weigh its share R times; 0 without a class.
+    A sum over the batch, so with R processes each must weigh its share R times, but for "batch" it
+    needs the rows of all. 0 without a class.
     "batch" is what the released +CC program computes by transposing its logits; its published
     logs fit "cluster".
 

@@ -9,6 +9,7 @@ from common.losses import contrast_loss, mean_by_class
 from common.memory import blend_hardest_, blend_rows_
 from common.method import Method
 from common.prototypes import ClusterMemory
+from common.team import Team
 from common.types import Batch, Extract, MemoryUpdate, PseudoLabels, Step
 from methods.hdcpd.loss import distillation_loss, hardest_contrast_loss
 
@@ -115,7 +116,17 @@ class HDCPDClusters(Method):
 
 
 def _distilled(method: Method, student: Tensor, teacher: Tensor, axis: str) -> Tensor:
-    """The weighted distillation term; a sum over the batch, hence times the processes."""
-    loss = distillation_loss(student, teacher, axis)
-    weight: float = method.settings.distill_weight * method.team.size
-    return weight * loss
+    """The weighted distillation term of this process, whose mean over all is the whole batch's."""
+    team, weight = method.team, float(method.settings.distill_weight)
+    if axis == "cluster":  # a sum over the images, hence times the processes
+        return weight * team.size * distillation_loss(student, teacher, axis)
+    loss = distillation_loss(_of_all(student, team), team.gather_rows(teacher), axis)
+    # Each process has the value of the whole batch, but of its gradient its own images' part.
+    return weight * (loss + (team.size - 1) * (loss - loss.detach()))
+
+
+def _of_all(rows: Tensor, team: Team) -> Tensor:
+    """Rows of all processes in batch order; gradient flows to this one's."""
+    parts = list(team.gather_rows(rows.detach()).chunk(team.size))
+    parts[team.rank] = rows
+    return torch.cat(parts)

@@ -9,8 +9,10 @@ import torch.nn.functional as F
 
 from common.recipe import Recipe
 from common.replay import replayed, stored_batch
+from common.team import Team
 from common.types import PseudoLabels, TrainData
 from methods import METHODS
+from methods.hdcpd.method import HDCPDClusters, _distilled
 
 IMAGES, CLUSTERS, DIM = 48, 6, 16
 
@@ -87,3 +89,27 @@ def test_hdcpd_distils_over_the_classes_of_two_images_or_more():
     labels = np.concatenate([np.repeat([0, 1, 2, 3], (2, 1, 3, 1)), np.full(IMAGES - 7, 4)])
     replay = begun("hdcpd", labels, torch.Generator().manual_seed(2))
     assert replay.several.tolist() == [0, 2, 4]
+
+
+@pytest.mark.parametrize("axis", ["cluster", "batch"])
+def test_hdcpd_distils_the_whole_batch_whatever_the_number_of_processes(axis, monkeypatch):
+    g, labels = torch.Generator().manual_seed(2), np.arange(IMAGES) % CLUSTERS
+    method = begun("hdcpd", labels, g, memory="clusters", distill_weight=2.0)
+    assert isinstance(method, HDCPDClusters)
+    student, teacher = torch.randn(2, 16, CLUSTERS, generator=g)
+
+    def gathered(team, rows):
+        own = team.share(np.arange(16))
+        return next(whole for whole in (student, teacher) if torch.equal(whole[own], rows))
+
+    def term(team):
+        method.team, own = team, team.share(np.arange(16))
+        logits = student[own].clone().requires_grad_()
+        loss = _distilled(method, logits, teacher[own], axis)
+        return float(loss.detach()), torch.autograd.grad(loss, logits)[0]
+
+    monkeypatch.setattr(Team, "gather_rows", gathered)
+    value, gradient = term(Team())
+    values, gradients = zip(term(Team(0, 2)), term(Team(1, 2)), strict=True)
+    assert np.mean(values) == pytest.approx(value)
+    torch.testing.assert_close(torch.cat(gradients) / 2, gradient)
