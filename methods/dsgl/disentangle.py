@@ -7,12 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from common.clustering.blocks import entries_on
+from common.clustering.candidates import rows_at_once
 from common.memory import blend_rows_, group_sums
 from common.transfer import on_device
 from methods.dsgl.memory import last_mentions
-
-CPU_ENTRIES, DEVICE_ENTRIES = 1 << 22, 1 << 28  # similarities held at once: 16 MB, 1 GB
 
 
 def nuisance_labels(features: Tensor, labels: np.ndarray, centroids: Tensor) -> np.ndarray:
@@ -27,12 +25,12 @@ def nuisance_labels(features: Tensor, labels: np.ndarray, centroids: Tensor) -> 
         centroids: (C, D) unit rows, where the features lie; C >= 3.
     """
     clustered = np.flatnonzero(labels >= 0)
-    on = features.device
-    most = CPU_ENTRIES if on.type == "cpu" else entries_on(on, DEVICE_ENTRIES)
+    images, own = (on_device(x, features.device) for x in (clustered, labels[clustered]))
+    at_once = rows_at_once(len(centroids), features.device)
     nearest = []
-    for rows in np.split(clustered, range(0, len(clustered), max(1, most // len(centroids)))[1:]):
-        similarity = features[on_device(rows, on)] @ centroids.T
-        similarity.scatter_(1, on_device(labels[rows, None], on), -torch.inf)
+    for some, of in zip(images.split(at_once), own.split(at_once), strict=True):
+        similarity = features[some] @ centroids.T
+        similarity.scatter_(1, of[:, None], -torch.inf)
         nearest.append(similarity.topk(2, dim=1).indices)
     found = np.full((len(labels), 2), -1, np.int64)
     found[clustered] = torch.cat(nearest).cpu().numpy()

@@ -84,7 +84,7 @@ def test_nuisance_labels_found_in_small_blocks_are_the_same(monkeypatch):
     method, _, labels = started(1, DSGLSettings())
     given = (method.instances.features, labels, method.memory.mean)
     whole = disentangle.nuisance_labels(*given)
-    monkeypatch.setattr(disentangle, "CPU_ENTRIES", 7 * CLUSTERS)
+    monkeypatch.setattr(disentangle, "rows_at_once", lambda columns, device: 7)
     np.testing.assert_array_equal(disentangle.nuisance_labels(*given), whole)
 
 
