@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from common.backbones.encoder import Encoder
 from common.recipe import Recipe
+from common.team import Team
 from common.types import Dataset
 
 PROBE_IMAGES = 8  # at first; a few images alone keep no machine busy, so they are doubled
@@ -24,31 +25,38 @@ class Estimate:
     Args:
         images: of the largest step that was timed.
         hours: of computing; clustering and reading of images come on top.
-        memory: gigabytes for activations, weights with optimizer, features and cached images.
+        memory: gigabytes for activations, weights with optimizer, features and cached images, of
+            each process.
         disk: gigabytes of the run folder.
+        processes: that share the computing.
     """
 
     images: int
     hours: float
     memory: float
     disk: float
+    processes: int = 1
 
     def text(self) -> str:
         hours = f"{self.hours:.1f} h" if self.hours >= 1 else f"{math.ceil(self.hours * 60)} min"
+        each = f" in each of {self.processes} processes" if self.processes > 1 else ""
         return (
-            f"about {hours} of computing, {self.memory:.1f} GB of memory and "
+            f"about {hours} of computing, {self.memory:.1f} GB of memory{each} and "
             f"{self.disk:.2f} GB of disk (measured on {self.images} images, multiplied out)"
         )
 
 
-def estimate(encoder: Encoder, recipe: Recipe, dataset: Dataset, device: torch.device) -> Estimate:
+def estimate(encoder: Encoder, recipe: Recipe, dataset: Dataset, team: Team) -> Estimate:
     """Time a step and an extraction of some images, and multiply by the recipe's numbers.
 
     The encoder's running statistics are changed; build another one for the run.
+
+    Args:
+        team: its processes share batches and extractions; each times its own device.
     """
-    encoder.place_on(device, recipe.precision)
-    settings, batch = recipe.encoder, recipe.sampling.batch_size
-    images = torch.rand(PROBE_IMAGES, 3, settings.height, settings.width, device=device)
+    encoder.place_on(team.device, recipe.precision)
+    settings, batch = recipe.encoder, recipe.sampling.batch_size // team.size
+    images = torch.rand(PROBE_IMAGES, 3, settings.height, settings.width, device=team.device)
     activations = _kept_bytes(encoder, images) / len(images)
     step = _training_seconds(encoder, images)
     while step < PROBE_SECONDS and 2 * len(images) <= batch:
@@ -57,13 +65,14 @@ def estimate(encoder: Encoder, recipe: Recipe, dataset: Dataset, device: torch.d
     train, extract = step / len(images), _extraction_seconds(encoder, images) / len(images)
     n, tests = len(dataset.train), len(dataset.query) + len(dataset.gallery)
     domains = 2 if recipe.source else 1  # a step has a batch of each
-    seconds = recipe.steps(n) * batch * domains * train + recipe.epochs * n * extract
-    seconds += (1 + sum(map(recipe.due, range(recipe.epochs)))) * tests * extract
+    tested = 1 + sum(map(recipe.due, range(recipe.epochs)))
+    seconds = recipe.steps(n) * batch * domains * train
+    seconds += (recipe.epochs * n + tested * tests) * extract / team.size
     weights = sum(p.numel() for p in encoder.parameters()) * 4
     pixels = (n + tests) * 3 * settings.height * settings.width
     features = max(n, tests) * encoder.num_features * 4
     memory = activations * batch * domains + 4 * weights + pixels + 2 * features
-    return Estimate(len(images), seconds / 3600, memory / 1e9, 5 * weights / 1e9)
+    return Estimate(len(images), seconds / 3600, memory / 1e9, 5 * weights / 1e9, team.size)
 
 
 def _kept_bytes(encoder: Encoder, images: Tensor) -> int:

@@ -260,7 +260,7 @@ def _announcement(
 
 def _outlook(recipe: Recipe, dataset: Dataset, team: Team, observer: Observer) -> dict[str, float]:
     probe = build_encoder(replace(recipe.encoder, weights="random"))
-    cost = estimate(probe, recipe, dataset, team.device)
+    cost = estimate(probe, recipe, dataset, team)
     observer({"event": "stage", "text": f"estimate: {cost.text()}"})
     return {"hours": cost.hours, "memory_gb": cost.memory, "disk_gb": cost.disk}
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from common.backbones.encoder import build_encoder
+from common.team import ALONE, Team
 from common.types import Dataset, Samples
 from methods.hhcl.recipes import SYNTHETIC
 from tools import estimate as estimates
@@ -25,10 +25,10 @@ DATASET = Dataset("synthetic", "/d", samples(100), samples(10), samples(40))
 
 @pytest.fixture
 def estimate(monkeypatch):
-    def run(seconds, recipe=RECIPE):
+    def run(seconds, recipe=RECIPE, team=ALONE):
         monkeypatch.setattr(estimates, "_timed", lambda call: seconds)
         encoder = build_encoder(recipe.encoder)
-        return estimates.estimate(encoder, recipe, DATASET, torch.device("cpu"))
+        return estimates.estimate(encoder, recipe, DATASET, team)
 
     return run
 
@@ -50,3 +50,10 @@ def test_a_step_of_two_domains_has_two_batches(estimate):
 
 def test_a_run_of_seconds_is_not_said_to_take_no_minute(estimate):
     assert "about 1 min of" in estimate(0.01, replace(RECIPE, epochs=1)).text()
+
+
+def test_processes_share_the_time_and_the_batch(estimate):
+    one, four = estimate(8.0), estimate(8.0, team=Team(size=4))
+    assert four.hours == pytest.approx(one.hours / 4)
+    assert four.memory < one.memory
+    assert "GB of memory in each of 4 processes" in four.text()
