@@ -36,7 +36,9 @@ def run_memory(case: Case) -> list[Check]:
 def _step(method: HHCL, case: Case, s: int) -> list[Check]:
     a = case.arrays
     batch = stored_batch(case.tensor("x")[s], indices=a["batch_index"][s], labels=a["targets"][s])
-    checks = []
+    checks = [
+        equal("cluster of the images", a["pseudo_labels"][batch.all_indices], a["targets"][s])
+    ]
     if "hard_position" in a:
         checks.append(equal("hardest member", _positions(method, batch, a), a["hard_position"][s]))
     step = replay_step(method, batch)

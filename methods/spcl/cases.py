@@ -26,12 +26,15 @@ def run_memory(case: Case) -> list[Check]:
     if two:
         features["source"] = case.tensor("source_raw")  # only their means count
     method.begin_training(lambda domain: features[domain])
-    labels = method.reliable(a["labels_tight"], a["labels_normal"], a["labels_loose"])
+    raw = [a[f"labels_{radius}"] for radius in ("tight", "normal", "loose")]
+    labels = method.reliable(*raw)
     first = method.data.num_source_ids
     every = np.concatenate([np.arange(first), first + labels])
-    own = method.assign(method.clustering_features(lambda domain: features["target"]), 0)
+    clustered = method.clustering_features(lambda domain: features["target"])
+    radii, own = method.clusterings(clustered, 0), method.assign(clustered, 0)
     checks = [
         close("memory at start", method.memory.bank, a["memory_init"], 5e-7),
+        equal("clusterings", np.stack([found.labels for found in radii]), np.stack(raw)),
         equal("labels", every, a["labels"]),
         equal("labels from own clustering", first + own.labels, a["labels"][first:]),
     ]

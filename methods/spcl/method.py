@@ -39,15 +39,19 @@ class SpCL(Method):
     def assign(self, features: Tensor, epoch: int) -> PseudoLabels:
         if self.data.target_pids is not None:
             return PseudoLabels(self.data.target_pids)
-        clustering, gap = self.recipe.clustering, self.settings.eps_gap
-        assert isinstance(clustering, Dbscan)  # the specification allows no other
-        eps = clustering.eps(epoch)
-        radii = (eps - gap, eps, eps + gap)
-        tight, normal, loose = cluster_at(features, clustering, radii, self.data.cams, self.team)
+        tight, normal, loose = self.clusterings(features, epoch)
         if self.threshold is None and not normal.num_clusters:
             raise unusable(normal, epoch, "which set no reliability threshold")
         labels = self.reliable(tight.labels, normal.labels, loose.labels)
         return PseudoLabels(labels, normal.details)
+
+    def clusterings(self, features: Tensor, epoch: int) -> list[PseudoLabels]:
+        """DBSCAN at the tight, the normal and the loose radius."""
+        clustering, gap = self.recipe.clustering, self.settings.eps_gap
+        assert isinstance(clustering, Dbscan)  # the specification allows no other
+        eps = clustering.eps(epoch)
+        radii = (eps - gap, eps, eps + gap)
+        return cluster_at(features, clustering, radii, self.data.cams, self.team)
 
     def reliable(self, tight: np.ndarray, normal: np.ndarray, loose: np.ndarray) -> np.ndarray:
         """Classes (N,) from three clusterings (-1 = outlier) with rising radius."""

@@ -65,6 +65,20 @@ def test_a_changed_number_fails_and_is_named(tmp_path, name, key, quantity):
     assert row["difference"] == pytest.approx(1e-3, rel=0.1)
 
 
+@pytest.mark.parametrize(
+    ("path", "key", "quantity"),
+    [
+        ("hhcl/tests/reference/hhcl_cm.npz", "batch_index", "cluster of the images"),
+        ("spcl/tests/reference/spcl_memory_usl.npz", "labels_loose", "clusterings"),
+    ],
+)
+def test_another_label_or_image_fails_where_no_number_depends_on_it(tmp_path, path, key, quantity):
+    case = copied(tmp_path, Path(methods.__path__[0]) / path)
+    perturbed(case, key, first_entry_off_by(1))
+    (row,) = verify(reference=tmp_path)
+    assert (row["passed"], row["quantity"]) == (False, quantity)
+
+
 def test_a_change_within_the_tolerance_passes(tmp_path):
     path = copied(tmp_path, HHCL / "hhcl_cm.npz")
     perturbed(path, "memory", first_entry_off_by(1e-7))
