@@ -95,6 +95,7 @@ def run_temperature(case: Case) -> list[Check]:
     }
     method = _method(meta, 1, 1)
     optimizer = make_optimizer(method)
+    optimizer.param_groups[-1].update(betas=case.meta["betas"], eps=case.meta["eps"])
     found = []
     for gradient in case.arrays["grad"]:
         method.temperature.grad = torch.tensor(gradient, dtype=torch.float32)

@@ -13,6 +13,7 @@ from common.reference import load_case
 from common.replay import replayed
 from common.types import MemoryUpdate, PseudoLabels, TrainData
 from methods.dsgl.cases import run_steps
+from methods.multiqueue.cases import run_temperature
 from methods.multiqueue.method import MultiQueue
 from methods.multiqueue.recipes import MultiQueueSettings
 
@@ -26,6 +27,12 @@ def test_smoothing_named_by_a_case_of_dsgl_changes_its_cluster_loss():
     failed = {check.name for check in run_steps(smoothed) if not check.passed}
 
     assert failed == {"contrast", "loss", "gradient"}
+
+
+def test_the_optimizer_that_a_case_of_multiqueue_names_moves_its_temperature():
+    case = load_case(FOLDER / "multiqueue/tests/reference/multiqueue_temperature.npz")
+    for other in ({"betas": [0.5, 0.9]}, {"eps": 1.0}):
+        assert not run_temperature(replace(case, meta={**case.meta, **other}))[0].passed
 
 
 @pytest.mark.parametrize(("learned", "kept"), [(False, 0.003), (True, 0.005)])
