@@ -44,13 +44,19 @@ def run_chunked_norm(case: Case) -> list[Check]:
         (y * case.tensor("upstream")[s]).sum().backward()
         ours = {
             "y": y,
-            "grad_x": x.grad,
-            "grad_weight": norm.weight.grad,
-            "grad_bias": norm.bias.grad,
             "running_mean": norm.running_mean,
             "running_var": norm.running_var,
         }
+        gradients = {
+            "grad_x": x.grad,
+            "grad_weight": norm.weight.grad,
+            "grad_bias": norm.bias.grad,
+        }
         checks += [close(f"{name} {s}", value, a[name][s], 1e-5) for name, value in ours.items()]
+        checks += [
+            close_gradient(f"{name} {s}", value, a[name][s], 1e-5)
+            for name, value in gradients.items()
+        ]
     return checks
 
 
