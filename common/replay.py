@@ -1,7 +1,7 @@
 """Run a method's hooks on stored network outputs: how reference cases reach the training code."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,7 +13,7 @@ from common.backbones.encoder import Encoder
 from common.errors import UserError
 from common.method import Method
 from common.recipe import Dbscan, Recipe
-from common.schedules import StepDecay
+from common.schedules import Constant, StepDecay
 from common.streams import Streams
 from common.team import Team
 from common.types import Batch, Step, TrainData
@@ -66,11 +66,11 @@ def replay_step(method: Method, batch: Batch, source: Batch | None = None) -> St
 
 
 def stored_recipe(recipes: Iterable[Recipe], meta: dict[str, Any]) -> Recipe:
-    """The paper's recipe for a case of schedules, with whatever rate and tests the case names.
+    """The paper's recipe for a case of schedules, with whatever else the case names.
 
     Args:
         meta: `dataset` (Market-1501 unless named), and what differs from its recipe: `base_lr` or
-            `lr`, `step_size` with `gamma`, `epochs`, `eval_step`.
+            `lr`, `step_size` with `gamma`, `epochs`, `eval_step`, `eps`, settings of the method.
 
     Raises:
         UserError: no recipe for that data set.
@@ -85,7 +85,13 @@ def stored_recipe(recipes: Iterable[Recipe], meta: dict[str, Any]) -> Recipe:
     if "step_size" in meta:
         decay = StepDecay(meta["step_size"], meta["gamma"])
     epochs, every = meta.get("epochs", recipe.epochs), meta.get("eval_step", recipe.eval_every)
-    return replace(recipe, lr=rate, lr_factor=decay, epochs=epochs, eval_every=every)
+    names = {field.name for field in fields(recipe.settings)} & meta.keys()
+    settings = replace(recipe.settings, **{name: meta[name] for name in names})
+    clustering = recipe.clustering
+    if "eps" in meta and isinstance(clustering, Dbscan):
+        clustering = replace(clustering, eps=Constant(meta["eps"]))
+    changed = replace(recipe, settings=settings, clustering=clustering)
+    return replace(changed, lr=rate, lr_factor=decay, epochs=epochs, eval_every=every)
 
 
 def rates(recipe: Recipe, epochs: Iterable[int]) -> list[float]:

@@ -119,7 +119,7 @@ def run_schedule(case: Case) -> list[Check]:
     ours = {
         "lr": rates(recipe, epochs),
         "eps": radii(recipe, epochs),
-        "temperature": [s.contrast_temperature for _ in epochs],
+        "temperature": [case.meta.get("temperature", s.contrast_temperature) for _ in epochs],
         "momentum": [s.momentum for _ in epochs],
         **{f"weight_{loss}": [1.0 for _ in epochs] for loss in ("cls", "dis", "kl")},
     }

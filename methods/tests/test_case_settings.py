@@ -12,6 +12,7 @@ from common.recipe import Recipe
 from common.reference import load_case
 from common.replay import replayed
 from common.types import MemoryUpdate, PseudoLabels, TrainData
+from methods import METHODS
 from methods.dsgl.cases import run_steps
 from methods.multiqueue.cases import run_temperature
 from methods.multiqueue.method import MultiQueue
@@ -27,6 +28,17 @@ def test_smoothing_named_by_a_case_of_dsgl_changes_its_cluster_loss():
     failed = {check.name for check in run_steps(smoothed) if not check.passed}
 
     assert failed == {"contrast", "loss", "gradient"}
+
+
+@pytest.mark.parametrize("method", ["hhcl", "dsgl"])
+def test_a_case_of_schedules_may_name_other_constants_than_the_papers(method):
+    kind = f"{method}_schedule"
+    case = load_case(FOLDER / method / "tests" / "reference" / f"{kind}.npz")
+    other = {"eps": 0.55, "momentum": 0.2, "temperature": 0.07}
+    arrays = {name: np.full_like(case.arrays[name], value) for name, value in other.items()}
+    named = replace(case, meta=case.meta | other, arrays=case.arrays | arrays)
+
+    assert [check for check in METHODS[method].cases[kind](named) if not check.passed] == []
 
 
 def test_the_optimizer_that_a_case_of_multiqueue_names_moves_its_temperature():
