@@ -69,8 +69,8 @@ def reproduce(
     team = join_team(options.device)
     _require_same_settings(runs, team)
     _require_place(base, options, team)
-    for recipe in recipes:
-        _weights_for_all(recipe, team)
+    for recipe in {recipe.encoder: recipe for recipe in recipes}.values():
+        _require_initial_weights(recipe, team, observer)
     target = find_dataset(dataset, options, team, observer)
     labelled = find_dataset(source, options, team, observer) if source else None
     for recipe in recipes:
@@ -98,7 +98,7 @@ def train(
     team = join_team(options.device)
     _require_same_settings([recipe], team)
     _require_place(base, options, team)
-    _weights_for_all(recipe, team)
+    _require_initial_weights(recipe, team, observer)
     origin = Origin("", str(data.resolve()), cameras)
     dataset = Found(same_for_all(origin.load, team), origin)
     result = run_recipe(recipe, base, dataset, None, options, observer, team, dry_run)
@@ -285,10 +285,18 @@ def _require_place(recipe: Recipe, options: RunOptions, team: Team) -> None:
     team.together(probe)
 
 
-def _weights_for_all(recipe: Recipe, team: Team) -> None:
-    """Initial weights for every process; the first may have to download them."""
+def _require_initial_weights(recipe: Recipe, team: Team, observer: Observer) -> None:
+    """Load the initial weights before any work; the first process may have to download them.
+
+    Raises:
+        UserError: a file that is missing or does not fit.
+    """
+    if team.first:
+        text = f"loading the initial weights of {recipe.encoder.arch}"
+        observer({"event": "stage", "text": text})
     team.text_from_first(lambda: str(require_weights(recipe.encoder)))
-    team.together(lambda: require_weights(recipe.encoder))
+    domains = 2 if recipe.source else 1
+    team.together(lambda: build_encoder(recipe.encoder, domains=domains))
 
 
 @contextmanager

@@ -168,7 +168,7 @@ def _ibn_file(arch: str) -> Path:
     if found is None:
         raise UserError(
             f"the initial weights of {arch} are missing: {stem}.pth.tar, published at "
-            f"{IBN_ADDRESS}. Put it into {folder}, or name a file with encoder.weights=PATH."
+            f"{IBN_ADDRESS}. Put it into {folder}, or name a file with --weights-init FILE."
         )
     return found
 
@@ -187,7 +187,7 @@ def _torchvision_file(arch: str) -> Path:
         raise UserError(
             f"the initial weights of {arch} are missing and could not be downloaded ({error}). "
             f"Get {path.name} from {url} and put it into {path.parent}, or name a file with "
-            "encoder.weights=PATH."
+            "--weights-init FILE."
         ) from None
     return path
 

@@ -3,7 +3,11 @@
 import json
 
 import pytest
+import torch
 from PIL import Image
+
+from common.backbones import build_encoder
+from common.recipe import EncoderSettings
 
 
 @pytest.fixture
@@ -31,8 +35,22 @@ def test_a_folder_named_like_a_data_set_is_not_taken_for_it(mine, call):
 def test_a_weight_file_is_kept_by_its_full_path_so_that_a_run_resumes_from_anywhere(
     mine, call, monkeypatch
 ):
-    (mine.parent / "own.pth").touch()
+    torch.save(build_encoder(EncoderSettings("tiny")).state_dict(), mine.parent / "own.pth")
     monkeypatch.chdir(mine.parent)
-    settings = ("--weights-init", "own.pth", "--set", "sampling.batch_size=16", "--dry-run")
+    settings = ("--weights-init", "own.pth", "--set", "encoder.arch=tiny")
+    settings += ("--set", "sampling.batch_size=16", "--dry-run")
     done = call("train", "hhcl", "--data", mine, *settings, "--json")
     assert json.loads(done.out)["recipe"]["encoder"]["weights"] == str(mine.parent / "own.pth")
+
+
+def test_a_weight_file_that_is_none_is_refused_before_images_are_opened_or_a_folder_is_made(
+    mine, call, tmp_path
+):
+    (mine / "a" / "0.jpg").write_bytes(b"")
+    (tmp_path / "own.pth").write_bytes(b"no weights")
+    place = ("--weights-init", tmp_path / "own.pth", "--runs-root", tmp_path / "runs")
+    done = call("train", "hhcl", "--data", mine, *place)
+    assert done.code == 2
+    assert "own.pth" in done.err
+    assert "0.jpg" not in done.err
+    assert not (tmp_path / "runs").exists()
