@@ -37,11 +37,15 @@ def noise_alone(pseudo: PseudoLabels) -> str | None:
 def _described(pseudo: PseudoLabels, why: str, also: str = "") -> str:
     """Settings, counts, what that means, and what to try."""
     said = ", ".join(f"{name} {value:g}" for name, value in pseudo.details.items())
-    eps, similarity = ("smaller", "larger") if _giant(pseudo) else ("larger", "smaller")
+    clusters = f"{pseudo.num_clusters} cluster{'' if pseudo.num_clusters == 1 else 's'}"
+    outliers = f"{pseudo.num_outliers} outlier{'' if pseudo.num_outliers == 1 else 's'}"
+    eps, similarity = "larger", "smaller"
+    if _giant(pseudo):  # of few images, k1 neighbours are most of them
+        eps, similarity, also = "smaller", "larger", f"a smaller clustering.k1, {also}"
     return (
-        f"the clustering ({said}) gave {pseudo.num_clusters} clusters and "
-        f"{pseudo.num_outliers} outliers, {why}. Try a {eps} clustering.eps (InfoMap: a "
-        f"{similarity} similarity), {also}or better initial weights (encoder.weights)."
+        f"the clustering ({said}) gave {clusters} and {outliers}, {why}. Try a {eps} "
+        f"clustering.eps (InfoMap: a {similarity} similarity), {also}or better initial weights "
+        "(encoder.weights)."
     )
 
 

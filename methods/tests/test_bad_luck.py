@@ -81,9 +81,10 @@ def test_too_few_clusters_for_a_batch_propose_a_larger_eps(tmp_path):
         train(method, job)
 
 
-def test_one_cluster_of_everything_proposes_a_smaller_eps(tmp_path):
+def test_one_cluster_of_everything_proposes_a_smaller_eps_and_k1(tmp_path):
     method, job, _ = with_labels(np.zeros(IDS * PER_ID, np.int64), tmp_path)
-    with pytest.raises(UserError, match=r"1 clusters and 0 outliers.*smaller clustering.eps"):
+    said = r"1 cluster and 0 outliers.*smaller clustering.eps .*smaller clustering.k1"
+    with pytest.raises(UserError, match=said):
         train(method, job)
 
 
