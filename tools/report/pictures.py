@@ -37,7 +37,7 @@ class Album:
         """Image `index` with identity and camera below, framed as `mark` says."""
         caption = self.caption(index)
         path = str(self.samples.paths[index])
-        name = PurePath(path).name
+        name = "/".join(PurePath(path).parts[-2:])  # in sub-folders, names may repeat
         alt = f"{SPOKEN[mark]}{caption or name}"
         content = thumbnail(path, self.box)
         if content is None:
