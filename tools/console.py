@@ -139,6 +139,7 @@ class RunConsole:
             self._say(f"  {group:<12}{values}")
         images = ", ".join(f"{count:,} {part}" for part, count in event["counts"].items() if count)
         self._say(f"  {'images':<12}{images}")
+        self._say(f"  {'cameras':<12}{event['cameras']}")
         for text in event["deviations"]:
             self._say(f"  differs: {text}", "yellow")
 
@@ -148,7 +149,8 @@ class RunConsole:
 
     def _test(self, event: Event) -> None:
         if event["epoch"] < 0:
-            self._say(f"before training: {_scores(event)}")
+            teacher = " (teacher)" if event["network"] == "teacher" else ""
+            self._say(f"before training{teacher}: {_scores(event)}")
         else:
             self._tests[str(event["network"])] = event
 

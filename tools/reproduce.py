@@ -13,6 +13,7 @@ from common.backbones.encoder import build_encoder
 from common.backbones.weights import require_weights
 from common.clustering import warm_up
 from common.data.catalogue import own_name
+from common.data.unlabelled_folder import ONE_CAMERA
 from common.errors import UserError
 from common.progress import Progress
 from common.recipe import Recipe
@@ -254,8 +255,16 @@ def _announcement(
         "title": spec_of(recipe.method).title,
         "settings": {k: str(v) for k, v in flatten(recipe).items()},
         "counts": {**counts, "source": len(source.dataset.train) if source else 0},
+        "cameras": _cameras(target.dataset),
         "deviations": deviations(recipe, base, team),
     }
+
+
+def _cameras(dataset: Dataset) -> str:
+    """How many, and how they were found: "6 (pattern _c([0-9]+))"."""
+    if dataset.camera_rule == ONE_CAMERA:
+        return "not told apart"
+    return f"{dataset.train.num_cams} ({dataset.camera_rule})"
 
 
 def _outlook(recipe: Recipe, dataset: Dataset, team: Team, observer: Observer) -> dict[str, float]:

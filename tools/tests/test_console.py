@@ -84,9 +84,10 @@ def test_a_test_belongs_to_its_epoch_only_and_networks_are_told_apart(capsys):
     assert "mAP" not in second
 
 
-def test_the_untrained_network_has_a_line_of_its_own(capsys):
-    line = shown(scored(-1, 0.08), capsys=capsys)
-    assert line == "before training: mAP 8.0 %, rank-1 18.0 %\n"
+def test_the_untrained_network_has_a_line_of_its_own_and_so_has_its_teacher(capsys):
+    lines = shown(scored(-1, 0.08), scored(-1, 0.08, "teacher"), capsys=capsys).splitlines()
+    assert lines[0] == "before training: mAP 8.0 %, rank-1 18.0 %"
+    assert lines[1] == "before training (teacher): mAP 8.0 %, rank-1 18.0 %"
 
 
 def test_progress_and_the_stages_of_every_epoch_make_no_plain_lines(capsys):
@@ -163,6 +164,7 @@ def test_settings_are_announced_in_a_line_for_each_group(capsys):
         "title": "A Title",
         "settings": settings,
         "counts": {"train": 1200, "query": 0},
+        "cameras": "6 (file name)",
         "deviations": ["fewer images."],
     }
     assert recipe_lines(event) == [
@@ -172,6 +174,7 @@ def test_settings_are_announced_in_a_line_for_each_group(capsys):
     ]
     text = shown(event, capsys=capsys)
     assert "1,200 train\n" in text
+    assert "cameras     6 (file name)\n" in text
     assert "differs: fewer images." in text
 
 
