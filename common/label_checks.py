@@ -40,7 +40,7 @@ def _described(pseudo: PseudoLabels, why: str, also: str = "") -> str:
     clusters = f"{pseudo.num_clusters} cluster{'' if pseudo.num_clusters == 1 else 's'}"
     outliers = f"{pseudo.num_outliers} outlier{'' if pseudo.num_outliers == 1 else 's'}"
     eps, similarity = "larger", "smaller"
-    if _giant(pseudo):  # of few images, k1 neighbours are most of them
+    if 2 * pseudo.num_outliers < len(pseudo.labels):  # so clusters are few because they are large
         eps, similarity, also = "smaller", "larger", f"a smaller clustering.k1, {also}"
     return (
         f"the clustering ({said}) gave {clusters} and {outliers}, {why}. Try a {eps} "

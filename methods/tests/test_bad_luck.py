@@ -81,10 +81,12 @@ def test_too_few_clusters_for_a_batch_propose_a_larger_eps(tmp_path):
         train(method, job)
 
 
-def test_one_cluster_of_everything_proposes_a_smaller_eps_and_k1(tmp_path):
-    method, job, _ = with_labels(np.zeros(IDS * PER_ID, np.int64), tmp_path)
-    said = r"1 cluster and 0 outliers.*smaller clustering.eps .*smaller clustering.k1"
-    with pytest.raises(UserError, match=said):
+@pytest.mark.parametrize(("count", "said"), [(1, "1 cluster and 0 outl"), (3, "3 clusters and 0")])
+def test_few_clusters_without_outliers_propose_a_smaller_eps_and_k1(tmp_path, count, said):
+    method, job, _ = with_labels(np.arange(IDS * PER_ID) % count, tmp_path)
+    with pytest.raises(
+        UserError, match=rf"{said}.*smaller clustering.eps .*a smaller clustering.k1"
+    ):
         train(method, job)
 
 
