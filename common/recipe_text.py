@@ -114,7 +114,10 @@ def flatten(recipe: Any, prefix: str = "") -> dict[str, Any]:
 def _replaced(owner: Any, path: list[str], text: str, full: str) -> Any:
     names = [f.name for f in dataclasses.fields(owner)]
     if path[0] not in names:
-        hint = did_you_mean(path[0], names) or f" Known here: {', '.join(names)}."
+        before = full.split(".")[: -len(path)]
+        known = [".".join([*before, name]) for name in names if before or name not in DESCRIPTION]
+        near = did_you_mean(".".join([*before, path[0]]), known)
+        hint = near or f" Known here: {', '.join(known)}."
         raise UserError(f"no setting {full!r} in this recipe.{hint}")
     old = getattr(owner, path[0])
     if dataclasses.is_dataclass(old):

@@ -38,7 +38,8 @@ def test_another_kind_of_schedule_or_clustering_is_written_as_a_call():
     ("text", "said"),
     [
         ("setings.momentum=0.2", "Did you mean 'settings'"),
-        ("settings.momentun=0.2", "Did you mean 'momentum'"),
+        ("settings.momentun=0.2", "Did you mean 'settings.momentum'"),
+        ("nothing=1", "Known here: settings, encoder"),
         ("settings.momentum=fast", "type float"),
         ("settings.memory=best", "choose one of"),
         ("sampling.cameras=1", "true or false"),
