@@ -301,7 +301,7 @@ def _require_initial_weights(recipe: Recipe, team: Team, observer: Observer) -> 
         UserError: a file that is missing or does not fit.
     """
     if team.first:
-        text = f"loading the initial weights of {recipe.encoder.arch}"
+        text = f"checking {recipe.encoder.arch} and its initial weights"
         observer({"event": "stage", "text": text})
     team.text_from_first(lambda: str(require_weights(recipe.encoder)))
     domains = 2 if recipe.source else 1
