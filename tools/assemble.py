@@ -3,10 +3,11 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from common.clustering import require_expansion
 from common.data.check import check_dataset, leave_out, require_sound
-from common.data.datasets import fingerprint
+from common.data.datasets import fingerprint, is_own_folder
 from common.data.images import ImageSource, open_images
 from common.data.sampler import images_per_pass
 from common.data.synthetic import is_complete
@@ -36,7 +37,10 @@ class Found:
 
 
 def find_dataset(name: str, options: RunOptions, team: Team, observer: Observer) -> Found:
-    """A data set by name; the synthetic ones are drawn where they are missing."""
+    """A data set by name, or an own folder; synthetic ones are drawn where they are missing."""
+    if is_own_folder(name):
+        own = Origin("", str(Path(name).resolve()))
+        return Found(same_for_all(own.load, team), own)
     if name in SYNTHETIC_SETS:
         drawing = ticks(observer, "drawing images")
 

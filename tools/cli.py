@@ -170,7 +170,9 @@ def resume(
 @app.command(epilog="Example: tools test hhcl market1501 --weights runs/hhcl-market1501 --rerank")
 def test(
     method: args.Method,
-    datasets: Annotated[list[str], typer.Argument(help="One or several data sets.")],
+    datasets: Annotated[
+        list[str], typer.Argument(help="Data sets, or own folders with a test part.")
+    ],
     weights: Annotated[Path, typer.Option(help="Run folder, or a published checkpoint.")],
     rerank: Annotated[bool, typer.Option("--rerank", help="k-reciprocal re-ranking.")] = False,
     source: args.Source = "",

@@ -13,6 +13,7 @@ from common.data.datasets import (
     LAYOUTS,
     Place,
     fingerprint,
+    is_own_folder,
     load_dataset,
     load_folder,
     look_for,
@@ -122,9 +123,7 @@ def prepare(
 
 
 def _loaded(name: str, root: Path, cameras: str | None) -> Dataset:
-    with explained(f"{name} cannot be read"):
-        own = name not in DATASETS and Path(name).is_dir()
-    if own:
+    if is_own_folder(name):
         return load_folder(Path(name), cameras)
     require_known(name)
     if cameras is not None:

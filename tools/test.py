@@ -30,7 +30,7 @@ def test(
     options: RunOptions,
     observer: Observer,
 ) -> list[dict[str, Any]]:
-    """Scores of trained weights, one entry per data set.
+    """Scores of trained weights, one entry per data set or own folder.
 
     The architecture comes from the run's recipe; for a published checkpoint from the paper's
     recipe for the first data set, with `changes` (e.g. encoder.pooling=gem).
@@ -57,7 +57,10 @@ def test(
         dataset = checked(found, options, team, observer, TEST).dataset
         images = test_images(dataset, recipe, options, team, observer)
         if images is None:
-            raise UserError(f"{name} has no test part to evaluate on.")
+            raise UserError(
+                f"{name} has no test part to evaluate on: query and gallery images, which a "
+                "labels.csv names in an own folder."
+            )
         features = extract(encoder, images, team, progress=ticks(observer, "features"))
         scores = evaluate_dataset(features, dataset, reranked=rerank, team=team).scores()
         results.append(

@@ -106,6 +106,12 @@ def load_dataset(name: str, root: Path) -> Dataset:
     raise UserError(_not_found(name, root, places))
 
 
+def is_own_folder(name: str) -> bool:
+    """Whether a folder is meant, not a data set; a known name is always the data set's."""
+    with explained(f"{name} cannot be read"):
+        return name not in DATASETS and Path(name).is_dir()
+
+
 def load_folder(folder: Path, cameras: str | None = None) -> Dataset:
     """Read own images: with a `labels.csv`, laid out like Market-1501, or without labels.
 

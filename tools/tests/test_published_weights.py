@@ -277,3 +277,14 @@ def test_training_images_are_not_opened_for_a_test(evaluated, root, state, tmp_p
 
     done, (features,) = evaluated(tmp_path / "model.pth", *SMALLER, data=data)
     assert (done.code, len(features)) == (0, 18)
+
+
+def test_an_own_folder_with_a_test_part_is_scored_like_a_data_set(evaluated, root, state, tmp_path):
+    torch.save(checkpoint(state), tmp_path / "model.pth")
+    folder = next(root.rglob("query")).parent
+    method, name, *settings = SMALLER
+
+    done, _ = evaluated(tmp_path / "model.pth", method, name, folder, *settings)
+
+    named, own = json.loads(done.out)
+    assert own == {**named, "dataset": str(folder)}
