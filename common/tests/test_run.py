@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import stat
 import subprocess
 import sys
 import zipfile
@@ -92,6 +93,23 @@ def test_a_checkpoint_that_does_not_fit_on_the_disk_leaves_the_old_one_and_no_pa
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert run.load("last.pt")["epoch"] == 3
     assert [path.name for path in tmp_path.iterdir()] == ["last.pt"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="syncs no folders")
+def test_a_file_is_on_the_disk_before_it_takes_the_place_of_the_old_one_and_its_name_after(
+    tmp_path, monkeypatch
+):
+    path, synced = tmp_path / "last.pt", []
+    write_atomically(path, b"old")
+
+    def sync(handle):
+        status = os.fstat(handle)
+        what = "folder" if stat.S_ISDIR(status.st_mode) else status.st_size
+        synced.append((what, path.read_bytes()))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    write_atomically(path, b"newer")
+    assert synced == [(5, b"old"), ("folder", b"newer")]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no disk that is always full")
