@@ -8,7 +8,7 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode
 
 from common.cores import own_cores
-from common.data import host_batch, room
+from common.data import cached_images, host_batch, room
 from common.data.augment import Draw, draw_batch
 from common.data.cached_images import CachedImages, read_pixels
 from common.data.images import Request, open_images
@@ -363,13 +363,17 @@ def test_processes_on_one_machine_share_its_room_and_cores(tmp_path, monkeypatch
     assert own_cores() == max(alone // 4, 1)
 
 
-def test_progress_ends_with_all_images(samples):
+def test_images_read_block_by_block_are_those_of_the_files_and_told_as_they_come(
+    samples, monkeypatch
+):
+    monkeypatch.setattr(cached_images, "BLOCK", 5)
     seen = []
 
-    source(samples, "host", progress=lambda done, total: seen.append((done, total)))
+    ours = source(samples, "host", progress=lambda done, total: seen.append((done, total)))
 
-    assert seen[-1] == (12, 12)
-    assert seen == sorted(seen)
+    assert seen == [(5, 12), (10, 12), (12, 12)]
+    every = [Request(np.arange(12)[:, None], None)]
+    assert_same_batches(ours.batches(every), source(samples, "disk").batches(every))
 
 
 def test_an_index_outside_the_split_is_an_error(samples):
