@@ -50,6 +50,17 @@ def test_labels_name_identity_camera_and_split(tmp_path):
     assert dataset.gallery.cams.tolist() == [2, 1]
 
 
+def test_a_change_of_any_column_changes_the_fingerprint(tmp_path):
+    def of(*lines):
+        return fingerprint(load_folder(labelled(tmp_path / "shop", *lines)))
+
+    rest = "2.jpg,2,2,train", "3.jpg,5,1,query", "4.jpg,5,2,gallery"
+    lines = "1.jpg,1,1,train", "5.jpg,1,1,train", "1.jpg,2,1,train", "1.jpg,1,2,train"
+    found = [of(line, *rest) for line in (*lines, "1.jpg,1,1,query")]
+    assert len(set(found)) == 5
+    assert of(lines[0], *rest) == found[0]
+
+
 def test_training_identities_may_be_unknown(tmp_path):
     dataset = load_folder(labelled(tmp_path / "a", "1.jpg,,1,train", "2.jpg,-1,1,train"))
 
