@@ -1,5 +1,7 @@
 """The neighbour search against a full sort of the exact similarities."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -116,6 +118,47 @@ def test_what_was_not_proposed_lies_below_the_limit(form, seed):
     assert (proposed.limit - missed).mean() < 0.02  # a loose bound would prove nothing
 
 
+def test_the_limit_of_a_row_that_bfloat16_holds_allows_for_the_rounding_of_others(monkeypatch):
+    monkeypatch.setattr(candidates, "keeps_sums", lambda device: True)
+    larger = torch.ones(512) + 0.9 * 2**-8  # rounded down to 1, as the smaller to 1 - 2**-8
+    smaller = (2 - larger[0] ** 2).sqrt().expand(512)
+    features = torch.stack([torch.ones(1024), torch.cat([larger, smaller])]) / 32
+    rounded = features.to(torch.bfloat16)
+    change = candidates._change(features, torch.bfloat16)
+    missed = (rounded[0].float() @ rounded[1].float()).expand(2)
+
+    limit = candidates._limit(features, missed, change, torch.bfloat16)
+
+    assert change[0] == 0
+    assert missed[0] + 1e-3 < features[0] @ features[1] < limit[0]
+
+
+def test_no_two_threads_change_the_same_lists_at_once(monkeypatch):
+    changing = set()
+
+    def alone(kernel, side):
+        def merge(block, *rest):
+            lists = rest[side]
+            assert lists not in changing
+            changing.add(lists)
+            time.sleep(5e-4)
+            kernel(block, *rest)
+            changing.remove(lists)
+
+        return merge
+
+    for side, name in enumerate(("merge_rows", "merge_columns")):
+        kernel = getattr(compiled.search, name)
+        monkeypatch.setattr(compiled.search, name, alone(kernel, side))
+    monkeypatch.setattr(candidates, "BLOCK", 80)
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        candidates.propose(clustered(300, 16), 10, range(300))
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_rows_that_bfloat16_holds_exactly_are_proved_by_how_it_rounds_products(form):
     size, g = 4096, torch.Generator().manual_seed(0)
 
@@ -135,9 +178,12 @@ def test_rows_that_bfloat16_holds_exactly_are_proved_by_how_it_rounds_products(f
     assert np.array_equal(found.rank.numpy(), full_sort(features, 30)[0])
 
 
-def test_where_nothing_was_dropped_the_limit_is_below_everything(form):
-    proposed = candidates.propose(clustered(15, 8), 12, range(15))
-    assert (proposed.limit == -torch.inf).all()
+@pytest.mark.parametrize("dropped", [0, 1])
+def test_only_where_nothing_was_dropped_the_limit_is_below_everything(form, dropped):
+    dtype = torch.bfloat16 if "bfloat16" in form else torch.float32
+    size = candidates.listed(clustered(100, 8), 12, dtype) + 1 + dropped
+    proposed = candidates.propose(clustered(size, 8), 12, range(size))
+    assert ((proposed.limit == -torch.inf) == (dropped == 0)).all()
 
 
 @pytest.mark.parametrize(("size", "keep"), [(64 * 40, 10), (64 * 40 + 33, 10), (700, 1), (300, 63)])
