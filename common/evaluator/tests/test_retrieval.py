@@ -211,11 +211,12 @@ def test_an_empty_gallery_is_an_error_that_says_so():
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_features_that_are_not_finite_are_an_error_that_counts_them(value):
+@pytest.mark.parametrize("part", ["1 of 17 query", "1 of 90 gallery"])
+def test_features_that_are_not_finite_are_an_error_that_counts_them(value, part):
     fq, query, fg, gallery = random_case(0)
-    fg[3, 1] = value
+    (fq if "query" in part else fg)[3, 1] = value
 
-    with pytest.raises(UserError, match="1 of 90 gallery images are not finite"):
+    with pytest.raises(UserError, match=f"{part} images are not finite"):
         evaluate(fq, query, fg, gallery)
 
 
