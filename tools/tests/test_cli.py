@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ import tools.reproduce
 import tools.verify
 from common.errors import UserError
 from tools.cli import app
+from tools.options import RunOptions
 
 COMMANDS = ("reproduce", "train", "resume", "test", "verify", "recipes", "table", "report")
 COMMANDS += ("bench", "doctor", "data list", "data check", "data prepare", "data synth")
@@ -203,6 +205,24 @@ def test_reproduce_json_is_the_result_or_a_list_of_one_per_seed(call, monkeypatc
     assert isinstance(found, shown)
     assert "a library talks" in called.err
     assert "working" not in called.out + called.err
+
+
+def test_every_seed_of_a_value_is_a_run_of_its_own_before_the_next_value(monkeypatch, tmp_path):
+    runs = []
+    found = SimpleNamespace(dataset=None)
+    monkeypatch.setattr(tools.reproduce, "find_dataset", lambda *given: found)
+    monkeypatch.setattr(tools.reproduce, "require_consistent", lambda *given: None)
+    monkeypatch.setattr(tools.reproduce, "run_recipe", lambda recipe, *given: runs.append(recipe))
+    tools.reproduce.reproduce(
+        "hhcl",
+        "synthetic",
+        changes=["seed=5"],
+        sweep="epochs=1,2",
+        seeds=2,
+        options=RunOptions(runs_root=tmp_path, device="cpu"),
+        observer=lambda event: None,
+    )
+    assert [(run.epochs, run.seed) for run in runs] == [(1, 5), (1, 6), (2, 5), (2, 6)]
 
 
 def test_a_bad_value_of_a_sweep_is_found_before_the_first_run(call, monkeypatch):
