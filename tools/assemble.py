@@ -198,8 +198,6 @@ def _require_clustering(recipe: Recipe) -> None:
 
 
 def _require_source(recipe: Recipe, source: Dataset | None) -> None:
-    if bool(recipe.source) != (source is not None):
-        raise UserError(f"{recipe.method}: this recipe and --source do not fit together.")
     if source is None:
         return
     batch = recipe.sampling.batch_size

@@ -9,7 +9,7 @@ from PIL import Image
 
 from common.data.datasets import load_folder
 from common.errors import UserError
-from common.recipe import Dbscan, InfoMap
+from common.recipe_text import override, parse_changes
 from common.streams import Streams
 from common.team import ALONE, Team
 from methods import METHODS
@@ -59,17 +59,23 @@ def test_every_compiled_run_drops_the_graphs_of_the_one_before(built):
 
 
 @pytest.mark.parametrize(
-    ("method", "clustering", "said"),
+    ("method", "change", "said"),
     [
-        ("spcl", InfoMap(), "spcl cannot cluster by InfoMap. Choose Dbscan"),
-        ("hhcl", Dbscan(k1=5, k2=6), "k2 is 6, more than k1 = 5"),
+        ("spcl", "clustering=InfoMap()", "spcl cannot cluster by InfoMap. Choose Dbscan"),
+        ("hhcl", "clustering=Dbscan(k1=5, k2=6)", "k2 is 6, more than k1 = 5"),
+        ("hhcl", "sampling.instances=5", "16 is not a multiple of sampling.instances=5"),
+        ("hhcl", "sampling.batch_size=100", "has 96 training images, fewer than a batch of 100"),
+        ("hhcl", "supervised=true", "no identities for its training images"),
     ],
 )
-def test_a_clustering_that_cannot_be_done_is_refused_before_the_run(method, clustering, said):
+def test_a_setting_that_does_not_fit_is_refused_before_the_run(method, change, said):
     recipe = small_recipe(next(r for r in METHODS[method].recipes if r.dataset == "synthetic"))
-    recipe = replace(recipe, clustering=clustering)
+    dataset = small_data().dataset
+    unlabelled = replace(dataset.train, pids=np.full(len(dataset.train), -1))
+    dataset = replace(dataset, train=unlabelled)
+    assemble.require_consistent(recipe, dataset, None, ALONE)
     with pytest.raises(UserError, match=said):
-        assemble.require_consistent(recipe, small_data().dataset, None, ALONE)
+        assemble.require_consistent(override(recipe, parse_changes([change])), dataset, None, ALONE)
 
 
 def test_a_source_too_small_for_a_batch_is_refused_before_the_run():
@@ -101,14 +107,14 @@ def without(tmp_path):
         "c.jpg,1,1,query\nd.jpg,2,1,query\ne.jpg,1,2,gallery\nf.jpg,2,1,gallery\n"
     )
 
-    def check(*bad):
+    def check(*bad, strict=False):
         for name in "abcdef":
             Image.new("RGB", (8, 16)).save(tmp_path / f"{name}.jpg")
         for name in bad:
             (tmp_path / f"{name}.jpg").write_bytes(b"")
         events = []
         found = assemble.Found(load_folder(tmp_path), Origin("", str(tmp_path)))
-        options = RunOptions(skip_bad_images=True, workers=0)
+        options = RunOptions(skip_bad_images=True, strict=strict, workers=0)
         left = assemble.checked(found, options, ALONE, events.append)
         return left, [event["text"] for event in events if event["event"] == "warning"]
 
@@ -117,6 +123,8 @@ def without(tmp_path):
 
 def test_images_that_are_left_out_are_counted_and_warnings_are_about_the_rest(without):
     _, (unmatched,) = without()
+    with pytest.raises(UserError, match="1 of 2 query identities"):
+        without(strict=True)
     left, (counted,) = without("a", "d")
 
     assert "1 of 2 query identities" in unmatched

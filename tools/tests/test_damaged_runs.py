@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 import torch
 
+from common.errors import UserError
 from common.run import RunDir
 from tools import write_report
 from tools.options import RunOptions
@@ -101,11 +102,17 @@ def test_a_damaged_record_is_named(run, told, command, content):
     assert "environment.json" in told(command)
 
 
-def test_a_torn_result_is_named_by_the_report_and_written_again_by_resume(run, told, call):
+def test_a_torn_result_is_named_by_the_report_and_written_again_by_resume_before_the_page(
+    run, told, call, monkeypatch
+):
     (run.path / "result.json").write_text("{")
     assert "result.json" in told("report")
 
-    assert call("resume", run.path, "--no-report").code == 0
+    def full(*given, **options):
+        raise UserError("no room for the page")
+
+    monkeypatch.setattr(write_report, "write_report", full)
+    assert "no room for the page" in call("resume", run.path).err
     assert json.loads((run.path / "result.json").read_text())["clusters"]
 
 
