@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from common.clustering.approximate import check_search
 from common.clustering.cameras import centered_by_camera
 from common.clustering.dbscan import dbscan
 from common.clustering.infomap import modules_of, neighbor_graph
@@ -66,7 +65,6 @@ def cluster_at(
     Raises:
         UserError: a radius is out of range, k2 exceeds k1, or faiss is missing.
     """
-    check_search(settings.search)
     require_expansion(settings)
     for radius in eps:
         if not 0 < radius < 1:
