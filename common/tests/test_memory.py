@@ -48,7 +48,7 @@ def test_a_turn_counts_the_earlier_mentions(seed):
     assert turn_of(rows).tolist() == expected
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("momentum", [0.0, 0.1, 0.2, 1 / 3, 0.9, 1.0])
 def test_blending_equals_the_plain_loop_bit_for_bit(seed, size, momentum):
@@ -75,7 +75,7 @@ def test_the_kept_share_can_differ_by_embedding(seed):
     assert torch.equal(bank, expected)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("size", SIZES)
 def test_blending_the_hardest_equals_the_plain_loop_bit_for_bit(seed, size):
     bank, rows, embeddings = random_case(seed, *size)
@@ -89,7 +89,7 @@ def test_blending_the_hardest_equals_the_plain_loop_bit_for_bit(seed, size):
     assert torch.equal(bank, expected)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("size", SIZES)
 def test_blending_the_mean_equals_the_plain_loop_bit_for_bit(seed, size):
     bank, rows, embeddings = random_case(seed, *size)

@@ -215,8 +215,7 @@ def test_only_what_is_written_once_differs_from_a_mode_of_torch():
 
 
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=with_code)])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("domains", [1, 2])
+@pytest.mark.parametrize(("dtype", "domains"), [(torch.float32, 2), (torch.bfloat16, 1)])
 def test_compiled_groups_equal_those_that_are_not(backend, dtype, domains):
     grouping = Grouping(2, ("source", "target")[-domains:], consecutive=True)
     plain = random_norm(6, grouping).float()

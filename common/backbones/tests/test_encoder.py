@@ -89,7 +89,7 @@ def test_the_bias_of_the_neck_is_zero_and_frozen():
 
 @pytest.mark.parametrize(
     ("arch", "channels_last"),
-    [("tiny", False), ("mobilenet_v2", False), ("mobilenet_v2", True), ("resnet_ibn50a", True)],
+    [("tiny", False), ("mobilenet_v2", True), ("resnet_ibn50a", True)],
 )
 def test_chunks_equal_replicas_on_a_chunk_each_of_which_the_first_survives(arch, channels_last):
     encoder = perturbed(build_encoder(settings(arch, pooling="gem"), bn_chunks=2)).double()
@@ -143,8 +143,9 @@ def test_a_batch_that_does_not_divide_is_cut_like_data_parallelism_does(channels
     torch.testing.assert_close(encoder.neck.running_var, replicas[0].neck.running_var)
 
 
-@LAYOUTS
-@pytest.mark.parametrize("arch", ["tiny", "mobilenet_v2"])
+@pytest.mark.parametrize(
+    ("arch", "channels_last"), [("tiny", False), ("tiny", True), ("mobilenet_v2", True)]
+)
 def test_both_domains_in_one_pass_equal_one_after_the_other(arch, channels_last):
     encoder = perturbed(build_encoder(settings(arch), bn_chunks=2, domains=2)).double()
     encoder.lay_out(channels_last=channels_last)
@@ -245,13 +246,6 @@ def test_autocast_changes_rounding_only(pooling):
     assert z.dtype == torch.float32
     torch.testing.assert_close(z.norm(dim=1), torch.ones(16))
     assert (z * exact).sum(dim=1).min() > 0.99
-
-
-def test_the_network_compiles_into_one_graph():
-    encoder = build_encoder(settings(), bn_chunks=2)
-    compiled = torch.compile(copy.deepcopy(encoder), backend="eager", fullgraph=True)
-
-    torch.testing.assert_close(compiled(images(8)), encoder(images(8)))
 
 
 @pytest.mark.parametrize(("size", "chunks"), [(1, 1), (4, 4), (5, 4), (7, 3)])
