@@ -4,13 +4,16 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 import pytest
 import torch
 
 from common.run import RunDir
+from common.schedules import StepDecay
 from common.training import train
+from common.types import Retrieval
 from methods import METHODS
 from methods.small_runs import run_small, small_data, small_job, small_recipe
 
@@ -96,6 +99,79 @@ def test_dropout_draws_from_the_run_s_own_stream_alone(data, tmp_path):
     torch.manual_seed(7)
     resumed = run_small(recipe, tmp_path / "parts", data, resume=True)
     equal_states(whole.state_dict(), resumed.state_dict())
+
+
+def test_the_best_is_the_better_network_of_the_first_best_test_after_training(
+    data, tmp_path, monkeypatch
+):
+    recipe = small_recipe(RECIPES["dccc"])
+    recipe = replace(recipe, sampling=replace(recipe.sampling, iterations=1))
+    method, job = small_job(replace(recipe, epochs=3, eval_every=2), tmp_path, data)
+    maps = iter([0.9, 0.1, 0.2, 0.5, 0.5, 0.4])  # student, teacher; before, epochs 1 and 2
+    teachers = []
+
+    def scored(*given, team):
+        teachers.append({name: t.clone() for name, t in method.teacher.state_dict().items()})
+        return Retrieval(next(maps), np.ones(10), 1)
+
+    monkeypatch.setattr("common.training.evaluate_dataset", scored)
+    progress = train(method, job)
+
+    tested = (progress.start, progress.best, progress.last)
+    assert [(scores["epoch"], scores["network"], scores["map"]) for scores in tested] == [
+        (-1, "student", 0.9),
+        (1, "teacher", 0.5),
+        (2, "student", 0.5),
+    ]
+    best = job.run.load("best.pt")
+    assert (best["epoch"], best["network"]) == (1, "teacher")
+    equal_states(best["encoder"], teachers[3])
+
+
+def adam(parameters, settings):
+    """One step after another, as defined; weight decay is added to the gradient (Kingma and Ba)."""
+    first, second = ([torch.zeros_like(p) for p in parameters] for _ in range(2))
+    values = [p.detach().clone() for p in parameters]
+    for step in count(1):
+        rates, gradients = yield values
+        for i, (rate, gradient) in enumerate(zip(rates, gradients, strict=True)):
+            g = gradient + settings.weight_decay * values[i]
+            first[i] = 0.9 * first[i] + 0.1 * g
+            second[i] = 0.999 * second[i] + 0.001 * g**2
+            size = (second[i] / (1 - 0.999**step)).sqrt() + 1e-8
+            values[i] = values[i] - rate * first[i] / (1 - 0.9**step) / size
+
+
+def test_every_iteration_is_a_step_of_adam_on_the_sum_of_the_losses_at_the_epoch_s_rate(
+    data, tmp_path
+):
+    recipe = small_recipe(RECIPES["multiqueue"])  # its temperature has a rate of its own
+    recipe = replace(recipe, lr_factor=StepDecay(1, 0.5), epochs=3, weight_decay=0.1)
+    method, job = small_job(recipe, tmp_path, data)
+    (extra,) = method.extra_parameters()
+    learnt = [p for p in method.encoder.parameters() if p.requires_grad]
+    rates = [recipe.lr] * len(learnt) + [extra.lr]
+    learnt += extra.parameters
+    expected = adam(learnt, recipe)
+    wanted, steps, compute = next(expected), [], method.training_step
+
+    def watched(batch, source=None):
+        nonlocal wanted
+        assert method.encoder.training
+        for parameter, value in zip(learnt, wanted, strict=True):
+            torch.testing.assert_close(parameter.detach(), value, rtol=0, atol=1e-6)
+        found = compute(batch, source)
+        (loss,) = found.losses.values()
+        found = replace(found, losses={"once": loss, "twice": 2 * loss})
+        gradients = torch.autograd.grad(3 * loss, learnt, retain_graph=True)
+        factor = recipe.lr_factor(len(steps) // recipe.sampling.iterations)
+        wanted = expected.send(([factor * rate for rate in rates], gradients))
+        steps.append(factor)
+        return found
+
+    method.training_step, job.test = watched, None
+    train(method, job)
+    assert steps == [1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25]
 
 
 @pytest.mark.parametrize("name", MAIN)
