@@ -132,6 +132,10 @@ def test_the_limit_of_a_row_that_bfloat16_holds_allows_for_the_rounding_of_other
     assert change[0] == 0
     assert missed[0] + 1e-3 < features[0] @ features[1] < limit[0]
 
+    monkeypatch.setattr(candidates, "keeps_sums", lambda device: False)
+    errors = [candidates._limit(features, m, change, torch.bfloat16) - m for m in (missed, -missed)]
+    torch.testing.assert_close(*errors)
+
 
 def test_no_two_threads_change_the_same_lists_at_once(monkeypatch):
     changing = set()
@@ -275,6 +279,8 @@ def test_the_parts_of_several_processes_are_the_rows_of_one(
     form, block, processes, size, monkeypatch
 ):
     features = clustered(size, 32, spread=2.0)
+    later = features[size // 2 :]
+    later[:] = F.normalize(1 + 3e-3 * later, dim=1)  # too near each other for a proof
     expected = nearest_neighbors(features, 15)
     monkeypatch.setattr(candidates, "BLOCK", block)
     monkeypatch.setattr(Team, "complete_", lambda team, rows: rows)
