@@ -37,12 +37,54 @@ def nuisance_labels(features: Tensor, labels: np.ndarray, centroids: Tensor) -> 
     return found
 
 
+class EpochGroups:
+    """The pairs of a cluster and a nuisance label that an epoch's images have.
+
+    Which pairs make up which group is decided on the host, the features stay on the device.
+
+    Args:
+        labels: (N,) clusters, -1 for outliers.
+        nuisance: (N,) nuisance label of every image.
+    """
+
+    def __init__(self, labels: np.ndarray, nuisance: np.ndarray) -> None:
+        images = np.flatnonzero(labels >= 0)
+        width = max(labels.max(), nuisance.max()) + 1
+        pair_of = labels[images] * width + nuisance[images]
+        self.images = images[np.argsort(pair_of, kind="stable")]
+        pairs, self.sizes = np.unique(pair_of, return_counts=True)
+        self.starts = self.sizes.cumsum() - self.sizes
+        self.cluster, self.nuisance = pairs // width, pairs % width
+        self.by_nuisance = np.argsort(self.nuisance, kind="stable")
+        self.ordered = self.nuisance[self.by_nuisance]
+
+    def of_batch(self, y: np.ndarray, r: np.ndarray) -> "Groups":
+        """The pairs in the groups of some anchors, so that a step's work does not grow with N.
+
+        Args:
+            y, r: (B,) cluster and nuisance label of the anchors.
+        """
+        alike = self.by_nuisance[_places(self.ordered, r)]
+        named = np.union1d(_places(self.cluster, y), alike)
+        sizes = self.sizes[named]
+        images = self.images[_runs(self.starts[named], sizes)]
+        return Groups(self.cluster[named], self.nuisance[named], images, sizes)
+
+
+def _places(ascending: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Where the values stand among ascending ones, every place once."""
+    begin, end = (np.searchsorted(ascending, np.unique(values), side) for side in ("left", "right"))
+    return _runs(begin, end - begin)
+
+
+def _runs(begin: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """[7, 2], [3, 2] -> [7, 8, 9, 2, 3]."""
+    return np.arange(sizes.sum()) + np.repeat(begin - (sizes.cumsum() - sizes), sizes)
+
+
 @dataclass(frozen=True)
 class Groups:
-    """The images of every (cluster, nuisance label) pair of an epoch, or of a part of the pairs.
-
-    Which pairs make up which group is decided on the host, their features stay on the device.
-    For an anchor of cluster y with nuisance label r:
+    """The images of P pairs. For an anchor of cluster y with nuisance label r:
 
         positive group G+(y, r)   = images of y with another nuisance label than r
         negative groups G-_c(y, r) = images of cluster c != y with the label r, not empty
@@ -50,46 +92,18 @@ class Groups:
     Args:
         cluster, nuisance: (P,) of every pair, ascending.
         images: image indices, one pair's after the other's.
-        starts, sizes: (P,) where each pair's images begin, and how many there are.
+        sizes: (P,) how many images each pair has.
     """
 
     cluster: np.ndarray
     nuisance: np.ndarray
     images: np.ndarray
-    starts: np.ndarray
     sizes: np.ndarray
-
-    @classmethod
-    def of_epoch(cls, labels: np.ndarray, nuisance: np.ndarray) -> "Groups":
-        """All pairs.
-
-        Args:
-            labels: (N,) clusters, -1 for outliers.
-            nuisance: (N,) nuisance label of every image.
-        """
-        images = np.flatnonzero(labels >= 0)
-        width = max(labels.max(), nuisance.max()) + 1
-        pair_of = labels[images] * width + nuisance[images]
-        order = np.argsort(pair_of, kind="stable")
-        pairs, starts, sizes = np.unique(pair_of[order], return_index=True, return_counts=True)
-        return cls(pairs // width, pairs % width, images[order], starts, sizes)
-
-    def of_batch(self, y: np.ndarray, r: np.ndarray) -> "Groups":
-        """The pairs in the groups of some anchors: a step's work does not grow with the images.
-
-        Args:
-            y, r: (B,) cluster and nuisance label of the anchors.
-        """
-        named = np.flatnonzero(np.isin(self.cluster, y) | np.isin(self.nuisance, r))
-        sizes = self.sizes[named]
-        starts = sizes.cumsum() - sizes
-        places = np.arange(sizes.sum()) + np.repeat(self.starts[named] - starts, sizes)
-        pairs = self.cluster[named], self.nuisance[named]
-        return Groups(*pairs, self.images[places], starts, sizes)
 
     def sums(self, instances: Tensor) -> Tensor:
         """(P, D) sum of the instance features (N, D) of every pair."""
-        parts = (on_device(part, instances.device) for part in (self.images, self.starts))
+        starts = self.sizes.cumsum() - self.sizes
+        parts = (on_device(part, instances.device) for part in (self.images, starts))
         return group_sums(instances, *parts)
 
     def means(self, sums: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from common.streams import Stream
 from common.transfer import on_device
 from common.types import Batch, MemoryUpdate, PseudoLabels, Step
 from methods.dsgl.disentangle import (
-    Groups,
+    EpochGroups,
     drawn_partners,
     guided_prototypes,
     nuisance_labels,
@@ -33,7 +33,7 @@ class DSGL(Method):
     memory: HybridMemory
     instances: InstanceTable
     nuisance: np.ndarray
-    groups: tuple[Groups, ...]
+    groups: tuple[EpochGroups, ...]
     labels: np.ndarray
     members: tuple[np.ndarray, np.ndarray]
 
@@ -50,7 +50,7 @@ class DSGL(Method):
     def set_nuisance(self, nuisance: np.ndarray) -> None:
         """Fix the epoch's nuisance labels (N, 2) and the groups by the first and the second."""
         self.nuisance = nuisance
-        self.groups = tuple(Groups.of_epoch(self.labels, labels) for labels in nuisance.T)
+        self.groups = tuple(EpochGroups(self.labels, labels) for labels in nuisance.T)
 
     def view_indices(self, indices: np.ndarray, stream: Stream) -> np.ndarray:
         partners = drawn_partners(*self.members, self.labels[indices], stream.numpy)
