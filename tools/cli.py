@@ -316,7 +316,7 @@ def bench(
         from tools.bench import questions, run_benchmark
 
         rows = run_benchmark(name, changes or []) if name else questions()
-        console.show(dict_table(rows, title=name or "benchmarks"))
+        console.show(dict_table(rows, console.out, title=name or "benchmarks"))
     if json:
         print_json(rows)
 

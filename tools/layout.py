@@ -17,7 +17,7 @@ from rich.text import Text
 
 Format = Literal["terminal", "markdown", "latex", "csv", "json"]
 PLAIN_WIDTH = 160  # columns where the output is a file or a pipe
-MOST_HEADERS = 12  # of a table with a line for each row; with more, a line for each header
+UNBOUNDED = 10_000  # columns, to ask how wide a table is
 MISSING = "-"
 SCORES = {"map": "mAP", "rank1": "rank-1", "rank5": "rank-5", "rank10": "rank-10"}
 
@@ -61,15 +61,20 @@ def rich_table(
     return table
 
 
-def dict_table(rows: Sequence[dict[str, Any]], title: str = "") -> Table:
-    """Rows as a table with their keys as headers; turned where these would fill a screen."""
+def dict_table(rows: Sequence[dict[str, Any]], out: Console, title: str = "") -> Table:
+    """Rows as a table with their keys as headers; turned where the terminal is too narrow."""
     headers = list(dict.fromkeys(key for row in rows for key in row))
-    if len(headers) > MOST_HEADERS:
-        lines = [[key, *(short(row.get(key)) for row in rows)] for key in headers]
-        return rich_table(lines[0], lines[1:], texts=(0,), title=title)
     cells = [[short(row.get(key)) for key in headers] for row in rows]
     words = [i for i, key in enumerate(headers) if any(_wordy(row.get(key)) for row in rows)]
-    return rich_table(headers, cells, texts=words, title=title)
+    upright = rich_table(headers, cells, texts=words, title=title)
+    first, *others = zip(headers, *cells, strict=True)
+    turned = rich_table(first, others, texts=(0,), title=title)
+    return min(upright, turned, key=lambda table: max(_least_width(table, out), out.width))
+
+
+def _least_width(table: Table, out: Console) -> int:
+    """Characters of a line in which no number and no word is broken."""
+    return out.measure(table, options=out.options.update(max_width=UNBOUNDED)).minimum
 
 
 def facts_table(facts: dict[str, Any]) -> Table:

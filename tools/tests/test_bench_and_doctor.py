@@ -4,6 +4,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
 import tools.bench
 from common.errors import UserError
@@ -104,10 +105,12 @@ def test_hints_name_only_what_is_missing():
     assert "resnet50" in hints({**complete, "weights": {"resnet50": None}})[0]
 
 
-def test_rows_of_many_columns_are_shown_side_by_side():
+def test_rows_too_wide_for_the_terminal_are_shown_side_by_side():
     rows = [{"form": form, **{f"part {n}": n for n in range(20)}} for form in ("dense", "sparse")]
-    table = dict_table(rows, title="labels")
-    assert [column.header for column in table.columns] == ["form", "dense", "sparse"]
-    assert table.row_count == 20
-    few = dict_table([{"form": "dense", "ms": 1.0}])
-    assert [column.header for column in few.columns] == ["form", "ms"]
+    headers = {
+        width: [column.header for column in dict_table(rows, Console(width=width)).columns]
+        for width in (60, 160)
+    }
+    assert headers[60] == ["form", "dense", "sparse"]
+    assert headers[160] == [*rows[0]]
+    assert dict_table(rows, Console(width=60)).row_count == 20
