@@ -26,14 +26,15 @@ def nuisance_labels(features: Tensor, labels: np.ndarray, centroids: Tensor) -> 
     """
     clustered = np.flatnonzero(labels >= 0)
     images, own = (on_device(x, features.device) for x in (clustered, labels[clustered]))
+    nearest = torch.empty(len(images), 2, dtype=torch.int64, device=features.device)
     at_once = rows_at_once(len(centroids), features.device)
-    nearest = []
-    for some, of in zip(images.split(at_once), own.split(at_once), strict=True):
+    blocks = zip(*(part.split(at_once) for part in (images, own, nearest)), strict=True)
+    for some, of, out in blocks:
         similarity = features[some] @ centroids.T
         similarity.scatter_(1, of[:, None], -torch.inf)
-        nearest.append(similarity.topk(2, dim=1).indices)
+        out.copy_(similarity.topk(2, dim=1).indices)
     found = np.full((len(labels), 2), -1, np.int64)
-    found[clustered] = torch.cat(nearest).cpu().numpy()
+    found[clustered] = nearest.cpu().numpy()
     return found
 
 
