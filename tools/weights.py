@@ -2,11 +2,10 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from common.backbones.encoder import Encoder, build_encoder
 from common.backbones.network_file import describe_network
-from common.backbones.tensor_files import method_of
+from common.backbones.tensor_files import encoder_state, method_of
 from common.backbones.weights import load_trained, require_fit
 from common.errors import UserError
 from common.recipe import Recipe
@@ -58,13 +57,3 @@ def require_method(weights: Path, found: str, asked: str) -> None:
     """Refuse weights of another method: their scores would stand under its name."""
     if found != asked:
         raise UserError(f"{weights} was trained by {found}, not by {asked}.")
-
-
-def encoder_state(state: dict[str, Any]) -> dict[str, Any]:
-    """The encoder's tensors of best.pt or last.pt."""
-    if "encoder" in state:
-        tensors: dict[str, Any] = state["encoder"]
-        return tensors
-    prefix = "encoder."
-    model = state["model"]
-    return {k.removeprefix(prefix): v for k, v in model.items() if k.startswith(prefix)}

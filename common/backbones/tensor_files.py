@@ -21,24 +21,35 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """Named tensors of a .pth, .pt, .tar, .safetensors or .npz file, on the CPU.
 
     In a torch file they are the whole content, or stand under `state_dict` (published
-    checkpoints, which keep an epoch and a score beside them) or `encoder` (ours). The prefix
-    `module.` of data parallelism is dropped.
+    checkpoints, which keep an epoch and a score beside them) or where a run puts its encoder. The
+    prefix `module.` of data parallelism is dropped.
 
     Raises:
         UserError: a file that is damaged, of another kind, or holds more than tensors.
     """
     content = _read(path)
-    for key in ("state_dict", "encoder"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
+    if isinstance(content, dict):
+        under_key = content.get("state_dict")
+        content = under_key if isinstance(under_key, dict) else encoder_state(content)
     if not isinstance(content, dict) or not content:
         raise UserError(f"{path} holds no named tensors. Choose a file with a network's weights.")
     if others := [str(key) for key, value in content.items() if not isinstance(value, Tensor)]:
         raise UserError(
             f"{path} is not a file of weights: {', '.join(others[:5])} are not tensors. "
-            "Use best.pt of a run folder, a published checkpoint, or a plain state dict."
+            "Use best.pt or last.pt of a run folder, a published checkpoint, or a plain state dict."
         )
     return {str(key).removeprefix("module."): value for key, value in content.items()}
+
+
+def encoder_state(content: dict[str, Any]) -> dict[str, Any]:
+    """The encoder's tensors of a run's best.pt or last.pt; any other content as it is."""
+    if isinstance(encoder := content.get("encoder"), dict):
+        return encoder
+    if not isinstance(model := content.get("model"), dict):
+        return content
+    prefix = "encoder."
+    own = {k.removeprefix(prefix): v for k, v in model.items() if str(k).startswith(prefix)}
+    return own or content
 
 
 def method_of(path: Path) -> str:

@@ -105,10 +105,15 @@ def test_published_names_are_translated(tmp_path, arch, domains, changes):
         ("mobilenet_v2", 2, {"pooling": "max"}),
     ],
 )
-def test_our_own_names_are_known(tmp_path, arch, domains, changes):
+@pytest.mark.parametrize("name", ["best.pt", "last.pt"])
+def test_our_own_names_are_known(tmp_path, name, arch, domains, changes):
     original = trained(arch, domains, **changes)
-    path = tmp_path / "best.pt"
-    torch.save({"encoder": original.state_dict(), "format": 1, "arch": arch}, path)
+    state = original.state_dict()
+    model = {f"encoder.{key}": value for key, value in state.items()}
+    model |= {"memory.bank": torch.zeros(3), "teacher.neck.weight": torch.zeros(3)}
+    content = {"encoder": state} if name == "best.pt" else {"model": model, "streams": {}}
+    path = tmp_path / name
+    torch.save({**content, "format": 1, "arch": arch}, path)
 
     require_known(
         path,
