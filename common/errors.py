@@ -14,9 +14,10 @@ class UserError(Exception):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A sentence with the known name that is nearest, after a blank; "" where none is near."""
-    near = get_close_matches(name, list(known), n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    """A sentence with the known name that is nearest in any case, after a blank; else ""."""
+    names = {found.lower(): found for found in known}
+    near = get_close_matches(name.lower(), names, n=1)
+    return f" Did you mean {names[near[0]]!r}?" if near else ""
 
 
 def shortened(items: Iterable[object], limit: int = 10) -> str:

@@ -185,8 +185,9 @@ def test_the_name_common_selects_those_of_the_shared_layer(tmp_path):
 
 
 def test_wrong_names_and_empty_folders_are_errors(tmp_path):
-    with pytest.raises(UserError, match="Did you mean 'hhcl'"):
-        verify("hhlc")
+    for name in ("hhlc", "HHCL"):
+        with pytest.raises(UserError, match="Did you mean 'hhcl'"):
+            verify(name)
     with pytest.raises(UserError, match="no reference cases"):
         verify(reference=tmp_path)
     with pytest.raises(UserError, match="is not a folder"):
