@@ -1,12 +1,13 @@
 """Recipes: changes by name, storage as JSON, and what an unknown name answers."""
 
+import json
 import re
 
 import pytest
 
 from common.errors import UserError
 from common.recipe import DESCRIPTION, Approximate, InfoMap
-from common.recipe_text import flatten, from_json, override, parse_changes, to_json
+from common.recipe_text import flatten, from_json, override, parse_changes, to_json, to_plain
 from common.schedules import Constant, LinearEps, StepDecay
 from methods import METHODS
 from methods.hhcl.recipes import MARKET1501, HHCLSettings
@@ -94,6 +95,13 @@ EVERY = [(spec, r) for spec in METHODS.values() for r in (*spec.recipes, spec.us
 )
 def test_every_recipe_survives_being_stored(spec, recipe):
     assert from_json(to_json(recipe), spec.settings) == recipe
+
+
+def test_a_setting_that_a_later_version_stored_is_passed_over():
+    plain = to_plain(MARKET1501)
+    plain["encoder"]["fins"] = plain["fins"] = 2
+    settings = METHODS[MARKET1501.method].settings
+    assert from_json(json.dumps(plain), settings) == MARKET1501
 
 
 def test_flat_names_are_the_names_that_can_be_changed():

@@ -116,6 +116,13 @@ def test_a_torn_result_is_named_by_the_report_and_written_again_by_resume_before
     assert json.loads((run.path / "result.json").read_text())["clusters"]
 
 
+def test_what_the_log_holds_of_an_epoch_that_was_not_saved_is_dropped_on_resuming(run, call):
+    (run.path / "result.json").unlink()
+    run.log({"event": "test", "epoch": 1, "map": 1.0})
+    assert call("resume", run.path, "--no-report").code == 0
+    assert max(event.get("epoch", -1) for event in run.events()) == 0
+
+
 def test_a_recipe_that_contradicts_the_run_s_own_is_refused(run, call):
     done = call("test", "hhcl", "synthetic", "--weights", run.path, "--variant", "supervised")
     assert (done.code, done.err.count("\n")) == (2, 1)

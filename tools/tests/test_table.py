@@ -80,11 +80,13 @@ def test_ours_stands_beside_the_paper_s_in_percent(tmp_path, market):
 
 def test_seeds_make_a_mean_with_a_spread(tmp_path, market):
     for seed, best in ((1, 0.82), (2, 0.84), (3, 0.86)):
-        make_run(tmp_path, market, best=best, last=best, seed=seed, environment={"changes": []})
+        made = {"clusters": [9, 100 * seed], "seconds": 3600.0 * seed}
+        make_run(tmp_path, market, best=best, last=best, seed=seed, **made)
     (row,) = results([tmp_path])
     assert row["seeds"] == [1, 2, 3]
     assert row["best"]["map"]["mean"] == pytest.approx(84.0)
     assert row["best"]["map"]["spread"] == pytest.approx(2.0)  # divided by n - 1
+    assert (row["clusters"], row["hours"]) == (200.0, 2.0)
 
 
 def test_the_difference_is_that_of_the_epoch_that_the_paper_reports(tmp_path, market):
@@ -123,12 +125,14 @@ def test_rows_of_equal_names_but_other_images_tell_them_by_their_fingerprints(
     assert [re.findall("images f[12]", line) for line in lines] == [["images f1"], ["images f2"]]
 
 
-def test_a_drawn_set_of_equal_settings_is_the_same_wherever_it_was_drawn(tmp_path):
+def test_a_drawn_set_of_equal_settings_is_the_same_wherever_it_was_drawn_unless_images_were_dropped(
+    tmp_path,
+):
     recipe = paper_recipe("hhcl", "synthetic")
-    for seed, fingerprint in ((1, "f1"), (2, "f2")):
-        data = {**DATA, "name": "synthetic", "fingerprint": fingerprint}
+    for seed, fingerprint, dropped in ((1, "f1", []), (2, "f2", []), (3, "f3", ["1.jpg"])):
+        data = {"name": "synthetic", "version": "", "fingerprint": fingerprint, "dropped": dropped}
         make_run(tmp_path, recipe, seed=seed, environment={"dataset": data, "source": None})
-    assert [row["seeds"] for row in results([tmp_path])] == [[1, 2]]
+    assert sorted(row["seeds"] for row in results([tmp_path])) == [[1, 2], [3]]
 
 
 def test_of_a_seed_that_was_repeated_the_newest_run_counts(tmp_path, market, call):

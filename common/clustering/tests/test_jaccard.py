@@ -125,6 +125,13 @@ def test_points_without_a_common_column_are_at_distance_one(form):
     assert np.array_equal(distance, distance.T)
 
 
+def test_a_pair_at_exactly_the_radius_is_within_it(form):
+    features = clustered(60, 16, 3, 1.2)
+    distances = np.unique(jaccard_pairs(features, 20, 6, max_distance=1.0).distance)
+    for radius in distances[distances > 0][::29]:
+        assert jaccard_pairs(features, 20, 6, float(radius)).distance.max() == radius
+
+
 def in_order(pairs):
     order = np.lexsort((pairs.second, pairs.first))
     return pairs.first[order], pairs.second[order], pairs.distance[order]

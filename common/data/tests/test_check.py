@@ -275,6 +275,10 @@ def test_training_images_named_twice_or_in_the_test_are_found():
     leaked.train.paths[0] = leaked.gallery.paths[0]
     assert any("in training and in test" in text for text in checked(leaked).warnings)
 
+    both = made(query=[(1, 0)], gallery=[(1, 1)])
+    both.query.paths[0] = both.gallery.paths[0]
+    assert "1 images are query and gallery at once." in checked(both).notes
+
 
 def test_one_camera_and_single_images_are_notes_and_no_errors():
     report = checked(made(train=[(0, 0), (1, 0), (1, 0)]))
