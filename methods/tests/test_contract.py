@@ -229,6 +229,7 @@ def run_team(folder, names, processes):
     program.write_text(PROGRAM)
     keys = ["/".join((r.method, r.source, r.variant)) for r in (RECIPES[n] for n in names)]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--local-addr=127.0.0.1", f"--log-dir={folder / 'logs'}"]
     command += [f"--nproc-per-node={processes}", str(program), str(folder), *keys]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=ONE_THREAD)
     assert done.returncode == 0, done.stderr[-3000:]

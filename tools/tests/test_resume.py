@@ -289,6 +289,7 @@ def two_machines(data, tmp_path_factory):
         port = taken.getsockname()[1]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
     torchrun += ["--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{port}"]
+    torchrun += [f"--log-dir={runs / 'logs'}"]
     tools = ["-m", "tools", *arguments_of(data, runs, "run"), "--device", "cpu"]
     agents = [
         start([*torchrun, f"--local-addr={address}", *tools])
