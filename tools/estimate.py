@@ -1,7 +1,6 @@
 """What a run will cost on this machine: measured on a few images, multiplied out."""
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
@@ -13,6 +12,7 @@ from common.backbones.encoder import Encoder
 from common.recipe import Recipe
 from common.team import Team
 from common.types import Dataset
+from tools.benchmarks.clock import Clock
 
 PROBE_IMAGES = 8  # at first; a few images alone keep no machine busy, so they are doubled
 PROBE_SECONDS = 0.25  # until a training step takes this long
@@ -89,13 +89,13 @@ def _kept_bytes(encoder: Encoder, images: Tensor) -> int:
 
 def _training_seconds(encoder: Encoder, images: Tensor) -> float:
     encoder.train()
-    return _timed(lambda: encoder(images).square().sum().backward())
+    return _timed(lambda: encoder(images).square().sum().backward(), images.device)
 
 
 def _extraction_seconds(encoder: Encoder, images: Tensor) -> float:
     encoder.eval()
     with torch.no_grad():
-        return _timed(lambda: encoder(images))
+        return _timed(lambda: encoder(images), images.device)
 
 
 def _keep(sizes: list[int], output: Tensor | nn.Module) -> None:
@@ -103,15 +103,9 @@ def _keep(sizes: list[int], output: Tensor | nn.Module) -> None:
         sizes.append(output.nbytes)
 
 
-def _timed(run: Callable[[], object]) -> float:
+def _timed(run: Callable[[], object], device: torch.device) -> float:
     """Median seconds of three calls, of fewer once a second has passed."""
-    times: list[float] = []
-    while len(times) < 3 and sum(times) < 1:
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        since = time.perf_counter()
-        run()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - since)
-    return median(times)
+    clock = Clock(device)
+    while len(clock.wall) < 3 and sum(clock.wall) < 1:
+        clock.time(run)
+    return median(clock.wall)

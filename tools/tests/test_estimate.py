@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from common.backbones.encoder import build_encoder
 from common.team import ALONE, Team
@@ -26,7 +27,7 @@ DATASET = Dataset("synthetic", "/d", samples(100), samples(10), samples(40))
 @pytest.fixture
 def estimate(monkeypatch):
     def run(seconds, recipe=RECIPE, team=ALONE):
-        monkeypatch.setattr(estimates, "_timed", lambda call: seconds)
+        monkeypatch.setattr(estimates, "_timed", lambda call, device: seconds)
         encoder = build_encoder(recipe.encoder)
         return estimates.estimate(encoder, recipe, DATASET, team)
 
@@ -57,3 +58,11 @@ def test_processes_share_the_time_and_the_batch(estimate):
     assert four.hours == pytest.approx(one.hours / 4)
     assert four.memory < one.memory
     assert "GB of memory in each of 4 processes" in four.text()
+
+
+def test_seconds_are_those_of_the_device_that_computes(monkeypatch):
+    waited = []
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    second_gpu = torch.device("cuda", 1)
+    estimates._timed(lambda: waited.append("work"), second_gpu)
+    assert waited == [second_gpu, "work", second_gpu] * 3
