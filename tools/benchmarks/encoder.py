@@ -101,7 +101,7 @@ def works(
         encoder.lay_out(channels_last=form.channels_last)
     encoder.compiled = form.compiled
     learnable = [p for p in encoder.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(learnable, lr=1e-5, fused=form.fast)
+    optimizer = torch.optim.Adam(learnable, lr=1e-5, fused=form.fast or None)
     target = torch.linspace(-1, 1, encoder.num_features, device=images.device)
 
     def step() -> None:

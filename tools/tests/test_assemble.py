@@ -9,6 +9,7 @@ from PIL import Image
 
 from common.data.datasets import load_folder
 from common.errors import UserError
+from common.optimizer import make_optimizer
 from common.recipe_text import override, parse_changes
 from common.streams import Streams
 from common.team import ALONE, Team
@@ -50,6 +51,11 @@ def test_an_exact_run_compiles_nothing(built):
     method, _ = built("hhcl", "exact")
     assert not method.encoder.compiled
     assert built.asked == built.resets == []
+
+
+def test_adam_is_fused_in_a_fast_run_and_of_torch_s_choice_in_an_exact_one(built):
+    forms = [make_optimizer(built("hhcl", precision)[0]) for precision in ("fast", "exact")]
+    assert [form.defaults["fused"] for form in forms] == [True, None]
 
 
 def test_every_compiled_run_drops_the_graphs_of_the_one_before(built):
