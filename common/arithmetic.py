@@ -1,6 +1,10 @@
 """What a precision means on a device: number formats, and whether its network is compiled."""
 
+import os
+import shutil
+import sysconfig
 from importlib.util import find_spec
+from pathlib import Path
 
 import torch
 
@@ -33,8 +37,25 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 
 
 def can_compile(device: torch.device) -> bool:
-    """Whether `torch.compile` pays on the device, and its compiler for GPUs is at hand."""
-    return device.type == "cuda" and find_spec("triton") is not None
+    """Whether `torch.compile` pays on the device, and what it needs is at hand."""
+    return device.type == "cuda" and not missing_for_compiling()
+
+
+def missing_for_compiling() -> list[str]:
+    """What `torch.compile` lacks here for GPUs.
+
+    Triton builds what starts its kernels with a C compiler and Python's headers. Without them the
+    first training step would end a run.
+    """
+    scheme = sysconfig.get_default_scheme().replace("posix_local", "posix_prefix")  # Debian's
+    headers = Path(sysconfig.get_path("include", scheme), "Python.h")
+    compilers = [os.environ.get("CC"), *map(shutil.which, ("gcc", "clang"))]
+    there = {
+        "triton": find_spec("triton") is not None,
+        "gcc or clang": any(compilers),
+        str(headers): headers.is_file(),
+    }
+    return [name for name, found in there.items() if not found]
 
 
 def compiling_pays(device: torch.device, steps: int) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import numba
 import torch
 
-from common.arithmetic import has_fast_bfloat16
+from common.arithmetic import has_fast_bfloat16, missing_for_compiling
 from common.backbones.weights import IBN_FILES, weights_folder
 from common.cores import own_cores
 from common.data.room import device_room, host_room
@@ -35,6 +35,7 @@ def examine(data_root: Path, runs_root: Path) -> dict[str, Any]:
             "vectors": torch.backends.cpu.get_cpu_capability(),
             "fast_bfloat16": has_fast_bfloat16(CPU),
         },
+        "missing_for_compiling": missing_for_compiling(),
         "gpus": [_gpu(number) for number in range(torch.cuda.device_count())],
         "memory": {"free": host_room()},
         "disk": {"free": _free(runs_root), "folder": str(runs_root.resolve())},
@@ -52,6 +53,8 @@ def hints(found: dict[str, Any]) -> list[str]:
     said = []
     if not found["gpus"]:
         said.append("no CUDA device: the papers' recipes would take weeks; try dataset synthetic.")
+    elif missing := found["missing_for_compiling"]:
+        said.append(f"precision fast cannot compile long runs for want of {', '.join(missing)}.")
     if not found["optional"]["infomap"]:
         said.append("variants infomap need a package: pip install -e '.[infomap]'.")
     if not found["optional"]["faiss"]:

@@ -1,26 +1,43 @@
 """A network is compiled where that is won back, and nowhere else."""
 
+import shutil
+import sysconfig
+from pathlib import Path
+
 import pytest
 import torch
 
 from common import arithmetic
-from common.arithmetic import COMPILED_STEPS, compiling_pays, set_arithmetic
+from common.arithmetic import COMPILED_STEPS, compiling_pays, missing_for_compiling, set_arithmetic
 
 
 @pytest.mark.parametrize(
-    ("device", "steps", "compiler", "pays"),
+    ("device", "steps", "missing", "pays"),
     [
-        ("cuda", COMPILED_STEPS, True, True),
-        ("cuda", COMPILED_STEPS - 1, True, False),
-        ("cuda", COMPILED_STEPS, False, False),
-        ("cpu", COMPILED_STEPS, True, False),
+        ("cuda", COMPILED_STEPS, [], True),
+        ("cuda", COMPILED_STEPS - 1, [], False),
+        ("cuda", COMPILED_STEPS, ["triton"], False),
+        ("cpu", COMPILED_STEPS, [], False),
     ],
 )
 def test_compiling_pays_in_long_runs_on_a_gpu_with_a_compiler(
-    device, steps, compiler, pays, monkeypatch
+    device, steps, missing, pays, monkeypatch
 ):
-    monkeypatch.setattr(arithmetic, "find_spec", lambda name: object() if compiler else None)
+    monkeypatch.setattr(arithmetic, "missing_for_compiling", lambda: missing)
     assert compiling_pays(torch.device(device), steps) is pays
+
+
+def test_a_gpu_s_compiler_needs_triton_a_c_compiler_and_python_s_headers(monkeypatch, tmp_path):
+    monkeypatch.setattr(sysconfig, "get_path", lambda name, scheme: str(tmp_path))
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(arithmetic, "find_spec", lambda name: None)
+    monkeypatch.delenv("CC", raising=False)
+    headers = Path(tmp_path, "Python.h")
+    assert missing_for_compiling() == ["triton", "gcc or clang", str(headers)]
+    headers.touch()
+    monkeypatch.setenv("CC", "icx")
+    monkeypatch.setattr(arithmetic, "find_spec", lambda name: object())
+    assert missing_for_compiling() == []
 
 
 @pytest.mark.skipif(not torch.backends.cudnn.is_available(), reason="torch without cuDNN")

@@ -94,6 +94,7 @@ def test_doctor_finds_weights_by_the_names_that_recipes_need(tmp_path, monkeypat
 def test_hints_name_only_what_is_missing():
     complete = {
         "gpus": [{}],
+        "missing_for_compiling": [],
         "optional": {"faiss": True, "infomap": True},
         "weights": {"resnet50": "there"},
         "weights_folder": "w",
@@ -101,6 +102,7 @@ def test_hints_name_only_what_is_missing():
         "data_root": "d",
     }
     assert hints(complete) == []
+    assert "want of Python.h" in hints({**complete, "missing_for_compiling": ["Python.h"]})[0]
     assert "infomap" in hints({**complete, "optional": {"faiss": True, "infomap": False}})[0]
     assert "resnet50" in hints({**complete, "weights": {"resnet50": None}})[0]
 
