@@ -1,6 +1,11 @@
 """`tools bench` finds, configures and runs benchmarks; `tools doctor` looks at the machine."""
 
 import json
+import os
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -8,8 +13,9 @@ from rich.console import Console
 
 import tools.bench
 from common.errors import UserError
+from common.recipe_text import override, parse_changes
 from methods import METHODS
-from tools.bench import found_benchmarks, questions, run_benchmark
+from tools.bench import arguments_of, found_benchmarks, questions, run_benchmark
 from tools.doctor import examine, hints
 from tools.layout import dict_table
 
@@ -59,6 +65,28 @@ def test_every_benchmark_refuses_a_device_that_is_not_there(name, monkeypatch):
         run_benchmark(name, ["device=gpu"])
     with pytest.raises(UserError, match="no CUDA device was found"):
         run_benchmark(name, ["device=cuda"])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="written for machines with CUDA")
+def test_every_row_of_the_script_for_gpus_asks_for_what_there_is(tmp_path):
+    python = tmp_path / "python"  # says what it was asked for
+    python.write_text('#!/bin/sh\necho "$*"\n')
+    python.chmod(0o755)
+    script = Path(tools.bench.__file__).with_name("gpu_rows.sh")
+    place = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    command = ["bash", str(script), str(tmp_path / "rows")]
+    subprocess.run(command, env=place, check=True, capture_output=True)
+    asked = [path.read_text().split() for path in (tmp_path / "rows").glob("*.json")]
+    for words in asked:
+        changes = [word for option, word in pairwise(words) if option == "--set"]
+        match words[2:5]:
+            case ["bench", name, _]:
+                assert arguments_of(name, changes)["device"] == "cuda"
+            case ["reproduce", method, dataset]:
+                override(METHODS[method].find(dataset), parse_changes(changes))
+    assert {words[2] for words in asked} == {"doctor", "bench", "reproduce"}
+    misspelt = subprocess.run([*command, "labls"], env=place, check=True, capture_output=True)
+    assert b"there is no row labls; there are: doctor epoch-fast " in misspelt.stdout
 
 
 def test_rows_are_printed_as_a_table_or_as_json(made_up, call):
