@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from common.backbones.encoder import Encoder
 from common.recipe import Recipe
@@ -76,15 +76,21 @@ def estimate(encoder: Encoder, recipe: Recipe, dataset: Dataset, team: Team) -> 
 
 
 def _kept_bytes(encoder: Encoder, images: Tensor) -> int:
-    """Bytes of the outputs of all layers, which backward needs; the first step, as a warm-up."""
-    sizes: list[int] = []
-    leaves = [m for m in encoder.modules() if not list(m.children())]
-    hooks = [leaf.register_forward_hook(lambda m, i, out: _keep(sizes, out)) for leaf in leaves]
+    """Bytes that backward needs besides the weights; the first step, as a warm-up."""
+    weights = {parameter.shape for parameter in encoder.parameters()}  # as their copies in bfloat16
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        if tensor.shape not in weights:
+            storage = tensor.untyped_storage()
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
     encoder.train()
-    encoder(images).square().sum().backward()
-    for hook in hooks:
-        hook.remove()
-    return sum(sizes)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        loss = encoder(images).square().sum()
+    loss.backward()
+    return sum(kept.values())
 
 
 def _training_seconds(encoder: Encoder, images: Tensor) -> float:
@@ -96,11 +102,6 @@ def _extraction_seconds(encoder: Encoder, images: Tensor) -> float:
     encoder.eval()
     with torch.no_grad():
         return _timed(lambda: encoder(images), images.device)
-
-
-def _keep(sizes: list[int], output: Tensor | nn.Module) -> None:
-    if isinstance(output, Tensor):
-        sizes.append(output.nbytes)
 
 
 def _timed(run: Callable[[], object], device: torch.device) -> float:

@@ -1,10 +1,12 @@
 """The estimate before a run: how many images it times, and what it multiplies."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from common.backbones.encoder import build_encoder
 from common.team import ALONE, Team
@@ -66,3 +68,10 @@ def test_seconds_are_those_of_the_device_that_computes(monkeypatch):
     second_gpu = torch.device("cuda", 1)
     estimates._timed(lambda: waited.append("work"), second_gpu)
     assert waited == [second_gpu, "work", second_gpu] * 3
+
+
+def test_what_backward_needs_is_counted_once_also_where_a_layer_works_in_place():
+    layers = [nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), nn.ReLU(inplace=True)]
+    images = torch.rand(8, 3, 4, 4)
+    kept = estimates._kept_bytes(nn.Sequential(*layers, *copy.deepcopy(layers)), images)
+    assert kept == 5 * images.nbytes  # the images, and two maps of each group of layers
