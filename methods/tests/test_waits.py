@@ -13,12 +13,15 @@ from torch.overrides import TorchFunctionMode
 
 from common import training
 from common.batches import domain_batches
-from common.clustering import compiled
+from common.clustering import cluster, compiled
 from common.data.augment import draw_batch
 from common.data.cached_images import CachedImages
 from common.data.request import Request
+from common.evaluator.retrieval import evaluate
 from common.optimizer import make_optimizer
-from common.recipe import Augment
+from common.pretended_gpu import pretended_gpu
+from common.recipe import Augment, Dbscan
+from common.schedules import Constant
 from common.streams import Streams
 from common.team import Team
 from common.types import PseudoLabels
@@ -104,6 +107,38 @@ def test_no_iteration_waits_for_the_device(recipe, tmp_path):
         training.train_epoch(*epoch, epoch=0)
     there = Counter(entry for entry in found if entry.split(" in ")[1] not in ON_THE_HOST)
     assert there == AT_THE_END
+
+
+STEPS = [pytest.param(r, marks=() if named(r) == "hdcpd" else pytest.mark.slow) for r in variants()]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the tests for GPUs say it")
+@pytest.mark.parametrize("recipe", STEPS, ids=map(named, variants()))
+def test_all_that_a_step_touches_lies_on_the_device(recipe, tmp_path):
+    with pretended_gpu() as device:
+        method, batches, optimizer, job = started(recipe, tmp_path, 1, Team(device=device))
+        for iteration, (batch, source) in enumerate(batches):
+            step = method.training_step(batch, source)  # pretending ends where backward begins
+            for parameter in optimizer.param_groups[0]["params"]:
+                parameter.grad = torch.zeros_like(parameter)
+            optimizer.step()
+            method.after_step(job.team.gather(step.update), iteration)
+            assert {loss.device for loss in step.losses.values()} == {device}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the tests for GPUs say it")
+def test_labels_and_scores_of_features_on_the_device_are_those_of_the_host():
+    samples, g = small_data(per_id=25).dataset.train, torch.Generator().manual_seed(0)
+    persons, noise = (torch.randn(count, 32, generator=g) for count in (12, len(samples)))
+    features = F.normalize(persons[samples.pids] + 0.6 * noise, dim=1)
+    settings, shown = Dbscan(eps=Constant(0.6)), samples.take(slice(0, 20))
+    labels = cluster(features, settings, 0, samples.cams).labels
+    scores = evaluate(features[:20], shown, features, samples)
+    with pretended_gpu() as device:
+        there, team = features.to(device), Team(device=device)
+        assert np.array_equal(cluster(there, settings, 0, samples.cams).labels, labels)
+        found = evaluate(there[:20], shown, there, samples, team=team)
+    assert (found.map, found.rank(1)) == (scores.map, scores.rank(1))
 
 
 class Copied(TorchFunctionMode):
