@@ -9,13 +9,19 @@ import torch
 from torch import Tensor
 
 from common.backbones.encoder import Encoder
+from common.clustering import warm_up
+from common.clustering.approximate import find_neighbors
 from common.recipe import Recipe
 from common.team import Team
 from common.types import Dataset
 from tools.benchmarks.clock import Clock
+from tools.benchmarks.reid_features import reid_like_features
 
 PROBE_IMAGES = 8  # at first; a few images alone keep no machine busy, so they are doubled
 PROBE_SECONDS = 0.25  # until a training step takes this long
+MANY_IMAGES = 50_000  # from here on the neighbour search counts; below it takes seconds
+PROBE_ROWS = 16_384
+LABEL_BYTES = 2_650  # an image, while labels are formed: docs/scale.md
 
 
 @dataclass(frozen=True)
@@ -24,9 +30,10 @@ class Estimate:
 
     Args:
         images: of the largest step that was timed.
-        hours: of computing; clustering and reading of images come on top.
-        memory: gigabytes for activations, weights with optimizer, features and cached images, of
-            each process.
+        hours: of computing, with the neighbour searches where images are many; reading of images
+            comes on top.
+        memory: gigabytes for activations or labels, weights with optimizer, features and cached
+            images, of each process.
         disk: gigabytes of the run folder.
         processes: that share the computing.
     """
@@ -68,10 +75,13 @@ def estimate(encoder: Encoder, recipe: Recipe, dataset: Dataset, team: Team) -> 
     tested = 1 + sum(map(recipe.due, range(recipe.epochs)))
     seconds = recipe.steps(n) * batch * domains * train
     seconds += (recipe.epochs * n + tested * tests) * extract / team.size
+    if not recipe.supervised:
+        seconds += recipe.epochs * _search_seconds(n, encoder, recipe, team) / team.size
     weights = sum(p.numel() for p in encoder.parameters()) * 4
     pixels = (n + tests) * 3 * settings.height * settings.width
     features = max(n, tests) * encoder.num_features * 4
-    memory = activations * batch * domains + 4 * weights + pixels + 2 * features
+    largest = max(activations * batch * domains, LABEL_BYTES * n)  # never at the same time
+    memory = largest + 4 * weights + pixels + 2 * features
     return Estimate(len(images), seconds / 3600, memory / 1e9, 5 * weights / 1e9, team.size)
 
 
@@ -102,6 +112,17 @@ def _extraction_seconds(encoder: Encoder, images: Tensor) -> float:
     encoder.eval()
     with torch.no_grad():
         return _timed(lambda: encoder(images), images.device)
+
+
+def _search_seconds(images: int, encoder: Encoder, recipe: Recipe, team: Team) -> float:
+    """One search among drawn features, multiplied by the square of the images' number."""
+    if images < MANY_IMAGES:
+        return 0.0
+    warm_up()
+    settings = recipe.clustering
+    features = reid_like_features(PROBE_ROWS, encoder.num_features, device=str(team.device))
+    search = _timed(lambda: find_neighbors(features, settings.k1, settings.search), team.device)
+    return search * (images / PROBE_ROWS) ** 2
 
 
 def _timed(run: Callable[[], object], device: torch.device) -> float:

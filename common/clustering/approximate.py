@@ -10,6 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from common.clustering.blocks import tell
 from common.clustering.candidates import Candidates, float32_error, listed, rows_at_once
 from common.clustering.neighbors import (
     Neighbors,
@@ -75,11 +76,12 @@ def from_cells(features: Tensor, k: int, share: float, part: range) -> Candidate
     after = torch.arange(1, keep + 1, device=device)  # any others: a start for the full search
     ids = (torch.arange(size, device=device)[:, None] + after).remainder_(size).int()
     limit = torch.full((size,), torch.inf, device=device)
-    for own, cells in zip(members, nearest.tolist(), strict=True):
-        points = torch.cat([members[cell] for cell in cells]).sort().values
+    for cell, (own, cells) in enumerate(zip(members, nearest.tolist(), strict=True)):
+        points = torch.cat([members[other] for other in cells]).sort().values
         rows = own[(own >= part.start) & (own < part.stop)]
         if keep < len(points) and len(rows):
             _propose(features, rows, points, ids, limit)
+        tell(cell + 1, len(members))
     counts = torch.full((size,), keep, dtype=torch.int32, device=device)
     return Candidates(ids, counts, limit)
 

@@ -1,17 +1,41 @@
-"""Work in blocks: in threads, with results in order; and how large a block may be."""
+"""Work in blocks: in threads, with results in order; how large a block may be; who watches."""
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 import torch
 from threadpoolctl import ThreadpoolController
 
+from common.types import Tick
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 UNTOLD_MEMORY = 16 << 30  # bytes, assumed of an accelerator that is not asked
+_watcher: ContextVar[Tick | None] = ContextVar("_watcher", default=None)
+
+
+@contextmanager
+def watched(progress: Tick) -> Iterator[None]:
+    """Let `progress` hear how far a neighbour search is: of a million images it takes long.
+
+    A context and no argument, since the methods' own rules for labels lie between the two.
+    """
+    token = _watcher.set(progress)
+    try:
+        yield
+    finally:
+        _watcher.reset(token)
+
+
+def tell(done: int, total: int) -> None:
+    """Tell whoever watches how many blocks of similarities are done."""
+    if progress := _watcher.get():
+        progress(done, total)
 
 
 def entries_on(device: torch.device, most: int) -> int:
@@ -21,22 +45,37 @@ def entries_on(device: torch.device, most: int) -> int:
     return min(most, memory // 64)
 
 
-def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+def in_threads(
+    work: Callable[[Item], Result], items: Sequence[Item], progress: Tick | None = None
+) -> list[Result]:
     """[work(item) for item in items], as many at a time as torch uses threads.
 
     `work` should release the interpreter lock. Meanwhile torch and NumPy compute with one thread
     per item: their own threads would wait for each other's work in busy loops, beside ours.
+
+    Args:
+        progress: called with items done and items in all, by the calling thread.
     """
     threads = torch.get_num_threads()
     with _libraries().limit(limits=1, user_api="blas"):
         if threads == 1:
-            return [work(item) for item in items]
+            return _collected(map(work, items), len(items), progress)
         torch.set_num_threads(1)
         try:
             with ThreadPoolExecutor(threads) as pool:
-                return list(pool.map(work, items))
+                return _collected(pool.map(work, items), len(items), progress)
         finally:
             torch.set_num_threads(threads)
+
+
+def _collected(results: Iterable[Result], total: int, progress: Tick | None) -> list[Result]:
+    """All results, told of one by one."""
+    found = []
+    for result in results:
+        found.append(result)
+        if progress:
+            progress(len(found), total)
+    return found
 
 
 @functools.cache

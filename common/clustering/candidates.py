@@ -17,7 +17,7 @@ from torch import Tensor
 
 from common.arithmetic import has_fast_bfloat16
 from common.clustering import compiled
-from common.clustering.blocks import entries_on, in_blocks, in_threads
+from common.clustering.blocks import entries_on, in_blocks, in_threads, tell
 
 BLOCK = 2048  # points per side of a block: 8 MB of bfloat16 similarities
 ROW_BLOCK = 1 << 23  # similarities in whole rows without compiled kernels, 32 MB
@@ -164,7 +164,7 @@ def from_triangle(features: Tensor, keep: int, dtype: torch.dtype, part: range) 
 
     near = [(top, left) for top in own for left in cuts if left >= top or left not in own]
     # Along the diagonals: threads seldom wait for each other.
-    in_threads(search, sorted(near, key=lambda corner: corner[1] - corner[0]))
+    in_threads(search, sorted(near, key=lambda corner: corner[1] - corner[0]), tell)
     ids, counts, missed = lists.finish()
     limit = _limit(features, missed, _change(features, dtype), dtype)
     return Candidates(ids, counts, limit)
@@ -226,13 +226,15 @@ def from_rows(features: Tensor, keep: int, dtype: torch.dtype, part: range) -> C
     ids = torch.empty(size, keep, dtype=torch.int32, device=features.device)
     missed = torch.full((size,), -torch.inf, device=features.device)
     own = torch.arange(part.start, part.stop, device=features.device)
-    for rows in own.split(rows_at_once(size, features.device)):
+    blocks = own.split(rows_at_once(size, features.device))
+    for done, rows in enumerate(blocks, 1):
         block = _product(rounded[rows], rounded)
         block[torch.arange(len(rows), device=rows.device), rows] = -torch.inf
         largest, columns = _largest(block, keep)
         ids[rows] = columns.int()
         if keep < size - 1:
             missed[rows] = largest[:, -1].float()
+        tell(done, len(blocks))
     counts = torch.full((size,), keep, dtype=torch.int32, device=features.device)
     return Candidates(ids, counts, _limit(features, missed, _change(features, dtype), dtype))
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from common.clustering import candidates, compiled
-from common.clustering.blocks import entries_on, in_blocks
+from common.clustering.blocks import entries_on, in_blocks, tell
 from common.clustering.candidates import Candidates
 from common.clustering.similarity import check_unit_rows, pair_similarities, rows_per_chunk
 from common.team import ALONE, Team
@@ -111,8 +111,10 @@ def search_in_full(features: Tensor, found: Neighbors, rows: Tensor) -> None:
     """Search the given rows among all points, in place, some at a time."""
     device = features.device
     limit = FULL_SEARCH if device.type == "cpu" else entries_on(device, DEVICE_FULL_SEARCH)
-    for some in rows.split(max(1, limit // len(features))):
+    blocks = rows.split(max(1, limit // len(features)))
+    for done, some in enumerate(blocks, 1):
         _search_rows(features, found, some)
+        tell(done, len(blocks))
 
 
 def _search_rows(features: Tensor, found: Neighbors, rows: Tensor) -> None:

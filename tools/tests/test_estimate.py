@@ -18,20 +18,24 @@ RECIPE = replace(SYNTHETIC, epochs=5, eval_every=2)  # tests: first, 2, 4 and 5
 STEPS = 5 * RECIPE.sampling.iterations * RECIPE.sampling.batch_size
 
 
+MANY = estimates.MANY_IMAGES
+
+
 def samples(count):
     paths = np.array([f"/d/{n}.jpg" for n in range(count)], dtype=object)
     return Samples(paths, np.zeros(count, np.int64), np.zeros(count, np.int64))
 
 
 DATASET = Dataset("synthetic", "/d", samples(100), samples(10), samples(40))
+LARGE = Dataset("synthetic", "/d", samples(MANY), samples(10), samples(40))
 
 
 @pytest.fixture
 def estimate(monkeypatch):
-    def run(seconds, recipe=RECIPE, team=ALONE):
+    def run(seconds, recipe=RECIPE, team=ALONE, dataset=DATASET):
         monkeypatch.setattr(estimates, "_timed", lambda call, device: seconds)
         encoder = build_encoder(recipe.encoder)
-        return estimates.estimate(encoder, recipe, DATASET, team)
+        return estimates.estimate(encoder, recipe, dataset, team)
 
     return run
 
@@ -60,6 +64,22 @@ def test_processes_share_the_time_and_the_batch(estimate):
     assert four.hours == pytest.approx(one.hours / 4)
     assert four.memory < one.memory
     assert "GB of memory in each of 4 processes" in four.text()
+
+
+def test_of_many_images_the_neighbor_search_of_every_epoch_is_counted(estimate, monkeypatch):
+    monkeypatch.setattr(estimates, "PROBE_ROWS", 1000)
+    labels = replace(RECIPE, supervised=True)
+    searching = estimate(8.0, dataset=LARGE).hours - estimate(8.0, labels, dataset=LARGE).hours
+    assert searching * 3600 == pytest.approx(5 * 8.0 * (MANY / 1000) ** 2)
+
+
+def test_labels_of_many_images_need_memory(estimate, monkeypatch):
+    monkeypatch.setattr(estimates, "PROBE_ROWS", 1000)
+    more = replace(LARGE, train=samples(2 * MANY))
+    grown = estimate(8.0, dataset=more).memory - estimate(8.0, dataset=LARGE).memory
+    pixels = 3 * RECIPE.encoder.height * RECIPE.encoder.width
+    features = 2 * 4 * 128 * RECIPE.encoder.parts
+    assert grown * 1e9 == pytest.approx(MANY * (pixels + features + estimates.LABEL_BYTES))
 
 
 def test_seconds_are_those_of_the_device_that_computes(monkeypatch):

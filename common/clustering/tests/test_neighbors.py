@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from common.clustering import candidates, compiled, neighbors
+from common.clustering import candidates, compiled, neighbors, watched
 from common.clustering.neighbors import nearest_neighbors
 from common.errors import UserError
 from common.team import Team
@@ -291,6 +291,20 @@ def test_the_parts_of_several_processes_are_the_rows_of_one(
         own = slice(part.start, part.stop)
         assert torch.equal(found.rank[own], expected.rank[own])
         assert torch.equal(found.similarity[own], expected.similarity[own])
+
+
+def test_whoever_watches_hears_of_every_block_until_all_are_done(form, monkeypatch):
+    monkeypatch.setattr(candidates, "BLOCK", 80)
+    monkeypatch.setattr(candidates, "ROW_BLOCK", 300 * 40)
+    heard = []
+    with watched(lambda done, total: heard.append((done, total))):
+        nearest_neighbors(clustered(300, 16), 5)
+    *blocks, full_search = heard
+    assert len(blocks) > 4
+    assert blocks == [(done, len(blocks)) for done in range(1, len(blocks) + 1)]
+    assert full_search == (1, 1)
+    nearest_neighbors(clustered(300, 16), 5)
+    assert len(heard) == len(blocks) + 1  # nobody watches any more
 
 
 def test_bfloat16_is_left_alone_where_similarities_lie_too_close(monkeypatch):
