@@ -75,6 +75,8 @@ class Dataset:
         root: the folder that was read.
         version: e.g. "V1" or "V2" of MSMT17; empty where there is one version only.
         camera_rule: how cameras were found, for the record, e.g. "file name" or "none".
+        cam_names: of each camera, as file names, folders or lists have it; to be shown. Empty where
+            nothing names them.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Dataset:
     version: str = ""
     protocol: ScoringProtocol = "market1501"
     camera_rule: str = "file name"
+    cam_names: tuple[str, ...] = ()
 
     @property
     def has_test(self) -> bool:

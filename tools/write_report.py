@@ -55,6 +55,7 @@ def write_report(
         train_features=extract(encoder, train, team).cpu().numpy(),
         labels=labels,
         truth=truth,
+        cam_names=dataset.cam_names,
         **tested,
     )
     return write_page(folder.path / "report", inputs)

@@ -46,7 +46,15 @@ def read_celebreid(name: str, folder: Path, rule: CameraRule) -> Dataset:
             f"{shortened(sorted(bad))}. Unpack the data set again."
         )
     train, query, gallery = splits
-    return Dataset(name, str(folder), relabelled(train), query, gallery, camera_rule=rule)
+    return Dataset(
+        name,
+        str(folder),
+        relabelled(train),
+        query,
+        gallery,
+        camera_rule=rule,
+        cam_names=tuple("123456789") if rule == "leading digit" else (),
+    )
 
 
 def _rows(folder: Path, part: str, bad: list[str]) -> Iterator[Row]:

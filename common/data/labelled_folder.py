@@ -70,7 +70,15 @@ def _dataset(folder: Path, rows: dict[str, dict[str, tuple[int, int]]]) -> Datas
             "not count. A test needs both; give both or neither."
         )
     name = own_name(folder)
-    return Dataset(name, str(folder), relabelled(train), query, gallery, camera_rule=CAMERA_RULE)
+    return Dataset(
+        name,
+        str(folder),
+        relabelled(train),
+        query,
+        gallery,
+        camera_rule=CAMERA_RULE,
+        cam_names=tuple(map(str, cams)),
+    )
 
 
 def _read(file: Path) -> list[tuple[int, dict[str, str] | str]]:

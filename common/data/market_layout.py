@@ -69,7 +69,15 @@ def read_market_layout(name: str, folder: Path, rule: NameRule, version: str = "
     cams = rule.cams or numbered(cam for part in kept for _, _, cam in part)
     splits = [samples_of(folder, [(n, pid, cams[cam]) for n, pid, cam in part]) for part in kept]
     splits += [samples_of(folder, [])] * (3 - len(splits))
-    return Dataset(name, str(folder), relabelled(splits[0]), splits[1], splits[2], version)
+    return Dataset(
+        name,
+        str(folder),
+        relabelled(splits[0]),
+        splits[1],
+        splits[2],
+        version,
+        cam_names=tuple(map(str, cams)),
+    )
 
 
 def _parsed(image: str) -> Row | None:

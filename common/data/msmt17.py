@@ -72,7 +72,8 @@ def _read_lists(name: str, folder: Path, version: str) -> Dataset:
             f"{name} at {folder} is damaged, {len(problems):,} list entries cannot be used: "
             f"{shortened(problems)}. Unpack the data set again."
         )
-    return Dataset(name, str(folder), train, query, gallery, version)
+    names = tuple(map(str, _CAMERAS))
+    return Dataset(name, str(folder), train, query, gallery, version, cam_names=names)
 
 
 def _rows(file: Path, part: str, problems: list[str]) -> Iterator[Row]:

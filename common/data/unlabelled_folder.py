@@ -43,7 +43,16 @@ def read_unlabelled_folder(folder: Path, cameras: str | None = None) -> Dataset:
     cams = numbered(keys)
     train = samples_of(folder, ((n, -1, cams[key]) for n, key in zip(names, keys, strict=True)))
     empty = samples_of(folder, [])
-    return Dataset(own_name(folder), str(folder), train, empty, empty, camera_rule=rule)
+    text_of = dict(zip(keys, found, strict=True))
+    return Dataset(
+        own_name(folder),
+        str(folder),
+        train,
+        empty,
+        empty,
+        camera_rule=rule,
+        cam_names=tuple(text_of[key] or "." for key in cams) if rule != ONE_CAMERA else (),
+    )
 
 
 def _matched(folder: Path, names: list[str], cameras: str) -> list[str]:

@@ -29,6 +29,7 @@ class ReportInputs:
         labels: (N,) pseudo-labels of the last epoch, -1 for an outlier.
         truth: (N,) identities of the training images, -1 where unknown; only shown.
         query, gallery: the test part, each with its features.
+        cam_names: of the cameras; without them their numbers from 0 are shown.
     """
 
     recipe: Recipe
@@ -43,6 +44,7 @@ class ReportInputs:
     query_features: np.ndarray | None = None
     gallery: Samples | None = None
     gallery_features: np.ndarray | None = None
+    cam_names: tuple[str, ...] = ()
 
     @property
     def epochs(self) -> list[Event]:

@@ -1,7 +1,7 @@
 """Thumbnails with captions, and frames that tell right from wrong without colour as well."""
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from typing import Literal
 
@@ -26,11 +26,15 @@ class Album:
     Args:
         samples: the split; identities are shown where they are known.
         box: (width, height) of a thumbnail in pixels.
+        cam_names: of the cameras; without them their numbers are shown.
     """
 
-    def __init__(self, samples: Samples, box: tuple[int, int]) -> None:
+    def __init__(
+        self, samples: Samples, box: tuple[int, int], cam_names: Sequence[str] = ()
+    ) -> None:
         self.samples = samples
         self.box = box
+        self.cam_names = cam_names
         self.with_cams = samples.num_cams > 1
 
     def picture(self, index: int, mark: Mark = "") -> Html:
@@ -62,5 +66,6 @@ class Album:
         if self.samples.pids[index] >= 0:
             parts.append(f"id\u00a0{self.samples.pids[index]}")
         if self.with_cams:
-            parts.append(f"cam\u00a0{self.samples.cams[index]}")
+            cam = int(self.samples.cams[index])
+            parts.append(f"cam\u00a0{self.cam_names[cam] if self.cam_names else cam}")
         return " · ".join(parts)

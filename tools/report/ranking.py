@@ -31,7 +31,7 @@ def ranked_lists(inputs: ReportInputs) -> Html:
         return Html("")
     precision = average_precisions(of_query, of_gallery, query, gallery, which)
     box = thumbnail_box(inputs.recipe.encoder.height, inputs.recipe.encoder.width)
-    albums = Album(query, box), Album(gallery, box)
+    albums = Album(query, box, inputs.cam_names), Album(gallery, box, inputs.cam_names)
     groups = []
     for title, places in examples(precision):
         nearest, correct = ranked(of_query, query, of_gallery, gallery, which[places], TOP)

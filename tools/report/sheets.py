@@ -24,7 +24,7 @@ def cluster_sheets(inputs: ReportInputs) -> Html:
     table = describe(labels, train.cams, truth)
     box = thumbnail_box(inputs.recipe.encoder.height, inputs.recipe.encoder.width)
     ids = np.full(len(train), -1) if truth is None else truth
-    album = Album(Samples(train.paths, ids, train.cams), box)
+    album = Album(Samples(train.paths, ids, train.cams), box, inputs.cam_names)
     kinds = [
         _group(title, note, rows, labels, truth, table, album)
         for title, note, rows in chosen(table, with_cams=album.with_cams)

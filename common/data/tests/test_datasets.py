@@ -198,6 +198,7 @@ def test_vehiclex_has_a_training_part_only(tmp_path):
     assert not dataset.has_test
     assert len(dataset.query) == 0
     assert dataset.train.cams.tolist() == [0, 30]
+    assert dataset.cam_names == tuple(map(str, range(6, 37)))
 
 
 @pytest.mark.parametrize(
@@ -211,6 +212,7 @@ def test_msmt17_list_layout_is_read_in_both_versions(tmp_path, version, folders)
     assert dataset.version == version
     assert dataset.train.pids.tolist() == [0, 0, 1], "lists for training and validation together"
     assert dataset.train.cams.tolist() == [0, 4, 14]
+    assert [dataset.cam_names[cam] for cam in (0, 4, 14)] == ["1", "5", "15"]
     assert dataset.train.paths[0].endswith(f"{folders[0]}/0000/0000_000_01_0303morning_0015_0.jpg")
     assert dataset.query.pids.tolist() == [0], "from the file name, not from the list"
     assert dataset.gallery.pids.tolist() == [0, 2]
@@ -304,6 +306,7 @@ def test_celebreid_cameras_are_the_leading_digit_of_the_image_number_or_unique(t
     everyone = np.concatenate([unique.train.cams, unique.query.cams, unique.gallery.cams])
     assert sorted(everyone) == list(range(21))
     assert by_digit.camera_rule != unique.camera_rule
+    assert (by_digit.cam_names[8], unique.cam_names) == ("9", ())
 
 
 def test_celebreid_refuses_names_without_image_number(tmp_path):

@@ -45,6 +45,7 @@ def test_labels_name_identity_camera_and_split(tmp_path):
     assert relative(dataset, "train") == ["images/1.jpg", "images/2.jpg"]
     assert dataset.train.pids.tolist() == [1, 0]
     assert dataset.train.cams.tolist() == [0, 1], "numbered over all splits together"
+    assert dataset.cam_names == ("2", "7", "9")
     assert dataset.query.pids.tolist() == [5]
     assert dataset.gallery.pids.tolist() == [5, 0], "junk -1 is dropped, 0 is a distractor"
     assert dataset.gallery.cams.tolist() == [2, 1]
@@ -165,17 +166,24 @@ def test_the_first_level_of_sub_folders_names_the_cameras(tmp_path):
 
     assert relative(dataset, "train") == ["cam10/x/1.jpg", "cam9/1.jpg", "cam9/y/2.jpg"]
     assert dataset.train.cams.tolist() == [0, 1, 1]
-    assert dataset.camera_rule == "sub-folders"
-    assert set(load_folder(folder, "none").train.cams) == {0}
+    assert (dataset.camera_rule, dataset.cam_names) == ("sub-folders", ("cam10", "cam9"))
+    together = load_folder(folder, "none")
+    assert (set(together.train.cams), together.cam_names) == ({0}, ())
 
 
 def test_sub_folders_with_numbers_are_ordered_as_numbers(tmp_path):
-    assert load_folder(write(tmp_path / "a", "10/1.jpg", "9/1.jpg")).train.cams.tolist() == [1, 0]
+    dataset = load_folder(write(tmp_path / "a", "10/1.jpg", "9/1.jpg"))
+    assert (dataset.train.cams.tolist(), dataset.cam_names) == ([1, 0], ("9", "10"))
+
+
+def test_images_beside_the_sub_folders_are_a_camera_named_like_the_folder_itself(tmp_path):
+    assert load_folder(write(tmp_path / "a", "1.jpg", "x/1.jpg")).cam_names == (".", "x")
 
 
 def test_sub_folders_that_are_one_number_are_two_cameras(tmp_path):
-    folder = write(tmp_path / "a", "01/1.jpg", "1/1.jpg", "2/1.jpg")
-    assert load_folder(folder).train.cams.tolist() == [0, 1, 2]
+    dataset = load_folder(write(tmp_path / "a", "01/1.jpg", "1/1.jpg", "2/1.jpg"))
+    assert dataset.train.cams.tolist() == [0, 1, 2]
+    assert dataset.cam_names == ("01", "1", "2")
 
 
 def test_a_pattern_with_one_group_names_the_cameras(tmp_path):
@@ -184,7 +192,7 @@ def test_a_pattern_with_one_group_names_the_cameras(tmp_path):
     dataset = load_folder(folder, "_c([0-9]+)")
 
     assert dataset.train.cams.tolist() == [1, 0, 1]
-    assert dataset.camera_rule == "pattern _c([0-9]+)"
+    assert (dataset.camera_rule, dataset.cam_names) == ("pattern _c([0-9]+)", ("2", "10"))
 
 
 @pytest.mark.parametrize(
@@ -217,6 +225,7 @@ def test_a_folder_laid_out_like_market1501_is_recognised(tmp_path):
     assert dataset.train.cams.tolist() == [0, 1]
     assert dataset.query.cams.tolist() == [1]
     assert dataset.gallery.cams.tolist() == [2]
+    assert dataset.cam_names == ("7", "30", "99")
     with pytest.raises(UserError, match="Leave --cameras out"):
         load_folder(folder, "_c([0-9]+)")
 

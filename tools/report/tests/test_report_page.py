@@ -126,6 +126,13 @@ def test_right_and_wrong_are_told_apart_by_a_symbol(full, inputs):
     assert lists.count('class="tile wrong"') == lists.count("✗</span>") > 0
 
 
+def test_cameras_have_the_names_of_the_data_set_else_numbers(full, inputs):
+    assert "cam\u00a00" in full
+    named = page(replace(inputs, cam_names=("1", "yard", "<2>"), train_features=None))
+    shown = set(re.findall('cam\u00a0([^ <"]+)', named))
+    assert shown == {"1", "yard", "&lt;2&gt;"}
+
+
 def test_file_names_and_texts_are_escaped(samples, inputs):
     train = samples(8, 4, name="<b>&'\"ü人{}.jpg")
     events = [*inputs.events, {"event": "warning", "text": "<script>alert(1)</script>"}]
