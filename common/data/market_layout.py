@@ -58,10 +58,10 @@ def read_market_layout(name: str, folder: Path, rule: NameRule, version: str = "
     listing = jpegs if rule.cams is not None else images
     listed = [[f"{part}/{image}" for image in listing(folder / part)] for part in rule.parts]
     if empty := [part for part, found in zip(rule.parts, listed, strict=True) if not found]:
+        kind = "images" if rule.cams is None else "images (*.jpg, lower case)"
         raise UserError(
-            f"{name} is incomplete: no images (*.jpg, lower case) in {shortened(empty)} of "
-            f"{folder}. Unpack the data set again, or name another root with --data-root or "
-            "$REID_DATA."
+            f"{name} is incomplete: no {kind} in {shortened(empty)} of {folder}. Unpack the data "
+            "set again, or name another root with --data-root or $REID_DATA."
         )
     rows = [[_parsed(image) for image in part] for part in listed]
     _require_fitting(name, folder, rule, listed, rows)

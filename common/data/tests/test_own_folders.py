@@ -228,6 +228,9 @@ def test_a_folder_laid_out_like_market1501_is_recognised(tmp_path):
     assert dataset.cam_names == ("7", "30", "99")
     with pytest.raises(UserError, match="Leave --cameras out"):
         load_folder(folder, "_c([0-9]+)")
+    (folder / "query/0001_c30_1.jpg").unlink()
+    with pytest.raises(UserError, match="no images in query of"):  # of any kind
+        load_folder(folder)
 
 
 def test_no_folder_and_no_images_are_said(tmp_path):
