@@ -112,6 +112,17 @@ def test_the_index_leads_to_every_page():
     assert {p for p in PAGES if p.parent.name in ("docs", "methods")} - {index} <= linked
 
 
+def test_every_module_has_its_room_in_the_design():
+    rooms = (ROOT / "docs" / "design.md").read_text("utf-8").partition("## Decisions")[0]
+    named = set(re.findall(r"`(?:\w+/)?(\w+)\.py`", rooms))
+    modules = {
+        p.stem.removesuffix("_shown")
+        for r in ("common", "methods", "tools")
+        for p in (ROOT / r).glob("[a-z]*.py")
+    }
+    assert named == modules
+
+
 def test_every_benchmark_has_a_section_with_its_command():
     text = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
     sections = text.split("\n## ")[1:]
