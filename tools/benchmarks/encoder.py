@@ -14,6 +14,7 @@ from common.backbones.network import Encoder
 from common.devices import find_device
 from common.recipe import EncoderSettings
 from tools.benchmarks.clock import wall_seconds
+from tools.benchmarks.limits import require_least
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ def run(
         there), and whether its trunk computes in bfloat16. Where the device has no fast bfloat16,
         "fast" differs from "exact" by the fused Adam alone.
     """
+    require_least(1, batch=batch, chunks=chunks, threads=threads, repeats=repeats)
+    require_least(2, height=height)
     on = find_device(device)
     torch.set_num_threads(threads)
     forms = [

@@ -23,6 +23,7 @@ from tools.benchmarks.clock import device_wait
 from tools.benchmarks.epoch_rows import Measured, rows_of
 from tools.benchmarks.fresh_process import device_peak_mb, fresh_process, peak_mb
 from tools.benchmarks.laps import ITERATED, PARTS, Laps, MarkedRun, marked, observer
+from tools.benchmarks.limits import require_least
 from tools.benchmarks.made_job import FirstImages, made_job
 from tools.benchmarks.pseudo_labels import EPS
 from tools.lookup import paper_recipe
@@ -92,6 +93,8 @@ def run(
             "images are three numbers (training, query, gallery) and size is two (height, width), "
             "e.g. images=2000,200,1000 and size=64,32."
         )
+    require_least(1, images=images, size=size, epochs=epochs)
+    require_least(0, batch=batch, iterations=iterations, extracted=extracted)
     find_device(device)
     paper = paper_recipe(method, "market1501")
     whole = (images[0], images[1], images[2])

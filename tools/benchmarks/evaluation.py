@@ -14,6 +14,7 @@ from common.evaluator.retrieval import distances, evaluate
 from common.types import Retrieval, Samples
 from tools.benchmarks.clock import Clock
 from tools.benchmarks.fresh_process import PeakMemory, fresh_process
+from tools.benchmarks.limits import require_least
 
 RANKS = 50
 DISTRACTOR = -1  # their one identity; no query has it
@@ -46,6 +47,9 @@ def run(
         the plain loop's least seconds for a query over this one's; and whether mAP and CMC of the
         plain loop's queries are equal.
     """
+    require_least(1, queries=queries, gallery=gallery, dim=dim, repeats=repeats)
+    require_least(1, identities=identities, cameras=cameras)
+    require_least(0, distractors=distractors, plain_queries=plain_queries)
     taken = {"ours": queries, "plain": min(plain_queries or queries, queries)}
     device = str(find_device(device))
     size = (queries, gallery, distractors, dim, identities, cameras)

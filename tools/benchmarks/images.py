@@ -19,6 +19,7 @@ from common.recipe import Augment
 from common.streams import Stream
 from common.types import Samples
 from tools.benchmarks.clock import Clock
+from tools.benchmarks.limits import require_least
 
 BATCHES = 4  # per measured round
 
@@ -50,6 +51,8 @@ def run(
         slowest round), their ratio, images per second while the memory is filled, and whether
         all batches were bit-equal.
     """
+    require_least(1, count=count, height=height, width=width)
+    require_least(1, batch=batch, repeats=repeats, threads=threads)
     on = find_device(device)
     with tempfile.TemporaryDirectory() as folder:
         samples = made_jpegs(Path(folder), count)

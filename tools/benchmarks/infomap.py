@@ -11,6 +11,7 @@ from common.devices import find_device
 from common.recipe import InfoMap
 from tools.benchmarks.clock import Clock
 from tools.benchmarks.fresh_process import PeakMemory, fresh_process
+from tools.benchmarks.limits import require_least
 from tools.benchmarks.reid_features import reid_like_features
 
 
@@ -36,6 +37,7 @@ def run(
         `partition` and both (`whole`), `extra_mb` of memory beyond libraries and features,
         `modules`, `clusters` of more than k2 images, `outliers`, and the `codelength` in bits.
     """
+    require_least(1, sizes=sizes, dim=dim, threads=threads)
     device = str(find_device(device))
     rows = []
     for size in sizes:

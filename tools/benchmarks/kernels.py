@@ -12,6 +12,7 @@ from common.devices import find_device
 from common.recipe import EncoderSettings
 from tools.benchmarks.clock import Clock
 from tools.benchmarks.encoder import Form, works
+from tools.benchmarks.limits import require_least
 
 WARM_UP = 5  # steps: compiling, then recording the graph that is replayed
 
@@ -40,6 +41,9 @@ def run(
         torch's operations, by falling time, and the sum of those left out: `ms` and `calls` in a
         step, and the `share` of the step.
     """
+    require_least(1, batch=batch, chunks=chunks, threads=threads, steps=steps)
+    require_least(2, height=height)
+    require_least(0, most=most)
     on = find_device(device)
     torch.set_num_threads(threads)
     set_arithmetic("fast")

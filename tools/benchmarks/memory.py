@@ -12,6 +12,7 @@ from torch import Tensor
 from common.devices import find_device
 from common.memory import Rule, blend_hardest_, blend_mean_, blend_rows_
 from tools.benchmarks.clock import wall_seconds
+from tools.benchmarks.limits import require_least
 
 INSTANCES = 16  # of every cluster in the batch, as in the papers
 MOMENTUM = 0.1
@@ -39,6 +40,7 @@ def run(
         `plain_ms`, `ratio` of the loop's least time to the rule's, and whether the banks are
         equal bit for bit.
     """
+    require_least(1, clusters=clusters, dim=dim, batch=batch, repeats=repeats)
     on = find_device(device)
     g = torch.Generator().manual_seed(0)
     bank = F.normalize(torch.randn(clusters, dim, generator=g), dim=1).to(on)

@@ -25,6 +25,7 @@ from tools.benchmarks.dense_jaccard import (
     dense_weights,
 )
 from tools.benchmarks.fresh_process import PeakMemory, fresh_process, peak_mb
+from tools.benchmarks.limits import require_least
 from tools.benchmarks.reid_features import reid_like_features
 
 K1, K2, EPS, MIN_SAMPLES = 30, 6, 0.6, 4
@@ -90,7 +91,7 @@ def run(
     """Time and memory of the whole stage, k1 = 30, k2 = 6, eps = 0.6, each in a fresh process.
 
     Args:
-        sizes: numbers of images N.
+        sizes: numbers of images N, k1 at least.
         dim: feature size D.
         repeats: clusterings of which the median time is taken.
         threads: of torch; kernels are compiled before the clock starts.
@@ -109,6 +110,9 @@ def run(
         `ratio_after_search` and `ratio_whole` of CPU seconds (of wall seconds on a device), and
         the number of `labels_differing`.
     """
+    require_least(K1, sizes=sizes)  # the kernels check no bounds
+    require_least(1, dim=dim, repeats=repeats, threads=threads)
+    require_least(0, dense_limit=dense_limit)
     if not 0 <= share <= 1:
         raise UserError(f"share is {share:g}; choose 0 for the exact search, at most 1 otherwise.")
     device = str(find_device(device))

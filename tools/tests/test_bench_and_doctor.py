@@ -59,6 +59,17 @@ def test_an_unknown_benchmark_is_answered_with_the_nearest(made_up):
 
 
 @pytest.mark.parametrize("name", sorted(found_benchmarks()))
+def test_every_benchmark_refuses_numbers_below_what_it_can_run_with(name):
+    settings = {row["name"]: row["settings"] for row in questions()}[name]
+    for key, default in settings.items():
+        first = default[0] if isinstance(default, tuple) else default
+        if type(first) is int:
+            too_small = ",".join(["-1"] * (len(default) if isinstance(default, tuple) else 1))
+            with pytest.raises(UserError, match=f"{key}=-1: must be at least"):
+                run_benchmark(name, [f"{key}={too_small}"])
+
+
+@pytest.mark.parametrize("name", sorted(found_benchmarks()))
 def test_every_benchmark_refuses_a_device_that_is_not_there(name, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(UserError, match="'gpu' is no device"):

@@ -39,7 +39,12 @@ def test_a_row_tells_seconds_memory_and_the_recall_of_an_approximate_search():
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"), [({"share": 1.5}, "share is 1.5"), ({"device": "cuda"}, "no CUDA device")]
+    ("changes", "said"),
+    [
+        ({"share": 1.5}, "share is 1.5"),
+        ({"sizes": (600, 29)}, "sizes=29: must be at least 30"),
+        ({"device": "cuda"}, "no CUDA device"),
+    ],
 )
 def test_what_cannot_be_measured_is_said_at_once(changes, said, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
