@@ -27,6 +27,7 @@ _COMPRESSED = (  # with more of a bzip2 file than "BZh", with which a name in a 
     (b"BZh.1AY&SY", bz2.open),
     (b"\xfd7zXZ\0", lzma.open),
 )
+_TAR_MAGIC, _TAR_MAGIC_PLACE = b"ustar", 257
 _BROKEN = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -125,14 +126,14 @@ class _Unpacking:
         return files
 
     def _members(self) -> Generator[Member, None, None]:
-        if zipfile.is_zipfile(self.archive):
+        if _is_zip(self.archive):
             return _zip_members(self.archive)
         return _tar_members(self.archive, self._require_within_limits)
 
     def _require_room(self) -> int:
         """Bytes that the archive says it holds, if it says so; checked against the disk."""
         expected = 0
-        if zipfile.is_zipfile(self.archive):
+        if _is_zip(self.archive):
             with zipfile.ZipFile(self.archive) as file:
                 expected = sum(info.file_size for info in file.infolist())
             self._require_within_limits(expected)
@@ -208,6 +209,13 @@ def _refused(archive: Path, name: str) -> UserError:
         f"{archive} holds {name!r}, which is a link or a device. Only files and folders are "
         "unpacked; the archive was refused."
     )
+
+
+def _is_zip(archive: Path) -> bool:
+    """Whether it is a zip file, and no tar whose last file is one: a zip is told by its end."""
+    with archive.open("rb") as file:
+        start = file.read(_TAR_MAGIC_PLACE + len(_TAR_MAGIC))
+    return not start.endswith(_TAR_MAGIC) and zipfile.is_zipfile(archive)
 
 
 def _zip_members(archive: Path) -> Generator[Member, None, None]:

@@ -197,6 +197,14 @@ def test_a_tar_whose_first_name_begins_like_a_bzip2_file_is_unpacked(tmp_path):
     assert unpack(pack(tmp_path / "x.tar", {"BZh/a.jpg": b"1"}), tmp_path / "target") == 1
 
 
+def test_a_tar_that_ends_in_a_zip_is_unpacked_as_the_tar(tmp_path):
+    inner = pack(tmp_path / "inner.zip", {"readme.txt": b"1"}).read_bytes()
+    archive = pack(tmp_path / "x.tar", {"a.jpg": b"2", "inner.zip": inner})
+
+    assert unpack(archive, tmp_path / "target") == 2
+    assert tree(tmp_path / "target") == {"a.jpg": b"2", "inner.zip": inner}
+
+
 def headers(path: Path, kind: bytes, size: int, count: int = 1) -> Path:
     """A tar.gz of headers that extend the one behind them by `size` bytes each, and a file."""
     info = tarfile.TarInfo("x")
