@@ -30,6 +30,7 @@ def from_plain(hint: Any, value: Any) -> Any:
 
     Raises:
         UserError: a kind of setting that the type does not admit, or a value out of range.
+        TypeError: a value of another type.
     """
     if isinstance(value, dict) and "kind" in value:
         kind = next((c for c in _classes(hint) if c.__name__ == value["kind"]), None)
@@ -39,10 +40,7 @@ def from_plain(hint: Any, value: Any) -> Any:
         known = {f.name for f in dataclasses.fields(kind)}
         fields = {name: from_plain(hints[name], v) for name, v in value.items() if name in known}
         return kind(**fields)
-    if isinstance(value, list):
-        inner = next((a for a in typing.get_args(hint) if a is not Ellipsis), Any)
-        return tuple(from_plain(inner, item) for item in value)
-    return value
+    return _checked(value, hint)
 
 
 def to_json(recipe: Recipe) -> str:
@@ -188,13 +186,18 @@ def _called(text: str, hint: Any, name: str) -> Any:
 
 
 def _checked(value: Any, hint: Any) -> Any:
-    """A literal of the declared type; a whole number also stands for a float."""
-    if typing.get_origin(hint) is tuple:
-        return tuple(_checked(part, typing.get_args(hint)[0]) for part in value)
-    if hint is float and type(value) is int:
+    """A literal of the declared type; a number also stands for a constant schedule, and a whole
+    one for a float."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        return tuple(_checked(part, inner[0]) for part in value)
+    kinds = inner or (hint,)  # of a Literal the values, else types
+    if float in kinds and type(value) is int:
         return float(value)
-    if isinstance(hint, type) and type(value) is not hint:
-        raise TypeError(f"{value!r} is no {hint.__name__}")
+    if Constant in kinds and type(value) in (int, float):
+        return Constant(float(value))
+    if hint is not Any and (value if origin is Literal else type(value)) not in kinds:
+        raise TypeError(f"{value!r} is no {getattr(hint, '__name__', hint)}")
     return value
 
 

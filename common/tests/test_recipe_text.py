@@ -73,11 +73,18 @@ def test_another_kind_of_schedule_or_clustering_is_written_as_a_call():
         ("lr_factor=StepDecay(every=0)", "must be at least 1"),
         ("variant=ibn", "not a setting"),
         ("paper.map=99", "not a setting"),
+        ("encoder=EncoderSettings(pooling='most')", "with its settings by name"),
+        ("clustering=Dbscan(search='fast')", "with its settings by name"),
     ],
 )
 def test_a_wrong_change_says_what_to_write(text, said):
     with pytest.raises(UserError, match=re.escape(said)):
         changed(text)
+
+
+def test_a_constant_schedule_in_a_call_takes_a_plain_number():
+    clustering = changed("clustering=Dbscan(eps=0.5, min_samples=8)").clustering
+    assert (clustering.eps, clustering.min_samples) == (Constant(0.5), 8)
 
 
 def test_a_change_without_a_sign_is_refused():
@@ -102,6 +109,24 @@ def test_a_setting_that_a_later_version_stored_is_passed_over():
     plain["encoder"]["fins"] = plain["fins"] = 2
     settings = METHODS[MARKET1501.method].settings
     assert from_json(json.dumps(plain), settings) == MARKET1501
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("encoder", [1]),
+        ("settings", {}),
+        ("clustering", 0.5),
+        ("precision", "quick"),
+        ("epochs", True),
+        ("lr", None),
+        ("lr", "1"),
+    ],
+)
+def test_a_stored_setting_of_another_type_is_refused(name, value):
+    plain = {**to_plain(MARKET1501), name: value}
+    with pytest.raises(TypeError):
+        from_json(json.dumps(plain), METHODS[MARKET1501.method].settings)
 
 
 def test_flat_names_are_the_names_that_can_be_changed():
