@@ -315,6 +315,22 @@ def test_truncated_files_are_named(tmp_path, tensors, suffix):
         read_tensors(path)
 
 
+@pytest.mark.parametrize(
+    ("member", "compressed"), [(b"\x93NUMPY\1\0\x02\0{[", False), (b"\0" * 300, True)]
+)
+def test_an_npz_with_a_damaged_member_is_named(tmp_path, member, compressed):
+    path = tmp_path / "odd.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED if compressed else 0) as file:
+        file.writestr("a.npy", member)
+    content = path.read_bytes()
+    if compressed:  # its first byte names another kind of block
+        at = 30 + len("a.npy")
+        path.write_bytes(content[:at] + b"\xff" + content[at + 1 :])
+
+    with pytest.raises(UserError, match=r"odd\.npz cannot be read as weights"):
+        read_tensors(path)
+
+
 @pytest.mark.parametrize("content", [{}, [1, 2], {"epoch": 3}, {"model": {"a": 1}}])
 def test_files_without_named_tensors_are_refused(tmp_path, content):
     torch.save(content, tmp_path / "other.pt")
