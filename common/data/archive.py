@@ -1,6 +1,7 @@
 """Unpacking of archives from anywhere: member by member, and nothing outside the target."""
 
 import bz2
+import errno
 import gzip
 import io
 import lzma
@@ -118,6 +119,8 @@ class _Unpacking:
                         raise self._bomb(f"more than {self.limits.members:,} members")
                     files += self._written(member)
         except _BROKEN as error:
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise self._without_room(self.written) from None
             reason = str(error) or type(error).__name__
             raise UserError(
                 f"{self.archive} cannot be unpacked, nothing of it was kept: {reason}. Download it "
@@ -137,14 +140,17 @@ class _Unpacking:
             with zipfile.ZipFile(self.archive) as file:
                 expected = sum(info.file_size for info in file.infolist())
             self._require_within_limits(expected)
-        free = shutil.disk_usage(self.target).free
-        if max(expected, self.packed) > free:
-            raise UserError(
-                f"{self.archive} unpacks to {max(expected, self.packed) / 1e9:.1f} GB or more, and "
-                f"{self.target.parent} has {free / 1e9:.1f} GB left. Make room, or name another "
-                "data root with --data-root or $REID_DATA."
-            )
+        if max(expected, self.packed) > shutil.disk_usage(self.target).free:
+            raise self._without_room(max(expected, self.packed))
         return expected
+
+    def _without_room(self, size: int) -> UserError:
+        free = shutil.disk_usage(self.target).free
+        return UserError(
+            f"{self.archive} unpacks to {size / 1e9:.1f} GB or more, and {self.target.parent} has "
+            f"{free / 1e9:.1f} GB left. Make room, or name another data root with --data-root or "
+            "$REID_DATA."
+        )
 
     def _written(self, member: Member) -> int:
         try:
@@ -198,8 +204,8 @@ def safe_parts(archive: Path, name: str) -> list[str]:
     control = any(ord(character) < 32 for character in name)
     if plain.startswith("/") or ".." in parts or drive or control:
         raise UserError(
-            f"{archive} holds {name!r}, which lies outside of the folder to unpack into. The "
-            "archive was refused; get it from its authors."
+            f"{archive} holds {name!r}, which lies outside of the folder to unpack into or is "
+            "no plain name. The archive was refused; get it from its authors."
         )
     return parts
 

@@ -1,5 +1,6 @@
 """Archives are unpacked whole or not at all, and nothing leaves the target."""
 
+import errno
 import gzip
 import io
 import stat
@@ -275,6 +276,16 @@ def test_an_archive_that_does_not_fit_on_the_disk_is_refused_before_it_is_unpack
     monkeypatch.setattr("common.data.archive.shutil.disk_usage", lambda path: Usage)
 
     assert_refused(pack(tmp_path / "x.zip", {"a.bmp": b"\0" * 10_000}), "Make room")
+
+
+def test_a_disk_that_fills_up_meanwhile_is_no_reason_to_download_again(tmp_path, monkeypatch):
+    archive = pack(tmp_path / "x.tar.gz", {"a.jpg": b"1"})
+
+    def full(unpacking: object, member: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("common.data.archive._Unpacking._write", full)
+    assert_refused(archive, "GB left. Make room")
 
 
 def test_an_existing_target_is_never_touched(tmp_path):
