@@ -186,7 +186,7 @@ class RunDir:
         """
         try:
             return json.loads((self.path / name).read_text("utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise UserError(f"{self.path / name} cannot be read: {error}") from None
 
     @contextmanager
@@ -218,16 +218,18 @@ class RunDir:
             raise _unwritable(path, error) from None
 
     def events(self) -> list[Event]:
-        """The lines of the log; a line torn by a kill is left out."""
+        """The lines of the log; what a kill or a power loss left of one is left out."""
         path = self.path / "log.jsonl"
         if not path.is_file():
             return []
         events = []
-        for line in path.read_text("utf-8").splitlines():
+        for line in path.read_text("utf-8", "replace").splitlines():
             try:
-                events.append(json.loads(line))
-            except ValueError:
+                event = json.loads(line)
+            except (ValueError, RecursionError):
                 continue
+            if isinstance(event, dict):
+                events.append(event)
         return events
 
     def rewind_log(self, epoch: int) -> None:

@@ -175,11 +175,16 @@ def test_what_a_killed_process_left_half_written_is_removed_by_the_next(tmp_path
         assert sorted(path.name for path in tmp_path.iterdir()) == ["last.pt", "lock"]
 
 
-def test_a_torn_line_of_the_log_is_left_out(tmp_path):
+@pytest.mark.parametrize(
+    "rest",
+    [b'{"event": "epo', b"\xff\0\0\n", b"3\n", b"[" * 100_000],
+    ids=["a torn line", "bytes of no text", "no object", "nested too deeply"],
+)
+def test_what_is_no_line_of_the_log_is_left_out(tmp_path, rest):
     run = RunDir(tmp_path)
     run.log({"event": "epoch", "epoch": 0})
-    with (tmp_path / "log.jsonl").open("a") as file:
-        file.write('{"event": "epo')
+    with (tmp_path / "log.jsonl").open("ab") as file:
+        file.write(rest)
     assert run.events() == [{"event": "epoch", "epoch": 0}]
 
 
