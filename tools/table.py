@@ -42,6 +42,12 @@ class Key:
     precision: str = "exact"
     bn_chunks: int = 0
 
+    def __post_init__(self) -> None:
+        """Raises `TypeError` for what a damaged record holds in a place of words."""
+        for name, value in vars(self).items():
+            if not isinstance(value, {"changes": tuple, "bn_chunks": int}.get(name, str)):
+                raise TypeError(f"{name} is {value!r}")
+
     @property
     def recipe(self) -> tuple[str, str, str, str]:
         return self.method, self.dataset, self.source, self.variant
@@ -199,7 +205,7 @@ def _row(key: Key, found: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         **_names(key),
         "paper": _published(paper),
-        "seeds": sorted(result["seed"] for result in found),
+        "seeds": sorted({result["seed"] for result in found}),
         "start": start,
         "best": best,
         "last": last,

@@ -270,6 +270,15 @@ def test_a_run_that_cannot_be_read_is_named_and_the_others_stay(
     assert row["seeds"] == [2]
 
 
+@pytest.mark.parametrize("change", [{"seed": [1]}, {"method": 3}, {"variant": [1]}])
+def test_a_result_with_something_else_in_the_place_of_a_word_is_named(tmp_path, market, change):
+    odd = make_run(tmp_path, market, best=0.8, last=0.8)
+    stored = json.loads((odd / "result.json").read_text())
+    (odd / "result.json").write_text(json.dumps({**stored, **change}))
+    with pytest.raises(UserError, match=re.escape(str(odd))):
+        results([odd])
+
+
 def test_a_run_without_an_epoch_does_not_spoil_the_row_of_the_others(tmp_path, market):
     make_run(tmp_path, market, best=0.8, last=0.8)
     make_run(tmp_path, market, best=0.8, last=0.8, seed=2, clusters=[])
