@@ -1,6 +1,7 @@
 """Data sets by name, and folders of own images, as `Dataset`."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -109,7 +110,7 @@ def load_dataset(name: str, root: Path) -> Dataset:
 def is_own_folder(name: str) -> bool:
     """Whether a folder is meant, not a data set; a known name is always the data set's."""
     with explained(f"{name} cannot be read"):
-        return name not in DATASETS and Path(name).is_dir()
+        return name not in DATASETS and (os.sep in name or Path(name).is_dir())
 
 
 def load_folder(folder: Path, cameras: str | None = None) -> Dataset:

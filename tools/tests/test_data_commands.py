@@ -261,5 +261,5 @@ def test_a_folder_of_own_images_can_be_checked(tmp_path):
     assert result["found"]["train"] == {"images": 1, "ids": 0, "cams": 1}
     assert result["published"]["train"] is None
     assert "sound" in shown(show_check, result)
-    with pytest.raises(UserError, match="unknown data set"):
+    with pytest.raises(UserError, match="nothing is not a folder"):
         check(str(tmp_path / "nothing"), tmp_path)
