@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from common.errors import UserError
 from tools import arguments as args
 from tools.cli_data import data
 from tools.layout import Format, dict_table, terminal
@@ -21,7 +20,9 @@ from tools.output import (
     escape_unprintable,
     launched,
     let_the_first_speak,
+    open_closed_streams,
     print_json,
+    sentence_of,
     watched,
 )
 from tools.process import end_with_parent, keep_memory_and_let_threads_sleep
@@ -341,18 +342,19 @@ def doctor(
 def main() -> None:
     """The command line: a user's error is one red sentence and exit code 2."""
     keep_memory_and_let_threads_sleep()
+    open_closed_streams()
     escape_unprintable()
     if launched() and RUN_NOTE in os.environ:  # by the command with --gpus, which may be killed
         end_with_parent()
     try:
         app()
-    except UserError as error:
+    except Exception as error:
         let_the_first_speak()
-        typer.secho(f"error: {error}", fg="red", err=True)
+        text = sentence_of(error)
+        if not text:
+            raise
+        typer.secho(f"error: {text}", fg="red", err=True)
         raise SystemExit(MISTAKE) from None
-    except Exception:
-        let_the_first_speak()
-        raise
 
 
 def _several_processes(gpus: int, device: str) -> None:

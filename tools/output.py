@@ -1,5 +1,6 @@
 """What surrounds a command's work: the live console, Ctrl-C, lost processes, JSON for programs."""
 
+import errno
 import io
 import os
 import sys
@@ -20,6 +21,13 @@ INTERRUPTED = 130  # after Ctrl-C: 128 + SIGINT
 LET_THE_FIRST_SPEAK = 15  # seconds; a mistake known to all ends the team before others repeat it
 NO_MEMORY = ("out of memory", "can't allocate memory")  # CUDA's and torch's words on a CPU
 RUN_NOTE = "UNREID_RUN_NOTE"  # names the file in which `--gpus` wants to find the run folder
+
+
+def open_closed_streams() -> None:
+    """Let what is said to a stream that the caller has closed (`>&-`) go nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, io.TextIOWrapper(io.FileIO(os.devnull, "w")))
 
 
 def escape_unprintable() -> None:
@@ -65,6 +73,19 @@ def watched(json: bool, run: Path | None = None) -> Iterator[RunConsole]:
             "(--images host or disk), share the work among more --gpus, or choose a smaller "
             f"sampling.batch_size. {'' if launched() else how_to_go_on(console.run)}".rstrip()
         ) from None
+
+
+def sentence_of(error: Exception) -> str:
+    """What the user can put right; "" for a broken assumption of ours."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        place = f"{error.filename} lies on" if error.filename else "the output goes to"
+        return (
+            f"no space is left on the disk that {place}. Free some; a run that has begun can be "
+            "resumed."
+        )
+    return ""
 
 
 def say_stopped(run: Path | None, options: Sequence[str] = ()) -> None:

@@ -1,12 +1,15 @@
 """Memory and threads are set before torch is imported, and leave the user's own settings alone; a
-process of a team ends with the one that started it."""
+process of a team ends with the one that started it; no stream or disk ends one in a traceback."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 
 import pytest
+
+from tools.output import open_closed_streams, sentence_of
 
 PROGRAM = """
 import os, sys
@@ -32,6 +35,22 @@ def said(**environment):
 
 def test_threads_wait_asleep_and_large_buffers_work():
     assert said() == ["passive", "9000000.0"]
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_what_is_said_to_a_closed_stream_goes_nowhere(monkeypatch, stream):
+    monkeypatch.setattr(sys, stream, None)
+    open_closed_streams()
+    with getattr(sys, stream) as opened:
+        print("said", file=opened)
+
+
+def test_a_full_disk_is_told_in_a_sentence_wherever_it_is_met():
+    full = OSError(errno.ENOSPC, "No space left on device")
+    assert "the output goes to. Free some" in sentence_of(full)
+    full.filename = "cache"
+    assert "no space is left on the disk that cache lies on" in sentence_of(full)
+    assert not sentence_of(OSError(errno.EIO, "Input/output error"))
 
 
 def test_a_policy_of_the_user_s_stays():
