@@ -32,12 +32,24 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         content = under_key if isinstance(under_key, dict) else encoder_state(content)
     if not isinstance(content, dict) or not content:
         raise UserError(f"{path} holds no named tensors. Choose a file with a network's weights.")
-    if others := [str(key) for key, value in content.items() if not isinstance(value, Tensor)]:
+    if others := [str(key) for key, value in content.items() if not _is_plain(value)]:
         raise UserError(
-            f"{path} is not a file of weights: {', '.join(others[:5])} are not tensors. "
+            f"{path} is not a file of weights: {', '.join(others[:5])} are not tensors of numbers. "
             "Use best.pt or last.pt of a run folder, a published checkpoint, or a plain state dict."
         )
     return {str(key).removeprefix("module."): value for key, value in content.items()}
+
+
+def _is_plain(value: Any) -> bool:
+    """A dense tensor of real numbers on the CPU, none of which stands for several elements."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout is torch.strided
+        and value.device.type == "cpu"
+        and not (value.is_quantized or value.is_nested or value.is_complex())
+        and not (value.is_floating_point() and value.itemsize == 1)  # float8 has no arithmetic
+        and value.nbytes <= value.untyped_storage().nbytes()
+    )
 
 
 def encoder_state(content: dict[str, Any]) -> dict[str, Any]:

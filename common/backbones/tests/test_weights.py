@@ -331,6 +331,23 @@ def test_an_npz_with_a_damaged_member_is_named(tmp_path, member, compressed):
         read_tensors(path)
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        torch.ones(3, device="meta"),
+        torch.ones(3, dtype=torch.complex64),
+        torch.ones(3).to(torch.float8_e4m3fn),
+        torch.ones(1).expand(2**40),
+    ],
+    ids=["no values", "complex", "float8", "one for all"],
+)
+def test_tensors_of_another_make_are_refused_by_name(tmp_path, odd):
+    torch.save({"conv1.weight": torch.ones(3), "conv1.bias": odd}, tmp_path / "odd.pt")
+
+    with pytest.raises(UserError, match=r"weights: conv1\.bias are not tensors of numbers"):
+        read_tensors(tmp_path / "odd.pt")
+
+
 @pytest.mark.parametrize("content", [{}, [1, 2], {"epoch": 3}, {"model": {"a": 1}}])
 def test_files_without_named_tensors_are_refused(tmp_path, content):
     torch.save(content, tmp_path / "other.pt")
