@@ -76,9 +76,12 @@ def watched(json: bool, run: Path | None = None) -> Iterator[RunConsole]:
 
 
 def sentence_of(error: Exception) -> str:
-    """What the user can put right; "" for a broken assumption of ours."""
+    """What the user can put right; "" for a broken assumption of ours.
+
+    Names come from anywhere, so what would steer a terminal is escaped.
+    """
     if isinstance(error, UserError):
-        return str(error)
+        return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in str(error))
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         place = f"{error.filename} lies on" if error.filename else "the output goes to"
         return (

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from common.errors import UserError
 from tools.output import open_closed_streams, sentence_of
 
 PROGRAM = """
@@ -51,6 +52,10 @@ def test_a_full_disk_is_told_in_a_sentence_wherever_it_is_met():
     full.filename = "cache"
     assert "no space is left on the disk that cache lies on" in sentence_of(full)
     assert not sentence_of(OSError(errno.EIO, "Input/output error"))
+
+
+def test_a_name_cannot_steer_the_terminal():
+    assert sentence_of(UserError("no \x1b[31mü\x07,\nagain")) == "no \\x1b[31mü\\x07,\nagain"
 
 
 def test_a_policy_of_the_user_s_stays():
