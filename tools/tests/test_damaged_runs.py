@@ -94,7 +94,10 @@ def test_a_damaged_recipe_is_named(run, told, command, content):
     assert "recipe.json" in told(command)
 
 
-@pytest.mark.parametrize("content", ["{}", '{"dataset": {}}', "[]"])
+NAMELESS = {"name": "x", "fingerprint": "y", "origin": {"name": [1], "root": ""}}
+
+
+@pytest.mark.parametrize("content", ["{}", json.dumps({"dataset": NAMELESS}), "[]"])
 @pytest.mark.parametrize("command", ["resume", "report"])
 def test_a_damaged_record_is_named(run, told, command, content):
     (run.path / "result.json").unlink()
