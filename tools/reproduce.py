@@ -70,12 +70,12 @@ def reproduce(
     team = join_team(options.device)
     _require_same_settings(runs, team)
     _require_place(base, options, team)
-    for recipe in {recipe.encoder: recipe for recipe in recipes}.values():
-        _require_initial_weights(recipe, team, observer)
     target = find_dataset(dataset, options, team, observer)
     labelled = find_dataset(source, options, team, observer) if source else None
     for recipe in recipes:
         require_consistent(recipe, target.dataset, labelled.dataset if labelled else None, team)
+    for recipe in {recipe.encoder: recipe for recipe in recipes}.values():
+        _require_initial_weights(recipe, team, observer)
     results = [
         run_recipe(one, base, target, labelled, options, observer, team, dry_run) for one in runs
     ]
@@ -99,9 +99,9 @@ def train(
     team = join_team(options.device)
     _require_same_settings([recipe], team)
     _require_place(base, options, team)
-    _require_initial_weights(recipe, team, observer)
     origin = Origin("", str(data.resolve()), cameras)
     dataset = Found(same_for_all(origin.load, team), origin)
+    _require_initial_weights(recipe, team, observer)
     result = run_recipe(recipe, base, dataset, None, options, observer, team, dry_run)
     leave_team(team)
     return result
@@ -296,6 +296,8 @@ def _require_place(recipe: Recipe, options: RunOptions, team: Team) -> None:
 
 def _require_initial_weights(recipe: Recipe, team: Team, observer: Observer) -> None:
     """Load the initial weights before any work; the first process may have to download them.
+
+    Only once the data are found: a folder that is not there should cost nobody a download.
 
     Raises:
         UserError: a file that is missing or does not fit.

@@ -23,6 +23,7 @@ from common.training import train_epoch
 from common.types import PseudoLabels
 from methods.build import build_method
 from methods.hhcl.recipes import MARKET1501
+from tools import assemble
 
 RANDOM = ("--set", "encoder.weights=random")
 
@@ -63,26 +64,42 @@ def test_a_dry_run_prints_recipe_counts_and_costs(call, root):
     assert "estimate: about" in said
 
 
-def test_missing_data_says_what_was_looked_for(call, tmp_path):
-    done = call("reproduce", "hhcl", "market1501", "--data-root", tmp_path, *RANDOM)
+@pytest.fixture
+def unreachable(monkeypatch, tmp_path):
+    """No network and no weights on the disk; returns what was asked of the network."""
+    asked = []
+
+    def download(url, *arguments, **keywords):
+        asked.append(url)
+        raise OSError("no network")
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
+    return asked
+
+
+def test_missing_data_says_what_was_looked_for_before_weights_are_downloaded(
+    call, tmp_path, unreachable
+):
+    done = call("reproduce", "hhcl", "market1501", "--data-root", tmp_path)
     assert done.code == 2
     said = plain(done.err)
     assert "Market-1501-v15.09.15" in said
     assert "--data-root" in said
     assert "Traceback" not in said
+    assert unreachable == []
 
 
-def test_missing_imagenet_weights_stop_the_run_before_the_data(call, tmp_path, monkeypatch):
-    def unreachable(*arguments, **keywords):
-        raise OSError("no network")
-
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    monkeypatch.setattr(torch.hub, "download_url_to_file", unreachable)
-    done = call("reproduce", "hhcl", "market1501", "--data-root", tmp_path)
+def test_missing_imagenet_weights_stop_the_run_before_images_are_opened(
+    call, root, tmp_path, monkeypatch, unreachable
+):
+    monkeypatch.setattr(assemble, "check_dataset", None)
+    done = call("reproduce", "hhcl", "market1501", "--data-root", root)
     assert done.code == 2
     said = plain(done.err)
     assert "resnet50-0676ba61.pth" in said
-    assert "https://download.pytorch.org/models/resnet50-0676ba61.pth" in said
+    assert unreachable == ["https://download.pytorch.org/models/resnet50-0676ba61.pth"]
+    assert unreachable[0] in said
     assert str(tmp_path / "hub") in said.replace(" ", "")
 
 
