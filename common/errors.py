@@ -14,9 +14,12 @@ class UserError(Exception):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A sentence with the known name that is nearest in any case, after a blank; else ""."""
-    names = {found.lower(): found for found in known}
-    near = get_close_matches(name.lower(), names, n=1)
+    """A sentence with the known name that is nearest in any case, after a blank; else "".
+
+    Of dotted names the last parts are compared; the last of equal ones is told.
+    """
+    names = {found.lower().rpartition(".")[2]: found for found in known}
+    near = get_close_matches(name.lower().rpartition(".")[2], names, n=1)
     return f" Did you mean {names[near[0]]!r}?" if near else ""
 
 

@@ -5,6 +5,7 @@ the nearest one.
 """
 
 import ast
+import contextlib
 import dataclasses
 import json
 import typing
@@ -66,31 +67,36 @@ def parse_changes(texts: list[str]) -> dict[str, str]:
     """["a.b=1"] to {"a.b": "1"}.
 
     Raises:
-        UserError: a text without a name or without "=".
+        UserError: a text without a name or without "=", or a name with two values.
     """
-    changes = {}
+    changes: dict[str, str] = {}
     for text in texts:
-        name, sign, value = text.partition("=")
+        name, sign, value = (part.strip() for part in text.partition("="))
         if not sign or not name:
             raise UserError(f"{text!r} is not a change. Write NAME=VALUE, e.g. clustering.k1=20.")
-        changes[name.strip()] = value.strip()
+        if changes.setdefault(name, value) != value:
+            raise UserError(f"{name} is given {changes[name]} and {value}. Leave one of them out.")
     return changes
 
 
 def override(recipe: Recipe, changes: dict[str, str]) -> Recipe:
-    """The recipe with the named values replaced.
+    """The recipe with the named values replaced; their order is of no effect.
 
     Raises:
-        UserError: a name that the recipe does not have or that is not to be set, or a value of
-            another type.
+        UserError: a name that the recipe does not have or that is not to be set, a value of
+            another type, or values that do not fit each other.
     """
-    for name, text in changes.items():
-        if name.split(".")[0] in DESCRIPTION:
-            raise UserError(
-                f"{name!r} says which published run this is; it is not a setting. Choose another "
-                "run by METHOD, DATASET, --source and --variant."
-            )
-        recipe = _replaced(recipe, name.split("."), text, name)
+    left = sorted(changes.items(), key=lambda change: change[0].count("."))  # kinds come first
+    while left:
+        refused: dict[tuple[str, str], UserError] = {}
+        for name, text in left:
+            try:
+                recipe = _replaced(recipe, name.split("."), text, name)
+            except UserError as error:  # perhaps it fits after another
+                refused[name, text] = error
+        if len(refused) == len(left):
+            raise next(iter(refused.values()))
+        left = list(refused)
     return recipe
 
 
@@ -111,29 +117,49 @@ def flatten(recipe: Any, prefix: str = "") -> dict[str, Any]:
 
 def _replaced(owner: Any, path: list[str], text: str, full: str) -> Any:
     names = [f.name for f in dataclasses.fields(owner)]
+    if full.split(".")[0] in DESCRIPTION:
+        raise UserError(
+            f"{full!r} says which published run this is; it is not a setting. Choose another "
+            "run by METHOD, DATASET, --source and --variant."
+        )
     if path[0] not in names:
-        before = full.split(".")[: -len(path)]
-        known = [".".join([*before, name]) for name in names if before or name not in DESCRIPTION]
-        near = did_you_mean(".".join([*before, path[0]]), known)
-        hint = near or f" Known here: {', '.join(known)}."
-        raise UserError(f"no setting {full!r} in this recipe.{hint}")
+        raise UserError(f"no setting {full!r} in this recipe.{_known(owner, path, full)}")
     old = getattr(owner, path[0])
-    if dataclasses.is_dataclass(old):
-        if len(path) > 1:
-            return dataclasses.replace(owner, **{path[0]: _replaced(old, path[1:], text, full)})
-        if text.endswith(")") or not dataclasses.fields(old):  # a kind, e.g. LinearEps(start=0.6)
-            hint = typing.get_type_hints(type(owner))[path[0]]
-            return dataclasses.replace(owner, **{path[0]: _called(text, hint, full)})
-        hint = typing.get_type_hints(type(owner))[path[0]]
-        if Constant in _classes(hint):  # eps=0.5 is short for eps=Constant(value=0.5)
-            constant = Constant(parsed(text, float, full))
-            return dataclasses.replace(owner, **{path[0]: constant})
-        parts = ", ".join(f.name for f in dataclasses.fields(old))
-        raise UserError(f"{full!r} is a group of settings. Name one of: {parts}.")
-    if len(path) > 1:
-        raise UserError(f"no setting {full!r} in this recipe: {path[0]!r} is a single value.")
     hint = typing.get_type_hints(type(owner))[path[0]]
-    return dataclasses.replace(owner, **{path[0]: parsed(text, hint, full)})
+    if len(path) > 1 and not dataclasses.is_dataclass(old):
+        raise UserError(f"no setting {full!r} in this recipe: {path[0]!r} is a single value.")
+    if len(path) > 1:
+        value = _replaced(old, path[1:], text, full)
+    elif dataclasses.is_dataclass(old):
+        value = _group(old, text, hint, full)
+    else:
+        value = parsed(text, hint, full)
+    return dataclasses.replace(owner, **{path[0]: value})
+
+
+def _known(owner: Any, path: list[str], full: str) -> str:
+    """What an unknown name may have meant, at any depth, else what there is in its place."""
+    before = full.split(".")[: -len(path)]
+    names = [f.name for f in dataclasses.fields(owner) if before or f.name not in DESCRIPTION]
+    if not names:
+        return f" {'.'.join(before)} is {owner}; write another kind in its place."
+    inner = [name.split(".") for name in flatten(owner) if name.split(".")[0] in names]
+    parts = {".".join([*before, *name[:end]]) for name in inner for end in range(1, len(name) + 1)}
+    deep_first = sorted(parts, key=lambda name: (-name.count("."), name))
+    near = did_you_mean(path[0], deep_first)
+    return near or f" Known here: {', '.join('.'.join([*before, name]) for name in names)}."
+
+
+def _group(old: Any, text: str, hint: Any, name: str) -> Any:
+    """A kind in place of a group of settings; eps=0.5 is short for eps=Constant(value=0.5)."""
+    kinds = _classes(hint)
+    if Constant in kinds and "(" not in text:
+        with contextlib.suppress(ValueError):
+            return Constant(float(text))
+    if len(kinds) > 1 or (kinds and "(" in text):
+        return _called(text, hint, name)
+    parts = ", ".join(f.name for f in dataclasses.fields(old))
+    raise UserError(f"{name!r} is a group of settings. Name one of: {parts}.")
 
 
 def parsed(text: str, hint: Any, name: str) -> Any:
@@ -169,20 +195,27 @@ def parsed(text: str, hint: Any, name: str) -> Any:
 
 def _called(text: str, hint: Any, name: str) -> Any:
     """A dataclass written as a call with literal keywords, e.g. StepDecay(every=20)."""
-    kinds = {c.__name__: c for c in _classes(hint)}
     try:
-        call = ast.parse(text, mode="eval").body
-        if not isinstance(call, ast.Call) or call.args or not isinstance(call.func, ast.Name):
-            raise ValueError("not a call with keywords")
-        kind = kinds[call.func.id]
-        hints = typing.get_type_hints(kind)
-        keywords = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
-        return kind(**{key: _checked(value, hints[key]) for key, value in keywords.items()})
+        return _read(ast.parse(text, mode="eval").body, hint)
     except (KeyError, TypeError, ValueError, SyntaxError):
+        kinds = _classes(hint)
+        number = "a number, or " if Constant in kinds else ""
+        example = "LinearEps(start=0.6)" if Constant in kinds else f"{kinds[-1].__name__}()"
         raise UserError(
-            f"{name}={text}: write one of {', '.join(sorted(kinds))} with its settings by name, "
-            "e.g. LinearEps(start=0.6)."
+            f"{name}={text}: write {number}one of {', '.join(sorted(k.__name__ for k in kinds))} "
+            f"with its settings by name, e.g. {example}."
         ) from None
+
+
+def _read(node: ast.expr, hint: Any) -> Any:
+    """A literal of the declared type, or a dataclass that the type admits."""
+    if not isinstance(node, ast.Call):
+        return _checked(ast.literal_eval(node), hint)
+    if node.args or not isinstance(node.func, ast.Name):
+        raise ValueError("not a call with keywords")
+    kind = {c.__name__: c for c in _classes(hint)}[node.func.id]
+    hints = typing.get_type_hints(kind)
+    return kind(**{str(k.arg): _read(k.value, hints[str(k.arg)]) for k in node.keywords})
 
 
 def _checked(value: Any, hint: Any) -> Any:
@@ -203,6 +236,6 @@ def _checked(value: Any, hint: Any) -> Any:
 
 def _classes(hint: Any) -> list[type]:
     """Dataclasses that a type hint admits."""
-    if isinstance(hint, type):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return [hint]
     return [c for arg in typing.get_args(hint) for c in _classes(arg)]

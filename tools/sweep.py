@@ -1,5 +1,6 @@
 """What a user changes of a recipe: single settings, and one setting to several values in turn."""
 
+import re
 from dataclasses import replace
 
 from common.backbones.weights import in_full
@@ -26,14 +27,11 @@ def swept(base: Recipe, changes: list[str], sweep: str, seeds: int) -> list[Reci
         seeds: runs of each value.
 
     Raises:
-        UserError: what `changed` and `sweep_values` refuse, a setting that both a change and the
-            sweep name, seeds named twice, or values that are equal.
+        UserError: what `changed` and `sweep_values` refuse, seeds named twice, or values that are
+            equal.
     """
     recipes = [changed(base, [*changes, *value]) for value in sweep_values(sweep)]
-    name = sweep.partition("=")[0].strip()
-    if lost := [text for text in changes if f"{text.partition('=')[0]}.".startswith(f"{name}.")]:
-        raise UserError(f"--sweep {name} would overwrite --set {lost[0]}. Leave one of them out.")
-    if name == "seed" and seeds > 1:
+    if sweep.partition("=")[0].strip() == "seed" and seeds > 1:
         raise UserError("--sweep seed names the seeds itself. Leave --seeds out.")
     if len({to_json(recipe) for recipe in recipes}) < len(recipes):
         raise UserError(f"--sweep {sweep} names a value twice. Leave one of them out.")
@@ -49,7 +47,7 @@ def sweep_values(sweep: str) -> list[list[str]]:
     if not sweep:
         return [[]]
     [(name, texts)] = parse_changes([sweep]).items()
-    values = [text.strip() for text in texts.split(",")]
+    values = [text.strip() for text in re.split(r",(?![^(]*\))", texts)]  # not within a kind
     if len(values) < 2 or not all(values):
         raise UserError(
             f"--sweep {sweep}: name a setting and two or more values, e.g. "

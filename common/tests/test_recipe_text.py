@@ -2,13 +2,14 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
 from common.errors import UserError
-from common.recipe import DESCRIPTION, Approximate, InfoMap
+from common.recipe import DESCRIPTION, Approximate, Dbscan, InfoMap
 from common.recipe_text import flatten, from_json, override, parse_changes, to_json, to_plain
-from common.schedules import Constant, LinearEps, StepDecay
+from common.schedules import Constant, LinearEps, LogEps, StepDecay
 from methods import METHODS
 from methods.hhcl.recipes import MARKET1501, HHCLSettings
 
@@ -35,19 +36,58 @@ def test_another_kind_of_schedule_or_clustering_is_written_as_a_call():
     assert changed("clustering.search=Approximate(share=0.2)").clustering.search == Approximate(0.2)
 
 
+def test_a_kind_may_hold_others():
+    inner = "eps=LinearEps(start=0.6), search=Approximate(share=0.2)"
+    expected = Dbscan(eps=LinearEps(0.6), search=Approximate(0.2))
+    assert changed(f"clustering=Dbscan({inner})").clustering == expected
+    assert changed("clustering=Dbscan(eps=0.5)").clustering == Dbscan(eps=Constant(0.5))
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("settings.hard_weight=0", "settings.hybrid_weights=balanced"),
+        ("clustering.k1=20", "clustering.similarity=0.4", "clustering=InfoMap()"),
+        ("epochs=200", "clustering.eps=LogEps(start=0.6, epochs=200)"),
+        ("clustering.eps=0.4", "epochs=2000"),
+    ],
+)
+def test_the_order_of_changes_is_of_no_effect(texts):
+    long = replace(MARKET1501, clustering=Dbscan(eps=LogEps(0.6, epochs=60)))
+    there = override(long, parse_changes(list(texts)))
+    assert override(long, parse_changes(list(reversed(texts)))) == there
+    for text in texts:
+        if not text.endswith(")"):
+            assert override(there, parse_changes([text])) == there
+
+
+def test_a_name_with_two_values_is_refused():
+    with pytest.raises(UserError, match=r"lr is given 1 and 2\. Leave one"):
+        parse_changes(["lr=1", " lr = 2"])
+    assert parse_changes(["lr=1", "lr=1"]) == {"lr": "1"}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("setings.momentum=0.2", "Did you mean 'settings'"),
         ("settings.momentun=0.2", "Did you mean 'settings.momentum'"),
+        ("k1=20", "Did you mean 'clustering.k1'"),
+        ("eps=0.5", "Did you mean 'clustering.eps'"),
+        ("settings.queue_length=4", "Known here: settings.memory"),
+        ("clustering.search.share=1", "clustering.search is Exact()"),
         ("nothing=1", "Known here: settings, encoder"),
         ("settings.momentum=fast", "type float"),
         ("settings.memory=best", "choose one of"),
         ("sampling.cameras=1", "true or false"),
         ("settings=3", "group of settings"),
         ("seed.x=3", "single value"),
-        ("clustering.eps=__import__('os').system('true')", "write one of"),
-        ("clustering.eps=LinearEps(0.6)", "write one of"),
+        ("clustering.eps=__import__('os').system('true')", "one of"),
+        ("clustering.eps=LinearEps(0.6)", "write a number, or one of"),
+        ("clustering.eps=fast", "write a number, or one of"),
+        ("clustering=InfoMap", "e.g. InfoMap()"),
+        ("clustering=Dbscan(search=3)", "write one of"),
+        ("settings=HHCLSettings()", "group of settings"),
         ("clustering.search=approximate", "write one of Approximate, Exact"),
         ("settings.hard_weight=0", "above 0"),
         ("lr=-1", "must not be negative"),
@@ -68,7 +108,7 @@ def test_another_kind_of_schedule_or_clustering_is_written_as_a_call():
         ("sampling.instances=-1", "must not be negative"),
         ("clustering.eps=1.5", "in every epoch"),
         ("clustering.eps=nan", "in every epoch"),
-        ("clustering.eps=LinearEps(start='a')", "write one of"),
+        ("clustering.eps=LinearEps(start='a')", "one of"),
         ("clustering.eps=LinearEps(start=0.6, every=0)", "must be at least 1"),
         ("lr_factor=StepDecay(every=0)", "must be at least 1"),
         ("variant=ibn", "not a setting"),

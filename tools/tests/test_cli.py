@@ -114,7 +114,7 @@ def test_a_broken_assumption_keeps_its_traceback(monkeypatch):
         (("reproduce", "hhcl", "synthetic", "--sweep", "lr=0.1,0.2,0.10"), "a value twice"),
         (
             ("reproduce", "hhcl", "synthetic", "--sweep", "lr=1,2", "--set", "lr=3"),
-            "--sweep lr would overwrite --set lr=3",
+            "lr is given 3 and 1. Leave one of them out",
         ),
         (
             ("reproduce", "hhcl", "synthetic", "--sweep", "seed=1,2", "--seeds", "2"),

@@ -12,6 +12,8 @@ def test_a_sweep_is_a_run_for_each_value():
         ["settings.queue_length=4"],
         ["settings.queue_length=16"],
     ]
+    kinds = "clustering.eps=LinearEps(start=0.6, step=0.01), 0.5"
+    assert [len(sweep_values(text)) for text in (kinds, "clustering=Dbscan(),InfoMap()")] == [2, 2]
 
 
 @pytest.mark.parametrize("sweep", ["lr", "lr=", "lr=0.1", "lr=0.1,"])
