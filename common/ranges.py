@@ -1,5 +1,6 @@
 """Ranges of settings, checked where the settings are made."""
 
+import math
 from typing import Any
 
 from common.errors import UserError
@@ -30,6 +31,7 @@ def require_range(settings: Any, interval: str, *names: str, group: str = "setti
         below = value <= high if interval[-1] == "]" else value < high
         if not (above and below):
             must = SAID.get(interval, f"must lie in {interval}")
+            must = "must be finite" if value == math.inf == high else must
             raise UserError(f"{group}{'.' if group else ''}{name}={value}: {must}.")
 
 

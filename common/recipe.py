@@ -4,6 +4,7 @@ A recipe is printed before the run, stored with it, and read back by evaluation 
 `common/recipe_text.py` writes and reads it.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -240,12 +241,23 @@ class Recipe:
         require_range(self, "[0, inf)", "lr", "weight_decay", group="")
         require_range(self, "[1, inf)", "epochs", "bn_chunks", "eval_every", group="")
         require_range(self, f"[0, {2**32 - 1}]", "seed", group="")
+        if not all(0 <= factor < math.inf for factor in self._course(self.lr_factor)):
+            raise UserError(
+                f"lr_factor={self.lr_factor}: must be finite and not negative in every epoch."
+            )
         if isinstance(self.clustering, Dbscan):
-            radii = [self.clustering.eps(epoch) for epoch in range(self.epochs)]
+            radii = self._course(self.clustering.eps)
             if not all(0 < eps < 1 for eps in radii):
                 raise UserError(
                     f"clustering.eps={self.clustering.eps}: must lie in (0, 1) in every epoch."
                 )
+
+    def _course(self, schedule: Schedule) -> list[float]:
+        """Its values in all epochs; infinity alone where one of them overflows."""
+        try:
+            return [schedule(epoch) for epoch in range(self.epochs)]
+        except OverflowError:
+            return [math.inf]
 
     def steps(self, images: int) -> int:
         """Training steps of a whole run; where an epoch is a pass over the images, over all."""

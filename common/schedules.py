@@ -51,7 +51,7 @@ class Warmup:
     decay counts during the warm-up as well, as in the released scheduler.
 
     Args:
-        epochs: length of the warm-up; none for 0.
+        epochs: length of the warm-up, >= 0; none for 0.
         start: factor of epoch 0.
         milestones: epochs from which on one more `decay` counts.
         decay: factor of each milestone.
@@ -61,6 +61,9 @@ class Warmup:
     start: float = 0.1
     milestones: tuple[int, ...] = ()
     decay: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_range(self, "[0, inf)", "epochs", group="Warmup")
 
     def __call__(self, epoch: int) -> float:
         ramp = self.start + (1 - self.start) * epoch / self.epochs if epoch < self.epochs else 1.0
