@@ -151,7 +151,7 @@ class InfoMap:
         k1: neighbours per image, itself included; >= 2.
         k2: modules of at most this size become outliers; >= 0.
         trials: runs of Infomap of which the best is taken; >= 1.
-        seed: of Infomap's own generator; >= 0.
+        seed: of Infomap's own generator; below 2^32.
         search: how neighbours are found.
     """
 
@@ -165,7 +165,8 @@ class InfoMap:
     def __post_init__(self) -> None:
         require_range(self, "[0, 1]", "similarity", group="clustering")
         require_range(self, "[2, inf)", "k1", group="clustering")
-        require_range(self, "[0, inf)", "k2", "seed", group="clustering")
+        require_range(self, "[0, inf)", "k2", group="clustering")
+        require_range(self, f"[0, {2**32 - 1}]", "seed", group="clustering")
         require_range(self, "[1, inf)", "trials", group="clustering")
 
 

@@ -59,6 +59,7 @@ def test_every_method_refuses_what_has_no_meaning(method, changes):
         (InfoMap, {"k2": -1}),
         (InfoMap, {"trials": 0}),
         (InfoMap, {"seed": -1}),
+        (InfoMap, {"seed": 10**20}),
     ],
 )
 def test_a_clustering_refuses_what_has_no_meaning_when_it_is_made(kind, wrong):
