@@ -166,6 +166,7 @@ class MethodSpec:
         cases: kinds of stored reference cases, as {file-name prefix: function}.
         curves: courses of the authors' logs by (dataset, source, variant), where published.
         clusterings: kinds of clustering that the method can use.
+        require: refuses settings that do not fit each other, with a `UserError`.
     """
 
     name: str
@@ -178,6 +179,7 @@ class MethodSpec:
     cases: Mapping[str, Runner]
     curves: Mapping[tuple[str, str, str], Curve] = field(default_factory=dict)
     clusterings: tuple[type, ...] = (Dbscan, InfoMap)
+    require: Callable[[Recipe], None] = lambda recipe: None
 
     def find(self, dataset: str, source: str = "", variant: str = "") -> Recipe | None:
         """The recipe of that run; None where there is none."""

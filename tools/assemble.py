@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.backbones.batchnorm import chunks_per_process
+from common.backbones.network import require_pairs
 from common.clustering import require_expansion
 from common.data.check import check_dataset, leave_out, require_sound
 from common.data.datasets import fingerprint, is_own_folder
@@ -155,6 +157,7 @@ def require_consistent(
     _require_whole_batches(recipe, team)
     _require_target(recipe, dataset)
     _require_clustering(recipe)
+    METHODS[recipe.method].require(recipe)
     _require_source(recipe, source)
 
 
@@ -170,6 +173,7 @@ def _require_whole_batches(recipe: Recipe, team: Team) -> None:
             f"sampling.batch_size={sampling.batch_size} does not divide by bn_chunks="
             f"{recipe.bn_chunks} and {team.size} processes. Change one of them."
         )
+    require_pairs(sampling.batch_size // team.size, chunks_per_process(recipe.bn_chunks, team.size))
 
 
 def _require_target(recipe: Recipe, dataset: Dataset) -> None:

@@ -151,7 +151,7 @@ class Encoder(nn.Module):
         chunks = self.grouping.chunks if self.training else 1
         _require_equal_shares([len(batch) for batch in batches], chunks)
         if self.training:
-            _require_pairs(len(batches[0]), chunks)
+            require_pairs(len(batches[0]), chunks)
         self.grouping.domains = domains
         images = self._arranged(batches, chunks)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.trunk_in_bfloat16):
@@ -192,8 +192,12 @@ def _require_equal_shares(sizes: list[int], chunks: int) -> None:
         )
 
 
-def _require_pairs(size: int, chunks: int) -> None:
-    """At least two images in every chunk of ceil(B / G), the last and smallest one included."""
+def require_pairs(size: int, chunks: int) -> None:
+    """At least two images in every chunk of ceil(B / G), the last and smallest one included.
+
+    Raises:
+        UserError: a chunk of one image, which batch norm cannot normalize.
+    """
     chunk = -(-size // chunks)
     if min(chunk, (size - 1) % chunk + 1) < 2:
         raise UserError(

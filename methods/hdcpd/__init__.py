@@ -9,7 +9,7 @@ from common.types import TrainData
 from methods.hdcpd.cases import CASES
 from methods.hdcpd.curves import CURVES
 from methods.hdcpd.method import HDCPD, HDCPDClusters
-from methods.hdcpd.recipes import RECIPES, USER, HDCPDSettings
+from methods.hdcpd.recipes import RECIPES, USER, HDCPDSettings, require_one_domain
 
 
 def build(
@@ -30,4 +30,5 @@ SPEC = MethodSpec(
     user_recipe=USER,
     cases=CASES,
     curves=CURVES,
+    require=require_one_domain,
 )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from common.errors import UserError
 from common.ranges import require_range
 from common.recipe import Dbscan, EncoderSettings, PaperResult, Recipe, Sampling
 from common.schedules import Constant, StepDecay
@@ -14,7 +15,8 @@ class HDCPDSettings:
     """Settings of HDCPD.
 
     Args:
-        memory: instances (one row per image, whole run) or clusters (with Cluster Contrast).
+        memory: instances (one row per image, whole run) or clusters (with Cluster Contrast; in one
+            domain only).
         momentum: share of the old row that is kept, in [0, 1].
         temperature: of the contrast, > 0. The paper's text says 0.6; its logs rule that out.
         student_temperature, teacher_temperature: of the distillation; 0.05 in the code, 0.1 and
@@ -46,6 +48,15 @@ class HDCPDSettings:
         require_range(self, "(0, inf)", *temperatures)
         require_range(self, "[0, 1]", "momentum")
         require_range(self, "[0, inf)", "distill_weight", "teacher_start")
+
+
+def require_one_domain(recipe: Recipe) -> None:
+    """Refuse a memory of clusters beside a source domain, which it would not see."""
+    if recipe.settings.memory == "clusters" and recipe.source:
+        raise UserError(
+            f"settings.memory=clusters learns in one domain and would not see {recipe.source}. "
+            "Leave --source out, or choose settings.memory=instances."
+        )
 
 
 README = "README of the released code"

@@ -3,7 +3,7 @@
 from common.method import MethodSpec
 from methods.hhcl.cases import CASES
 from methods.hhcl.method import HHCL
-from methods.hhcl.recipes import RECIPES, USER, HHCLSettings
+from methods.hhcl.recipes import RECIPES, USER, HHCLSettings, require_slots
 
 SPEC = MethodSpec(
     name="hhcl",
@@ -14,4 +14,5 @@ SPEC = MethodSpec(
     recipes=RECIPES,
     user_recipe=USER,
     cases=CASES,
+    require=require_slots,
 )

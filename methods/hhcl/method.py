@@ -2,7 +2,6 @@
 
 from torch import Tensor
 
-from common.errors import UserError
 from common.losses import smooth_cross_entropy
 from common.memory import blend_hardest_, blend_rows_
 from common.method import Method
@@ -21,13 +20,6 @@ class HHCL(Method):
     """
 
     memory: HybridMemory | SlotMemory | ClusterMemory
-
-    def set_up(self) -> None:
-        if self.settings.memory == "CMhybrid_v2" and not self.recipe.sampling.instances:
-            raise UserError(
-                "settings.memory=CMhybrid_v2 stores sampling.instances images of every cluster, "
-                "and that is 0. Choose more instances, or another memory."
-            )
 
     def begin_epoch(self, epoch: int, features: Tensor, pseudo: PseudoLabels) -> None:
         start, momentum = cluster_centroids(features, pseudo), self.settings.momentum

@@ -43,6 +43,15 @@ class HHCLSettings:
             )
 
 
+def require_slots(recipe: Recipe) -> None:
+    """Refuse a memory of instances where batches are drawn without any."""
+    if recipe.settings.memory == "CMhybrid_v2" and not recipe.sampling.instances:
+        raise UserError(
+            "settings.memory=CMhybrid_v2 stores sampling.instances images of every cluster, "
+            "and that is 0. Choose more instances, or another memory."
+        )
+
+
 README = "README of the released code"
 
 JACCARD = Dbscan(eps=Constant(0.45), min_samples=4, k1=30, k2=6)

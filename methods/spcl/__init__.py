@@ -4,7 +4,7 @@ from common.method import MethodSpec
 from common.recipe import Dbscan
 from methods.spcl.cases import CASES
 from methods.spcl.method import SpCL
-from methods.spcl.recipes import RECIPES, USER, SpCLSettings
+from methods.spcl.recipes import RECIPES, USER, SpCLSettings, require_radii
 
 SPEC = MethodSpec(
     name="spcl",
@@ -16,4 +16,5 @@ SPEC = MethodSpec(
     user_recipe=USER,
     cases=CASES,
     clusterings=(Dbscan,),  # labels are compared at three radii
+    require=require_radii,
 )

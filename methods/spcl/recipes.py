@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from common.errors import UserError
 from common.ranges import require_range
 from common.recipe import Dbscan, EncoderSettings, PaperResult, PaperScores, Recipe, Sampling
 from common.schedules import Constant, StepDecay
@@ -34,6 +35,20 @@ class SpCLSettings:
         require_range(self, "[0, 1]", "momentum", "share")
         require_range(self, "(0, inf)", "temperature")
         require_range(self, "[0, 1)", "eps_gap")
+
+
+def require_radii(recipe: Recipe) -> None:
+    """Refuse a gap that takes the tight or the loose radius out of (0, 1)."""
+    clustering, gap = recipe.clustering, recipe.settings.eps_gap
+    assert isinstance(clustering, Dbscan)  # the only one that SpCL can use
+    for epoch in range(recipe.epochs):
+        eps = clustering.eps(epoch)
+        if not 0 < eps - gap <= eps + gap < 1:
+            raise UserError(
+                f"clustering.eps and settings.eps_gap={gap:g} give the radii {eps - gap:g}, "
+                f"{eps:g} and {eps + gap:g} in epoch {epoch + 1}, which must lie in (0, 1). Change "
+                "one of them."
+            )
 
 
 TABLE = "result table of the released code (camera-ready numbers)"

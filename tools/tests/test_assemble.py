@@ -72,16 +72,23 @@ def test_every_compiled_run_drops_the_graphs_of_the_one_before(built):
         ("hhcl", "sampling.instances=5", "16 is not a multiple of sampling.instances=5"),
         ("hhcl", "sampling.batch_size=100", "has 96 training images, fewer than a batch of 100"),
         ("hhcl", "supervised=true", "no identities for its training images"),
+        ("hhcl", "bn_chunks=16", "16 images in 16 chunks leaves a chunk of one image"),
+        ("hhcl", "settings.memory=CMhybrid_v2 + sampling.instances=0", "stores sampling.instances"),
+        ("spcl", "settings.eps_gap=0.5", "radii 0.1, 0.6 and 1.1 in epoch 1"),
+        ("spcl", "clustering.eps=0.99", "radii 0.97, 0.99 and 1.01 in epoch 1"),
+        ("hdcpd from synthetic-b", "settings.memory=clusters", "would not see synthetic-b"),
     ],
 )
 def test_a_setting_that_does_not_fit_is_refused_before_the_run(method, change, said):
-    recipe = small_recipe(next(r for r in METHODS[method].recipes if r.dataset == "synthetic"))
+    method, _, source = method.partition(" from ")
+    recipe = small_recipe(METHODS[method].find("synthetic", source))
     dataset = small_data().dataset
     unlabelled = replace(dataset.train, pids=np.full(len(dataset.train), -1))
     dataset = replace(dataset, train=unlabelled)
     assemble.require_consistent(recipe, dataset, None, ALONE)
+    changed = override(recipe, parse_changes(change.split(" + ")))
     with pytest.raises(UserError, match=said):
-        assemble.require_consistent(override(recipe, parse_changes([change])), dataset, None, ALONE)
+        assemble.require_consistent(changed, dataset, None, ALONE)
 
 
 def test_a_source_too_small_for_a_batch_is_refused_before_the_run():
