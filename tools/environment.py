@@ -12,7 +12,6 @@ from common.arithmetic import has_fast_bfloat16
 from common.backbones.batchnorm import chunks_per_process
 from common.data.datasets import fingerprint
 from common.recipe import Dbscan, Recipe
-from common.recipe_text import flatten
 from common.run import Observer, RunDir
 from common.team import Team
 from common.types import SPLITS, Samples
@@ -20,6 +19,7 @@ from tools.assemble import Found
 from tools.layout import MISSING
 from tools.lookup import recipe_before_changes
 from tools.options import RunOptions
+from tools.recipes import settings_of
 
 PACKAGES = ("unreid", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "numba", "Pillow")
 
@@ -160,8 +160,8 @@ def counts(samples: Samples) -> dict[str, int]:
 
 
 def changes(recipe: Recipe, base: Recipe) -> dict[str, str]:
-    """Settings that differ from the paper's recipe."""
-    was, now = flatten(base), flatten(recipe)
+    """Settings that differ from the paper's recipe, kinds of clustering and schedule among them."""
+    was, now = settings_of(base), settings_of(recipe)
     return {name: str(value) for name, value in now.items() if was.get(name) != value}
 
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from common.recipe import Dbscan
+from common.recipe import Dbscan, InfoMap
+from common.schedules import LogEps, Warmup
 from common.team import Team
 from common.types import Dataset, Samples
 from tools.assemble import Found
@@ -42,6 +43,14 @@ def test_groups_that_do_not_divide_are_told_with_what_batch_norm_sees(market):
     said = " ".join(deviations(recipe, recipe, Team(size=3)))
     assert "bn_chunks=4 does not divide by 3 processes" in said
     assert "sees 80 images at a time, the recipe's runs saw 60" in said
+
+
+def test_another_kind_with_the_same_numbers_is_told_as_a_change(market):
+    base = replace(market, lr_factor=Warmup(epochs=60, start=0.1))
+    recipe = replace(market, lr_factor=LogEps(start=0.1, epochs=60), clustering=InfoMap())
+    told = deviations(recipe, base, Team())[-1]
+    assert "clustering=InfoMap" in told
+    assert "lr_factor=LogEps" in told
 
 
 @pytest.mark.parametrize("sampler", [True, False])
