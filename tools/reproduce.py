@@ -37,6 +37,7 @@ from tools.lookup import paper_recipe, spec_of, stored_recipe
 from tools.options import RunOptions
 from tools.origin import Moved, Origin, load_again, record_places
 from tools.output import note_run
+from tools.recipes import settings_of
 from tools.references import references
 from tools.sweep import changed, swept
 
@@ -228,6 +229,7 @@ def result_of(
         "source": recipe.source,
         "variant": recipe.variant,
         "seed": recipe.seed,
+        "settings": settings_of(recipe),
         "name": run.path.name,
         "run": str(run.path),
         "start": progress.start,

@@ -5,7 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from common.recipe import Dbscan, InfoMap
+from common.progress import Progress
+from common.recipe import DESCRIPTION, Dbscan, InfoMap
+from common.recipe_text import flatten
+from common.run import RunDir
 from common.schedules import LogEps, Warmup
 from common.team import Team
 from common.types import Dataset, Samples
@@ -14,6 +17,7 @@ from tools.environment import deviations, environment
 from tools.lookup import paper_recipe
 from tools.options import RunOptions
 from tools.origin import Origin
+from tools.reproduce import result_of
 
 
 def found(cams=(0, 1)):
@@ -43,6 +47,14 @@ def test_groups_that_do_not_divide_are_told_with_what_batch_norm_sees(market):
     said = " ".join(deviations(recipe, recipe, Team(size=3)))
     assert "bn_chunks=4 does not divide by 3 processes" in said
     assert "sees 80 images at a time, the recipe's runs saw 60" in said
+
+
+def test_a_result_holds_every_setting_under_the_name_that_changes_it(market, tmp_path):
+    RunDir(tmp_path).write_json("environment.json", {})
+    found = result_of(market, RunDir(tmp_path), Progress(), [])["settings"]
+    names = [name for name in flatten(market) if name.split(".")[0] not in DESCRIPTION]
+    assert set(names) <= set(found)
+    assert (found["clustering.eps"], found["clustering.eps.value"]) == ("Constant", 0.45)
 
 
 def test_another_kind_with_the_same_numbers_is_told_as_a_change(market):
