@@ -39,14 +39,17 @@ TWO = ["--gpus", "2", "--device", "cpu"]
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 
 
-def reproduce(data, runs, name):
-    return [*COMMAND, *arguments_of(data, runs, name)]
+def reproduce(data, runs, name, **changes):
+    return [*COMMAND, *arguments_of(data, runs, name, **changes)]
 
 
-def arguments_of(data, runs, name):
+def arguments_of(data, runs, name, **changes):
+    """The command of a small run; `changes` by the last part of a setting's name."""
     arguments = ["reproduce", "hhcl", "synthetic", "--data-root", str(data), "--no-report"]
     arguments += ["--runs-root", str(runs), "--name", name]
-    return [*arguments, *(part for change in SMALL for part in ("--set", change))]
+    settings = dict(change.split("=") for change in SMALL)
+    settings |= {name: changes.get(name.split(".")[-1], value) for name, value in settings.items()}
+    return [*arguments, *(f"--set={name}={value}" for name, value in settings.items())]
 
 
 def start(command):
@@ -274,7 +277,7 @@ def test_bad_images_that_were_left_out_are_left_out_where_the_data_lie_now(copy,
 
 def long_run(data, runs):
     """A process that trains for hours and has completed an epoch."""
-    process = start([*reproduce(data, runs, "run"), "--set", "epochs=400"])
+    process = start(reproduce(data, runs, "run", epochs=400))
     deadline = time.time() + 120
     while not (runs / "run" / "last.pt").is_file() and time.time() < deadline:
         time.sleep(0.2)
@@ -338,9 +341,7 @@ def test_a_lost_process_ends_the_run_with_a_word_and_nothing_is_lost(data, two_m
 
 @pytest.mark.slow
 def test_a_mistake_that_shows_in_several_processes_is_told_once(data, tmp_path):
-    process = start(
-        [*reproduce(data, tmp_path, "run"), *TWO, "--set", "clustering.min_samples=300"]
-    )
+    process = start([*reproduce(data, tmp_path, "run", min_samples=300), *TWO])
     said, _ = process.communicate(timeout=240)
     assert process.returncode == 2
     assert said.count("gave 0 clusters") == 1

@@ -18,7 +18,7 @@ def adapted(call, tmp_path, one_step):
 
     def run(*arguments):
         place = ("--data-root", tmp_path, "--runs-root", runs, "--workers", "0", "--no-report")
-        changed = (*one_step, "clustering.eps=0.3")
+        changed = [change.replace("eps=0.5", "eps=0.3") for change in one_step]
         changes = [part for change in changed for part in ("--set", change)]
         source = ("--source", "synthetic-b")
         return call("reproduce", "spcl", "synthetic", *source, *place, *changes, *arguments)
