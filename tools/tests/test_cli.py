@@ -81,10 +81,10 @@ def test_help_loads_nothing_heavy_and_takes_less_than_a_second():
 
 
 def test_a_user_s_error_is_one_red_sentence_and_exit_code_2():
-    shown = python("-m", "tools", "recipes", "hhlc")
+    shown = python("-m", "tools", "data", "check", "marekt1501")
     assert (shown.returncode, shown.stdout) == (2, "")
     assert "Traceback" not in shown.stderr
-    assert shown.stderr.startswith("error: unknown method 'hhlc'")
+    assert shown.stderr.startswith("error: unknown data set 'marekt1501'")
     assert shown.stderr.count("\n") == 1
 
 
