@@ -3,13 +3,14 @@
 import torch
 import torch.nn.functional as F
 
+from common.arithmetic import has_fast_bfloat16
 from common.clustering import candidates, compiled
 from common.clustering.jaccard import jaccard_pairs
 from common.clustering.similarity import pair_similarities
 
 
 def warm_up() -> None:
-    """Run every kernel on a few points, so that it is compiled or read from its cache.
+    """Run every kernel that this machine needs, so that it is compiled or read from its cache.
 
     Takes about ten seconds the first time on a machine, a fraction of a second later.
     """
@@ -17,7 +18,8 @@ def warm_up() -> None:
     size = candidates.BLOCK // 4 + 64  # two blocks: one of their products is off the diagonal
     features = F.normalize(torch.randn(size, 8, generator=generator), dim=1)
     if compiled.usable(features):
-        for dtype in (torch.bfloat16, torch.float32):
+        fast = has_fast_bfloat16(features.device)
+        for dtype in (torch.bfloat16, torch.float32) if fast else (torch.float32,):
             candidates.from_triangle(features, 20, dtype, range(size))
     pair_similarities(features, torch.arange(4), torch.arange(4))
     jaccard_pairs(features[:64], 8, 3, 0.9)
