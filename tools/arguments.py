@@ -42,7 +42,7 @@ Changes = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="Change a setting, e.g. clustering.eps=0.5; may be repeated.",
+        help="Change a setting, e.g. clustering.eps=0.5; repeated for others, in any order.",
         rich_help_panel=TRAINING,
     ),
 ]

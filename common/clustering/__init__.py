@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from common.clustering.blocks import watched
+from common.clustering.blocks import search_progress
 from common.clustering.cameras import centered_by_camera
 from common.clustering.dbscan import dbscan
 from common.clustering.infomap import modules_of, neighbor_graph
@@ -16,7 +16,7 @@ from common.recipe import Clustering, Dbscan, InfoMap
 from common.team import ALONE, Labels, Team
 from common.types import PseudoLabels
 
-__all__ = ["cluster", "cluster_at", "require_expansion", "warm_up", "watched"]
+__all__ = ["cluster", "cluster_at", "require_expansion", "search_progress", "warm_up"]
 
 
 def cluster(

@@ -20,7 +20,7 @@ _watcher: ContextVar[Tick | None] = ContextVar("_watcher", default=None)
 
 
 @contextmanager
-def watched(progress: Tick) -> Iterator[None]:
+def search_progress(progress: Tick) -> Iterator[None]:
     """Let `progress` hear how far a neighbour search is: of a million images it takes long.
 
     A context and no argument, since the methods' own rules for labels lie between the two.
