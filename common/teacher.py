@@ -5,6 +5,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from common.backbones.batchnorm import BatchNorm
 from common.backbones.encoder import Encoder
 
 CEILING = 0.999  # of the teacher's share that is kept
@@ -19,6 +20,17 @@ def make_teacher(encoder: Encoder) -> Encoder:
     for parameter in teacher.parameters():
         parameter.requires_grad_(False)
     return teacher
+
+
+def hold_statistics(teacher: nn.Module) -> None:
+    """Keep the teacher's own view from moving its batch-norm statistics: `follow_` alone does.
+
+    A tenth of every batch would enter them beside a thousandth of the student's, which would then
+    make up 1 % of them.
+    """
+    for part in teacher.modules():
+        if isinstance(part, BatchNorm):
+            part.momentum = 0.0
 
 
 def teacher_momentum(step: int, start: int) -> float:
@@ -41,8 +53,8 @@ def follow_(teacher: nn.Module, student: nn.Module, momentum: float, buffers: bo
     """teacher <- momentum * teacher + (1 - momentum) * student, in place.
 
     Args:
-        buffers: average batch-norm running statistics too; the released codes of HDCPD and DCCC
-            leave the teacher its own.
+        buffers: average batch-norm running statistics too, of a teacher whose own are held
+            (`hold_statistics`); the released codes of HDCPD and DCCC leave the teacher its own.
     """
     mine: list[Tensor] = list(teacher.parameters())
     theirs: list[Tensor] = list(student.parameters())

@@ -9,6 +9,7 @@ from common.losses import contrast_loss, mean_by_class
 from common.memory import blend_hardest_, blend_rows_
 from common.method import Method
 from common.prototypes import ClusterMemory
+from common.teacher import hold_statistics
 from common.team import Team
 from common.types import Batch, Extract, MemoryUpdate, PseudoLabels, Step
 from methods.hdcpd.loss import distillation_loss, hardest_contrast_loss
@@ -26,6 +27,8 @@ class HDCPD(Method):
 
     def set_up(self) -> None:
         self.memory = InstanceMemory(self.data, self.encoder.num_features, self.settings.momentum)
+        if self.settings.teacher_buffers:
+            hold_statistics(self.teacher)
 
     def begin_training(self, extract: Extract) -> None:
         self.memory.start(extract, self.data)
@@ -91,6 +94,10 @@ class HDCPDClusters(Method):
 
     has_teacher = True
     memory: ClusterMemory
+
+    def set_up(self) -> None:
+        if self.settings.teacher_buffers:
+            hold_statistics(self.teacher)
 
     def begin_epoch(self, epoch: int, features: Tensor, pseudo: PseudoLabels) -> None:
         rule = blend_hardest_ if self.settings.update == "hard" else blend_rows_

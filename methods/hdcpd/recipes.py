@@ -26,7 +26,8 @@ class HDCPDSettings:
         distill_axis: softmax over clusters (fits the published logs) or over the batch (the
             released +CC code); no effect on memory "instances", where it is always cluster.
         teacher_start: global step at which the teacher becomes a copy of the student.
-        teacher_buffers: average batch-norm statistics too (the paper's text).
+        teacher_buffers: the teacher's batch-norm statistics are an average of the student's too
+            (the paper's text), not those of its own view.
         update: of memory "clusters": hard (the released program) or mean.
         order: of gradient and memory update with a source domain; no effect without one.
     """
