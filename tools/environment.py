@@ -10,6 +10,7 @@ import torch
 
 from common.arithmetic import has_fast_bfloat16
 from common.backbones.batchnorm import chunks_per_process
+from common.data.catalogue import DATASETS
 from common.data.datasets import fingerprint
 from common.recipe import Dbscan, Recipe
 from common.run import Observer, RunDir
@@ -48,7 +49,7 @@ def environment(
             "rule": target.dataset.camera_rule,
         },
         "changes": [f"{name}={value}" for name, value in changes(recipe, base).items()],
-        "deviations": deviations(recipe, base, team),
+        "deviations": deviations(recipe, base, team) + other_releases(target, source),
         "resumptions": [],
     }
 
@@ -190,3 +191,14 @@ def deviations(recipe: Recipe, base: Recipe, team: Team) -> list[str]:
         said = ", ".join(f"{name}={value}" for name, value in changed.items())
         found.append(f"settings differ from the recipe: {said}.")
     return found
+
+
+def other_releases(*data: Found | None) -> list[str]:
+    """A sentence for every data set of another release than the published numbers are on."""
+    there = [found.dataset for found in data if found]
+    papers = {d.name: DATASETS[d.name].papers_version for d in there if d.name in DATASETS}
+    return [
+        f"{d.name} is of version {d.version}, the published numbers are on {papers[d.name]}."
+        for d in there
+        if papers.get(d.name) and d.version != papers[d.name]
+    ]

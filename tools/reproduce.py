@@ -30,7 +30,7 @@ from tools.assemble import (
     require_consistent,
     same_for_all,
 )
-from tools.environment import deviations, environment, note_resumption
+from tools.environment import deviations, environment, note_resumption, other_releases
 from tools.estimate import estimate
 from tools.layout import shell_command
 from tools.lookup import paper_recipe, spec_of, stored_recipe
@@ -258,7 +258,7 @@ def _announcement(
         "settings": {k: str(v) for k, v in flatten(recipe).items()},
         "counts": {**counts, "source": len(source.dataset.train) if source else 0},
         "cameras": _cameras(target.dataset),
-        "deviations": deviations(recipe, base, team),
+        "deviations": deviations(recipe, base, team) + other_releases(target, source),
     }
 
 

@@ -20,6 +20,7 @@ class Description:
         terms: for which use, and how it is asked for.
         licence: as far as one is stated.
         download: False where the authors have withdrawn it or we draw it ourselves.
+        papers_version: the release that the papers' numbers are on, where there are several.
     """
 
     title: str
@@ -30,6 +31,7 @@ class Description:
     terms: str
     licence: str
     download: bool = True
+    papers_version: str = ""
 
 
 def _below(tops: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
@@ -125,6 +127,7 @@ DATASETS: dict[str, Description] = {
         "of Peking University. V2 has masked faces; the papers' numbers are on V1",
         terms=f"{_RESEARCH}, by a signed agreement",
         licence=_NO_LICENCE,
+        papers_version="V1",
     ),
     "personx": Description(
         title="PersonX",
