@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from tools.layout import SCORES, gap, percent, points, rich_table
+from tools.layout import MISSING, SCORES, gap, percent, points, rich_table
 
 HEADERS = ("", *SCORES.values())
 TOLD_APART = ("event", "epoch", "epochs", "losses", "clusters", "outliers", "seconds", "remaining")
@@ -69,7 +69,7 @@ def run_title(result: dict[str, Any]) -> str:
 
 
 def recipe_lines(event: dict[str, Any]) -> list[tuple[str, str]]:
-    """An announced recipe as (group, values): one line for each group of settings."""
+    """An announced recipe as (group, values): a line for each group of settings, then origin."""
     groups: dict[str, list[str]] = {}
     for name, value in event["settings"].items():
         if name.startswith("paper."):
@@ -77,7 +77,17 @@ def recipe_lines(event: dict[str, Any]) -> list[tuple[str, str]]:
         group, dot, inner = name.partition(".")
         text = f"{(inner or name).removesuffix('.value')} {value or '-'}"
         groups.setdefault(group if dot else "run", []).append(text)
-    return [(group, ", ".join(values)) for group, values in groups.items()]
+    lines = [(group, ", ".join(values)) for group, values in groups.items()]
+    return [*lines, ("origin", _origin(event["settings"]))]
+
+
+def _origin(settings: dict[str, str]) -> str:
+    """Where a recipe's settings come from, which may be a guess, and what was published for it."""
+    origin, source = settings["paper.settings"] or "defaults", settings["paper.source"]
+    if settings["paper.map"] == "None":
+        return origin
+    scores = " / ".join(settings[f"paper.{key}"] for key in SCORES)
+    return f"{origin}; published: {scores.replace('None', MISSING)} ({source})"
 
 
 def _line(name: str, scores: dict[str, Any] | None) -> list[str]:

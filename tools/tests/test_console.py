@@ -158,7 +158,10 @@ def test_a_sweep_ends_with_rows_for_each_value():
 
 def test_settings_are_announced_in_a_line_for_each_group(capsys):
     settings = {"lr": "0.003", "settings.momentum": "0.1", "clustering.eps.value": "0.45"}
-    settings |= {"clustering.k1": "30", "paper.map": "84.2"}
+    settings |= {"clustering.k1": "30", "paper.settings": "a log; eps is a guess"}
+    scores = {"map": "84.2", "rank1": "93.4", "rank5": "None", "rank10": "None"}
+    settings |= {f"paper.{name}": value for name, value in scores.items()}
+    settings["paper.source"] = "a table"
     event = {
         "event": "recipe",
         "title": "A Title",
@@ -171,7 +174,10 @@ def test_settings_are_announced_in_a_line_for_each_group(capsys):
         ("run", "lr 0.003"),
         ("settings", "momentum 0.1"),
         ("clustering", "eps 0.45, k1 30"),
+        ("origin", "a log; eps is a guess; published: 84.2 / 93.4 / - / - (a table)"),
     ]
+    unpublished = {**event, "settings": {**settings, "paper.map": "None"}}
+    assert recipe_lines(unpublished)[-1] == ("origin", "a log; eps is a guess")
     text = shown(event, capsys=capsys)
     assert "1,200 train\n" in text
     assert "cameras     6 (file name)\n" in text
