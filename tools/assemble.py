@@ -7,7 +7,7 @@ from pathlib import Path
 
 from common.backbones.batchnorm import chunks_per_process
 from common.backbones.network import require_pairs
-from common.clustering import require_expansion
+from common.clustering import require_possible
 from common.data.check import check_dataset, leave_out, require_sound
 from common.data.datasets import fingerprint, is_own_folder
 from common.data.images import ImageSource, open_images
@@ -17,7 +17,7 @@ from common.errors import UserError
 from common.evaluator.testing import tested_samples
 from common.job import DomainImages, Job
 from common.method import Method
-from common.recipe import Dbscan, Recipe
+from common.recipe import Recipe
 from common.run import Observer, RunDir, ticks
 from common.streams import Streams
 from common.team import Team
@@ -156,7 +156,7 @@ def require_consistent(
     """
     _require_whole_batches(recipe, team)
     _require_target(recipe, dataset)
-    _require_clustering(recipe)
+    team.together(lambda: _require_clustering(recipe))  # a package may be missing on one machine
     METHODS[recipe.method].require(recipe)
     _require_source(recipe, source)
 
@@ -197,8 +197,7 @@ def _require_clustering(recipe: Recipe) -> None:
             f"{recipe.method} cannot cluster by {type(chosen).__name__}. Choose "
             f"{' or '.join(kind.__name__ for kind in possible)}."
         )
-    if isinstance(chosen, Dbscan):
-        require_expansion(chosen)
+    require_possible(chosen)
 
 
 def _require_source(recipe: Recipe, source: Dataset | None) -> None:

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
+from common.clustering.approximate import check_search
 from common.clustering.blocks import search_progress
 from common.clustering.cameras import centered_by_camera
 from common.clustering.dbscan import dbscan
-from common.clustering.infomap import modules_of, neighbor_graph
+from common.clustering.infomap import modules_of, neighbor_graph, require_package
 from common.clustering.jaccard import pairs_of_neighbors, search
 from common.clustering.warmup import warm_up
 from common.errors import UserError
@@ -16,7 +17,7 @@ from common.recipe import Clustering, Dbscan, InfoMap
 from common.team import ALONE, Labels, Team
 from common.types import PseudoLabels
 
-__all__ = ["cluster", "cluster_at", "require_expansion", "search_progress", "warm_up"]
+__all__ = ["cluster", "cluster_at", "require_possible", "search_progress", "warm_up"]
 
 
 def cluster(
@@ -66,7 +67,7 @@ def cluster_at(
     Raises:
         UserError: a radius is out of range, k2 exceeds k1, or faiss is missing.
     """
-    require_expansion(settings)
+    _require_expansion(settings)
     for radius in eps:
         if not 0 < radius < 1:
             raise UserError(f"clustering.eps is {radius:g}; choose it between 0 and 1, e.g. 0.6.")
@@ -95,14 +96,24 @@ def _modules(features: Tensor, settings: InfoMap, team: Team) -> Labels:
     return team.labels_from_first(labels)
 
 
-def require_expansion(settings: Dbscan) -> None:
-    """Stop where the query expansion averages over more neighbours than are found.
+def require_possible(settings: Clustering) -> None:
+    """Stop, before there are features, where they could not be clustered.
+
+    Raises:
+        UserError: k2 exceeds k1, or the package of InfoMap or faiss is missing.
+    """
+    check_search(settings.search)
+    if isinstance(settings, InfoMap):
+        require_package()
+    else:
+        _require_expansion(settings)
+
+
+def _require_expansion(settings: Dbscan) -> None:
+    """The query expansion averages over no more neighbours than are found.
 
     Not a range of either setting: changes are applied one after the other, so only both together
     can be judged.
-
-    Raises:
-        UserError: k2 exceeds k1.
     """
     if settings.k2 > settings.k1:
         raise UserError(

@@ -78,6 +78,12 @@ def modules_of(graph: Graph, settings: InfoMap) -> Modules:
     return Modules(graph, module, codelength, kept_modules(module, settings.k2))
 
 
+def require_package() -> None:
+    """Raise UserError unless the package `infomap` can be imported."""
+    if Infomap is None:
+        raise UserError('InfoMap needs the package infomap: pip install "unreid[infomap]".')
+
+
 def neighbor_graph(features: Tensor, settings: InfoMap, team: Team = ALONE) -> Graph:
     """Edges i -> j to each of the k1 nearest other than i with distance 1 - cos <= 1 - similarity.
 
@@ -88,8 +94,7 @@ def neighbor_graph(features: Tensor, settings: InfoMap, team: Team = ALONE) -> G
     Raises:
         UserError: the package `infomap` or faiss is missing.
     """
-    if Infomap is None:
-        raise UserError('InfoMap needs the package infomap: pip install "unreid[infomap]".')
+    require_package()
     unit = unit_rows(features)
     neighbors = find_neighbors(unit, settings.k1, settings.search, team)
     knn_index = neighbors.rank.cpu().numpy()

@@ -91,6 +91,26 @@ def test_a_setting_that_does_not_fit_is_refused_before_the_run(method, change, s
         assemble.require_consistent(changed, dataset, None, ALONE)
 
 
+@pytest.mark.parametrize(
+    ("package", "change", "said"),
+    [
+        ("infomap.Infomap", "clustering=InfoMap()", r'pip install "unreid\[infomap\]"'),
+        ("approximate.Kmeans", "clustering.search=Approximate()", "pip install faiss-cpu"),
+    ],
+)
+def test_a_package_that_clustering_lacks_is_named_before_the_run(
+    package, change, said, monkeypatch
+):
+    recipe = small_recipe(METHODS["clustercontrast"].find("synthetic"))
+    changed = override(recipe, parse_changes([change]))
+    dataset = small_data().dataset
+    monkeypatch.setattr(f"common.clustering.{package}", object())
+    assemble.require_consistent(changed, dataset, None, ALONE)
+    monkeypatch.setattr(f"common.clustering.{package}", None)
+    with pytest.raises(UserError, match=said):
+        assemble.require_consistent(changed, dataset, None, ALONE)
+
+
 def test_a_source_too_small_for_a_batch_is_refused_before_the_run():
     recipe = small_recipe(METHODS["spcl"].find("synthetic", "synthetic-b"))
     target, source = small_data().dataset, small_data().dataset
