@@ -60,6 +60,10 @@ WeightsInit = Annotated[
         rich_help_panel=TRAINING,
     ),
 ]
+Domain = Annotated[
+    Literal["target", "source"],
+    typer.Option(help="Whose batch norm a network of two domains uses."),
+]
 Name = Annotated[str, typer.Option(help="Name of the run folder; a standard one by default.")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Check data and settings, estimate the cost, and stop.")

@@ -54,11 +54,15 @@ def runs_table(results: Sequence[dict[str, Any]], seeds: int, sweep: str = "") -
 
 def test_table(results: Sequence[dict[str, Any]]) -> Table:
     """Scores of given weights, a row per data set."""
-    rows = [
-        _line(f"{result['dataset']}{' (re-ranked)' if result['rerank'] else ''}", result)
-        for result in results
-    ]
+    rows = [_line(f"{result['dataset']}{_ways(result)}", result) for result in results]
     return rich_table(HEADERS, rows, title=f"{results[0]['method']}: {results[0]['weights']}")
+
+
+def _ways(result: dict[str, Any]) -> str:
+    """What was unusual in a test: " (re-ranked, the source's batch norm)"."""
+    said = ["re-ranked"] if result["rerank"] else []
+    said += ["the source's batch norm"] if result["domain"] == "source" else []
+    return f" ({', '.join(said)})" if said else ""
 
 
 def run_title(result: dict[str, Any]) -> str:

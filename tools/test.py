@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from common.arithmetic import set_arithmetic
+from common.backbones.network import Encoder
 from common.backbones.weights import digest_of
 from common.data.check import TEST
 from common.errors import UserError
@@ -12,6 +13,7 @@ from common.evaluator.testing import evaluate_dataset, require_protocol
 from common.recipe_text import override, parse_changes
 from common.run import Observer, ticks
 from common.team import join_team, leave_team
+from common.types import Domain
 from tools.assemble import checked, find_dataset, test_images
 from tools.lookup import paper_recipe, stored_recipe
 from tools.options import RunOptions
@@ -24,6 +26,7 @@ def test(
     weights: Path,
     *,
     rerank: bool = False,
+    domain: Domain = "target",
     variant: str = "",
     source: str = "",
     changes: list[str] | None = None,
@@ -35,9 +38,13 @@ def test(
     The architecture comes from the run's recipe; for a published checkpoint from the paper's
     recipe for the first data set, with `changes` (e.g. encoder.pooling=gem).
 
+    Args:
+        domain: whose batch norm a network of two domains uses. The target's, as in the tests of
+            its training; the released test commands take the source's for the source's data set.
+
     Raises:
-        UserError: weights of another method or architecture, data that are missing,
-            not sound or without a test part.
+        UserError: weights of another method or architecture, or of one domain where the source
+            is asked for; data that are missing, not sound or without a test part.
     """
     run = run_of(weights)
     recipe = stored_recipe(run) if run else paper_recipe(method, datasets[0], source, variant)
@@ -48,6 +55,9 @@ def test(
     team = join_team(options.device)
     set_arithmetic("exact")
     encoder = team.together(lambda: trained_encoder(weights, recipe)).place_on(team.device)
+    if domain == "source":
+        _require_two_domains(encoder, weights)
+        encoder.keep_domain("source")
     if team.size > 1:
         team.require_same(digest_of(encoder), f"the weights of {weights} are")
     results = []
@@ -64,7 +74,21 @@ def test(
         features = extract(encoder, images, team, progress=ticks(observer, "features"))
         scores = evaluate_dataset(features, dataset, reranked=rerank, team=team).scores()
         results.append(
-            {"method": method, "dataset": name, "weights": str(weights), "rerank": rerank, **scores}
+            {
+                "method": method,
+                "dataset": name,
+                "weights": str(weights),
+                "rerank": rerank,
+                "domain": domain,
+                **scores,
+            }
         )
     leave_team(team)
     return results
+
+
+def _require_two_domains(encoder: Encoder, weights: Path) -> None:
+    if encoder.domains == 1:
+        raise UserError(
+            f"{weights} has one batch norm per layer, none of a source domain. Leave --domain out."
+        )

@@ -134,6 +134,15 @@ def split_domains(network: nn.Module) -> None:
             split_domains(child)
 
 
+def keep_domain(network: nn.Module, domain: Domain) -> None:
+    """Replace every `DomainBatchNorm` inside the network by one domain's batch norm, in place."""
+    for name, child in network.named_children():
+        if isinstance(child, DomainBatchNorm):
+            setattr(network, name, child.source if domain == "source" else child.target)
+        else:
+            keep_domain(child, domain)
+
+
 def normalize_groups(x: Tensor, norms: Sequence[BatchNorm], grouping: Grouping) -> Tensor:
     """Normalize grouped rows: G chunks, and in each the D domains' norms in turn.
 

@@ -15,6 +15,7 @@ from common.backbones.batchnorm import (
     Grouping,
     deinterleave,
     interleave,
+    keep_domain,
     split_domains,
 )
 from common.backbones.dropout import Dropout
@@ -118,6 +119,10 @@ class Encoder(nn.Module):
         """Give every batch norm a copy for the source domain, once."""
         if self.domains == 1:
             split_domains(self)
+
+    def keep_domain(self, domain: Domain) -> None:
+        """Leave each layer the batch norm of one domain: how a network is tested on its source."""
+        keep_domain(self, domain)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalized images of the target, or the only domain, to (B, D) unit rows.

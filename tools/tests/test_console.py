@@ -220,6 +220,7 @@ def test_brackets_in_names_are_shown_as_they_are(live, name):
     assert f"hhcl on {name}, seed 1" in live.out.file.getvalue()
     assert name in text_of(runs_table([titled], seeds=1, sweep=f"{name}=1"))
     tested = {**scored(1, 0.5), "method": "hhcl", "weights": name, "dataset": "a", "rerank": False}
+    tested["domain"] = "target"
     assert name in text_of(outcome.test_table([tested]))
 
 

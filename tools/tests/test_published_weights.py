@@ -189,6 +189,28 @@ def state():
     return nn.DataParallel(trained(Released(18))).state_dict()
 
 
+def test_a_network_of_two_domains_is_tested_by_the_source_s_batch_norms_if_asked(
+    evaluated, root, tmp_path
+):
+    network = Released(18)
+    first = network.base[-1][0]
+    first.conv1.stride = first.downsample[0].stride = (1, 1)  # as here, also in a ResNet-18
+    split(network)
+    path = published(trained(network), tmp_path / "model_best.pth.tar")
+    for pair in [module for module in network.modules() if isinstance(module, Pair)]:
+        pair.BN_T = pair.BN_S
+    done, (features,) = evaluated(path, *SMALLER, "--domain", "source")
+    assert json.loads(done.out)["domain"] == "source"
+    torch.testing.assert_close(features, features_of(network, root), rtol=1e-3, atol=1e-4)
+
+
+def test_a_network_of_one_domain_has_no_batch_norms_of_a_source(evaluated, state, tmp_path):
+    torch.save(checkpoint(state), tmp_path / "model_best.pth.tar")
+    done, _ = evaluated(tmp_path / "model_best.pth.tar", *SMALLER, "--domain", "source")
+    assert done.code == 2
+    assert "Leave --domain out" in done.err
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

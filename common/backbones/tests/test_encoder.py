@@ -167,7 +167,7 @@ def test_both_domains_in_one_pass_equal_one_after_the_other(arch, channels_last)
         torch.testing.assert_close(buffer, apart.get_buffer(name))
 
 
-def test_evaluation_uses_the_batch_norms_of_the_target():
+def test_evaluation_uses_the_batch_norms_of_the_target_unless_the_source_s_are_kept():
     encoder = build_encoder(settings(), domains=2)
     encoder.forward_domains(images(8, seed=1), 2 * images(8, seed=2).abs())
     encoder.eval()
@@ -175,6 +175,8 @@ def test_evaluation_uses_the_batch_norms_of_the_target():
 
     zs, zt = encoder.forward_domains(x, x)
     torch.testing.assert_close(encoder(x), zt)
+    encoder.keep_domain("source")
+    torch.testing.assert_close(encoder(x), zs)
 
     assert (zs - zt).abs().max() > 1e-4
 
