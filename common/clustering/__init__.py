@@ -86,12 +86,12 @@ def cluster_at(
 
 
 def _modules(features: Tensor, settings: InfoMap, team: Team) -> Labels:
-    """InfoMap's labels and codelength."""
+    """InfoMap's labels, and what its log lines tell of the graph."""
     graph = neighbor_graph(features, settings, team)
 
     def labels() -> Labels:
         found = modules_of(graph, settings)
-        return found.labels, {"codelength": found.codelength, **graph.details}
+        return found.labels, found.details
 
     return team.labels_from_first(labels)
 

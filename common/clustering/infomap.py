@@ -56,6 +56,17 @@ class Modules:
     codelength: float
     labels: np.ndarray
 
+    @property
+    def details(self) -> dict[str, float]:
+        """Numbers worth a log line, by which runs are compared with the authors' logs."""
+        return {
+            "codelength": self.codelength,
+            "edges": len(self.graph.edges),
+            "modules": len(np.unique(self.module[self.module > 0])),
+            "isolated": len(self.graph.singles),
+            **self.graph.details,
+        }
+
 
 def infomap_labels(features: Tensor, settings: InfoMap) -> Modules:
     """Modules of the neighbour graph that minimize the map equation (Rosvall & Bergstrom, 2008).

@@ -241,7 +241,48 @@ RUNS: dict[tuple[str, str, str], Curve] = {
         (5.25, 3.38, 3.02, 2.70, 2.10, 1.68, 1.40, 1.07, 0.93, 0.83),
     ),
 }
+# InfoMap with a learned temperature: (isolated images, modules of any size) at GRAPHED.
+GRAPHED = (0, 1, 2, 4, 9, 19, 29, 49)
+GRAPHS = {
+    "market1501": (
+        *((0, 310), (955, 637), (841, 830), (160, 615)),
+        *((25, 549), (22, 550), (12, 564), (7, 565)),
+    ),
+    "msmt17": (
+        *((0, 790), (1819, 1513), (226, 1205), (103, 1257)),
+        *((93, 1307), (325, 1521), (1006, 1907), (1002, 1865)),
+    ),
+    "dukemtmcreid": (
+        *((0, 421), (461, 614), (97, 595), (41, 663)),
+        *((106, 763), (42, 736), (117, 755), (95, 749)),
+    ),
+    "personx": (
+        *((0, 170), (474, 369), (44, 264), (7, 313)),
+        *((0, 404), (0, 411), (0, 411), (0, 413)),
+    ),
+    "veri": (
+        *((0, 737), (0, 994), (0, 1155), (0, 1299)),
+        *((2, 1329), (10, 1366), (15, 1418), (23, 1453)),
+    ),
+}
+EDGES = [(0, 181_104), (1, 118_747), (4, 141_636)]  # of Market-1501
+
+
+def _graph(dataset: str) -> Curve:
+    """What a run's log tells of InfoMap's graph."""
+    isolated, modules = zip(*GRAPHS[dataset], strict=True)
+    return {
+        "isolated": list(zip(GRAPHED, isolated, strict=True)),
+        "modules": list(zip(GRAPHED, modules, strict=True)),
+        **({"edges": EDGES} if dataset == "market1501" else {}),
+    }
+
+
 CURVES = RUNS | {
-    key: {**RUNS[key], "temperature": list(zip(LEARNED, values, strict=True))}
+    key: {
+        **RUNS[key],
+        "temperature": list(zip(LEARNED, values, strict=True)),
+        **(_graph(key[0]) if key[2] == "infomap" else {}),
+    }
     for key, values in TEMPERATURES.items()
 }

@@ -26,10 +26,15 @@ def test_eps_follows_its_schedule():
     assert np.array_equal(found.labels, at.labels)
 
 
-def test_infomap_settings_give_infomap_labels():
+def test_infomap_settings_give_infomap_labels_and_tell_of_the_graph():
     found = cluster(clustered(spread=0.4), InfoMap(), epoch=0)
     assert found.num_clusters == 20
-    assert found.details["codelength"] > 0
+    assert found.details.pop("codelength") > 0
+    assert found.details == {"edges": 300 * 14, "modules": 20, "isolated": 0}
+    alone = cluster(torch.cat([torch.eye(20), torch.eye(20)[:1]]), InfoMap(), epoch=0)
+    assert (alone.labels == -1).all()
+    assert alone.details["edges"] == 2
+    assert (alone.details["modules"], alone.details["isolated"]) == (1, 19)
 
 
 def test_centering_removes_what_a_camera_adds():

@@ -12,14 +12,18 @@ from tools.report.curves import course
 
 
 def logs_by_content():
-    """One recipe and log for every method and set of quantities that its logs hold."""
+    """One recipe and log for every method and set of quantities that no larger one includes."""
     found = {}
     for name, spec in METHODS.items():
         for recipe in spec.recipes:
             curve = spec.curves.get((recipe.dataset, recipe.source, recipe.variant))
             if curve:
                 found.setdefault((name, *sorted(curve)), (recipe, curve))
-    return {" ".join(key): pair for key, pair in found.items()}
+    return {
+        " ".join(key): pair
+        for key, pair in found.items()
+        if not any(key[0] == other[0] and set(key) < set(other) for other in found)
+    }
 
 
 LOGS = logs_by_content()
