@@ -9,25 +9,26 @@ from rich.table import Table
 from common.data.catalogue import DATASETS
 from common.types import SPLITS
 from tools.data import Result
+from tools.layout import say
 
 MOST_BAD_IMAGES = 20  # that are named
 
 
 def show_datasets(rows: list[Result], console: Console) -> None:
-    """One line per data set, then where the missing ones come from."""
+    """One line per data set, then where the missing ones come from and belong."""
     table = Table("name", "data set", "there", "published: train / query / gallery", "terms")
     for row in rows:
         there = row["found"] or ("incomplete" if row["incomplete"] else "no")
-        table.add_row(row["name"], row["title"], there, _published(row), row["terms"])
+        table.add_row(row["name"], row["title"], escape(there), _published(row), row["terms"])
     console.print(table)
-    origins: dict[str, list[str]] = {}
+    origins: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         for folder, missing in row["incomplete"].items():
-            console.print(f"{row['name']}: {folder} lacks {', '.join(missing)}", markup=False)
+            say(console, f"{row['name']}: {folder} lacks {', '.join(missing)}")
         if not row["found"]:
-            origins.setdefault(row["origin"], []).append(row["name"])
-    for origin, names in origins.items():
-        console.print(f"{', '.join(names)}: {origin}.", markup=False)
+            origins.setdefault((row["origin"], row["looked_for"][0]), []).append(row["name"])
+    for (origin, place), names in origins.items():
+        say(console, f"{', '.join(names)}: {origin}. Belongs in {place}.")
 
 
 def show_check(result: Result, console: Console) -> None:
@@ -36,24 +37,24 @@ def show_check(result: Result, console: Console) -> None:
     console.print(_counts_table(title, result["found"], result["published"]))
     for kind in ("errors", "warnings", "notes"):
         for text in result[kind]:
-            console.print(f"{kind[:-1]}: {text}", markup=False)
+            say(console, f"{kind[:-1]}: {text}")
     bad = list(result["bad_images"].items())
     for path, reason in bad[:MOST_BAD_IMAGES]:
-        console.print(f"bad image: {path}: {reason}", markup=False)
+        say(console, f"bad image: {path}: {reason}")
     if len(bad) > MOST_BAD_IMAGES:
-        console.print(f"and {len(bad) - MOST_BAD_IMAGES:,} more bad images (--json lists all)")
+        say(console, f"and {len(bad) - MOST_BAD_IMAGES:,} more bad images (--json lists all)")
     images = sum(counts["images"] for counts in result["found"].values())
     looked = f"{images:,} images read" if result["images_read"] else "images not read"
-    console.print(f"{looked}: {'sound' if result['sound'] else 'not sound'}.")
+    say(console, f"{looked}: {'sound' if result['sound'] else 'not sound'}.")
 
 
 def show_prepared(result: Result, console: Console) -> None:
     """Where the data set lies now, and its counts."""
     published = asdict(DATASETS[result["name"]].published)
-    console.print(f"{result['files']:,} files unpacked to {result['folder']}", markup=False)
+    say(console, f"{result['files']:,} files unpacked to {result['folder']}")
     console.print(_counts_table(result["name"], result["found"], published))
     for text in result["errors"] + result["warnings"]:
-        console.print(f"warning: {text}", markup=False)
+        say(console, f"warning: {text}")
 
 
 def _published(row: Result) -> str:

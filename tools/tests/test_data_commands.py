@@ -38,8 +38,8 @@ def market_zip(path: Path, top: str, parts=PARTS) -> Path:
     return path
 
 
-def shown(show, value) -> str:
-    console = Console(file=io.StringIO(), width=200)
+def shown(show, value, width=200) -> str:
+    console = Console(file=io.StringIO(), width=width)
     show(value, console)
     return console.file.getvalue()
 
@@ -200,24 +200,28 @@ def test_the_synthetic_set_comes_in_no_archive(tmp_path):
 
 
 def test_the_list_says_what_is_there_incomplete_and_missing(tmp_path):
-    prepare("market1501", market_zip(tmp_path / "x.zip", TOP), tmp_path / "data")
-    (tmp_path / "data/personx/PersonX/query").mkdir(parents=True)
+    root = tmp_path / "[b]"
+    prepare("market1501", market_zip(tmp_path / "x.zip", TOP), root)
+    (root / "personx/PersonX/query").mkdir(parents=True)
 
-    rows = {row["name"]: row for row in list_datasets(tmp_path / "data")}
+    rows = {row["name"]: row for row in list_datasets(root)}
 
-    assert rows["market1501"]["found"] == str(tmp_path / "data/market1501/Market-1501-v15.09.15")
+    assert rows["market1501"]["found"] == str(root / "market1501/Market-1501-v15.09.15")
     assert rows["market1501"]["published"]["train"] == {"images": 12_936, "ids": 751}
     assert rows["personx"]["found"] is None
-    assert rows["personx"]["incomplete"][str(tmp_path / "data/personx/PersonX")] == [
+    assert rows["personx"]["incomplete"][str(root / "personx/PersonX")] == [
         "bounding_box_train/",
         "bounding_box_test/",
     ]
     assert rows["veri"]["incomplete"] == {}
     assert not rows["dukemtmcreid"]["download"]
     assert json.loads(json.dumps(list(rows.values()))) == list(rows.values())
-    text = shown(show_datasets, list(rows.values()))
+    text = shown(show_datasets, list(rows.values()), width=400)
     assert "12,936 / 3,368 / 15,913" in text
     assert "withdrawn" in text
+    assert "[b]/market1501" in text.partition("personx: ")[0]
+    (line,) = (line for line in text.splitlines() if line.startswith("vehicleid, vehicleid-1600"))
+    assert line.endswith(f" Belongs in {root / 'vehicleid/VehicleID'}.")
 
 
 def test_a_set_with_the_published_counts_is_sound_and_strictly_so(tmp_path):
@@ -242,7 +246,9 @@ def test_a_check_returns_what_is_wrong_instead_of_stopping(tmp_path):
     assert not result["sound"]
     assert result["bad_images"] == {str(bad): "empty file (0 bytes)"}
     assert "published are 12,936" in result["warnings"][0]
-    assert "not sound" in shown(show_check, result)
+    text = shown(show_check, result, width=40)
+    assert "not sound" in text
+    assert f"\nbad image: {bad}: empty file (0 bytes)\n" in text
 
 
 def test_warnings_are_unsound_only_when_strict(tmp_path):
