@@ -161,10 +161,12 @@ def run_recipe(
     target = checked(target, options, team, heard, opened)
     source = checked(source, options, team, heard, trained) if source else None
     require_consistent(recipe, target.dataset, source.dataset if source else None, team)
-    heard(_announcement(recipe, base, target, source, team))
+    announced = _announcement(recipe, base, target, source, team)
+    heard(announced)
     outlook = _outlook(recipe, target.dataset, team, heard)
     if dry_run:
-        return {"recipe": to_plain(recipe), **outlook}
+        told = {name: announced[name] for name in ("counts", "cameras", "deviations")}
+        return {"recipe": to_plain(recipe), **told, **outlook}
     # Before the folder is there, so that one that is stopped meanwhile leaves none.
     record = environment(recipe, base, target, source, options, team) if team.first else {}
     run = RunDir(Path(team.text_from_first(lambda: _new_run(recipe, options))))

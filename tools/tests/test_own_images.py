@@ -22,14 +22,29 @@ def mine(tmp_path):
 
 
 def test_a_folder_named_like_a_data_set_is_not_taken_for_it(mine, call):
-    settings = ("--set", "encoder.weights=random", "--set", "sampling.batch_size=16")
-    settings += ("--set", "sampling.instances=4", "--dry-run")
+    settings = ("--set", "encoder.arch=tiny", "--set", "encoder.weights=random")
+    settings += ("--set", "sampling.batch_size=16", "--dry-run")
     trained = json.loads(call("train", "hhcl", "--data", mine, *settings, "--json").out)
     checked = json.loads(call("data", "check", mine, "--json").out)
 
     assert trained["recipe"]["dataset"] == checked["name"] == "market1501-own"
     assert checked["warnings"] == [], "published counts are those of the known set"
     assert checked["published"]["train"] is None
+
+
+def test_a_dry_run_tells_a_program_what_it_tells_a_person(mine, call):
+    settings = ("--set", "encoder.arch=tiny", "--set", "encoder.weights=random")
+    settings += ("--set", "sampling.batch_size=16", "--dry-run")
+    told = call("train", "hhcl", "--data", mine, *settings).out
+    found = json.loads(call("train", "hhcl", "--data", mine, *settings, "--json").out)
+
+    assert found["counts"] == {"train": 16, "query": 0, "gallery": 0, "source": 0}
+    assert f"images      {found['counts']['train']} train" in told
+    assert f"cameras     {found['cameras']}" in told
+    assert found["cameras"] == "2 (sub-folders)"
+    assert len(found["deviations"]) == 2
+    assert all(f"differs: {text}" in told for text in found["deviations"])
+    assert {"hours", "memory_gb", "disk_gb"} <= found.keys()
 
 
 def test_a_weight_file_is_kept_by_its_full_path_so_that_a_run_resumes_from_anywhere(
