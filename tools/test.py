@@ -10,12 +10,13 @@ from common.data.check import TEST
 from common.errors import UserError
 from common.evaluator.extract import extract
 from common.evaluator.testing import evaluate_dataset, require_protocol
+from common.recipe import Recipe
 from common.recipe_text import override, parse_changes
 from common.run import Observer, ticks
 from common.team import join_team, leave_team
 from common.types import Domain
 from tools.assemble import checked, find_dataset, test_images
-from tools.lookup import paper_recipe, stored_recipe
+from tools.lookup import paper_recipe, spec_of, stored_recipe
 from tools.options import RunOptions
 from tools.weights import require_method, run_of, trained_encoder
 
@@ -36,7 +37,7 @@ def test(
     """Scores of trained weights, one entry per data set or own folder.
 
     The architecture comes from the run's recipe; for a published checkpoint from the paper's
-    recipe for the first data set, with `changes` (e.g. encoder.pooling=gem).
+    recipe for the first data set that has one, with `changes` (e.g. encoder.pooling=gem).
 
     Args:
         domain: whose batch norm a network of two domains uses. The target's, as in the tests of
@@ -44,14 +45,17 @@ def test(
 
     Raises:
         UserError: weights of another method or architecture, or of one domain where the source
-            is asked for; data that are missing, not sound or without a test part.
+            is asked for; changes that a test cannot heed; data that are missing, not sound or
+            without a test part.
     """
     run = run_of(weights)
-    recipe = stored_recipe(run) if run else paper_recipe(method, datasets[0], source, variant)
+    recipe = stored_recipe(run) if run else _published(method, datasets, source, variant)
     require_method(weights, recipe.method, method)
-    if run and (source, variant) not in (("", ""), (recipe.source, recipe.variant)):
-        raise UserError(f"{run.path} knows its own recipe. Leave --source and --variant out.")
-    recipe = override(recipe, parse_changes(changes or []))
+    if run and (changes or (source, variant) not in (("", ""), (recipe.source, recipe.variant))):
+        raise UserError(
+            f"{run.path} knows its own recipe. Leave --source, --variant and --set out."
+        )
+    recipe = _changed_network(recipe, changes or [])
     team = join_team(options.device)
     set_arithmetic("exact")
     encoder = team.together(lambda: trained_encoder(weights, recipe)).place_on(team.device)
@@ -92,3 +96,24 @@ def _require_two_domains(encoder: Encoder, weights: Path) -> None:
         raise UserError(
             f"{weights} has one batch norm per layer, none of a source domain. Leave --domain out."
         )
+
+
+def _published(method: str, datasets: list[str], source: str, variant: str) -> Recipe:
+    """A checkpoint's recipe: the method's first one where none of the data sets has its own."""
+    recipes = spec_of(method).recipes
+    known = {recipe.dataset for recipe in recipes}
+    dataset = next((name for name in datasets if name in known), recipes[0].dataset)
+    return paper_recipe(method, dataset, source, variant)
+
+
+def _changed_network(recipe: Recipe, changes: list[str]) -> Recipe:
+    """The recipe with what decides the features of given weights."""
+    names = parse_changes(changes)
+    changed = override(recipe, names)
+    for name in names:
+        if not name.startswith("encoder.") or name == "encoder.weights":
+            raise UserError(
+                f"--set {name}: a test computes features and scores, on which only the network's "
+                "settings have an effect, e.g. encoder.pooling=gem. Leave it out."
+            )
+    return changed

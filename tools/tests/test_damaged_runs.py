@@ -126,10 +126,11 @@ def test_what_the_log_holds_of_an_epoch_that_was_not_saved_is_dropped_on_resumin
     assert max(event.get("epoch", -1) for event in run.events()) == 0
 
 
-def test_a_recipe_that_contradicts_the_run_s_own_is_refused(run, call):
-    done = call("test", "hhcl", "synthetic", "--weights", run.path, "--variant", "supervised")
+@pytest.mark.parametrize("option", ["--variant=supervised", "--set=encoder.pooling=max"])
+def test_a_recipe_that_contradicts_the_run_s_own_is_refused(run, call, option):
+    done = call("test", "hhcl", "synthetic", "--weights", run.path, option)
     assert (done.code, done.err.count("\n")) == (2, 1)
-    assert "knows its own recipe. Leave --source and --variant out." in done.err
+    assert "knows its own recipe. Leave --source, --variant and --set out." in done.err
 
 
 def test_of_the_training_images_a_page_extracts_those_of_its_map_alone(run, finished, monkeypatch):

@@ -310,3 +310,15 @@ def test_an_own_folder_with_a_test_part_is_scored_like_a_data_set(evaluated, roo
 
     named, own = json.loads(done.out)
     assert own == {**named, "dataset": str(folder)}
+
+    done, _ = evaluated(tmp_path / "model.pth", method, folder, *settings)
+    assert json.loads(done.out) == own, "without a data set that has a recipe"
+
+
+@pytest.mark.parametrize("change", ["precision=fast", "clustering.eps=0.3", "encoder.weights=x"])
+def test_a_change_without_effect_on_scores_is_refused(evaluated, state, tmp_path, change):
+    torch.save(checkpoint(state), tmp_path / "model.pth")
+    refused(
+        *evaluated(tmp_path / "model.pth", *SMALLER, "--set", change),
+        f"--set {change.partition('=')[0]}: a test computes features and scores",
+    )
