@@ -49,14 +49,16 @@ Changes = Annotated[
 Precision = Annotated[
     Literal["exact", "fast"] | None,
     typer.Option(
-        help="exact is float32; short for --set precision=...",
+        help="exact: float32, as the recipes have it; fast: bfloat16 where the device is fast at "
+        "it. Short for --set precision=...",
         rich_help_panel=TRAINING,
     ),
 ]
 WeightsInit = Annotated[
     Path | None,
     typer.Option(
-        help="File of initial weights; short for --set encoder.weights=...",
+        help="File of initial weights, .pth, .safetensors or .npz; ImageNet's by default, random "
+        "for drawn data. Short for --set encoder.weights=...",
         rich_help_panel=TRAINING,
     ),
 ]
@@ -91,7 +93,11 @@ Images = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(min=0, help="Processes that read images.", rich_help_panel=MACHINE),
+    typer.Option(
+        min=0,
+        help="Processes that read images; as many as suit the machine by default.",
+        rich_help_panel=MACHINE,
+    ),
 ]
 Sweep = Annotated[
     str,
@@ -105,5 +111,9 @@ Seeds = Annotated[
     int, typer.Option(min=1, help="Runs with consecutive seeds.", rich_help_panel=TRAINING)
 ]
 Cameras = Annotated[
-    str | None, typer.Option(help="Pattern whose group is the camera in a file's name.")
+    str | None,
+    typer.Option(
+        help="Pattern whose group is the camera in a file's name, or none; by default the first "
+        "sub-folder is."
+    ),
 ]

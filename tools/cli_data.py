@@ -61,7 +61,7 @@ def data_check(
 
 @data.command("prepare", epilog="Example: tools data prepare market1501 Market-1501-v15.09.15.zip")
 def data_prepare(
-    dataset: args.Dataset,
+    dataset: Annotated[str, typer.Argument(help="Data set; `tools data list` names them.")],
     archive: Annotated[Path, typer.Argument(help="The archive as downloaded.")],
     data_root: args.DataRoot = args.DATA,
     json: args.Json = False,
@@ -91,7 +91,10 @@ def data_synth(
         Path | None, typer.Option(help="Folder to write; by default its place in the data root.")
     ] = None,
     data_root: args.DataRoot = args.DATA,
-    workers: args.Workers = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, help="Processes that draw; as many as suit the machine by default."),
+    ] = None,
     json: args.Json = False,
 ) -> None:
     """Draw a synthetic data set of pedestrians seen by several cameras."""

@@ -13,6 +13,7 @@ import torch
 import typer
 from typer.testing import CliRunner
 
+import tools.cli
 import tools.launch
 import tools.reproduce
 import tools.verify
@@ -68,6 +69,23 @@ def test_every_command_prints_json_and_explains_its_options(name):
     assert "json" in {parameter.name for parameter in command.params}
     assert command.help
     assert all(getattr(parameter, "help", "x") for parameter in command.params)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("reproduce hhcl synthetic --runs-root cli.py", "no run folder can be made"),
+        ("train hhcl --data cli.py --runs-root cli.py", "no run folder can be made"),
+        ("test hhcl market1501 --weights nowhere", "nowhere holds no weights"),
+        ("bench evaluation --set device=gpu", "'gpu' is no device"),
+    ],
+)
+def test_the_setting_in_the_help_of_set_is_one_that_the_command_takes(call, command, said):
+    name = command.split()[0]
+    (option,) = (p for p in found_command(name).params if "--set" in p.opts)
+    (change,) = re.findall(r"e\.g\. (\S+=[\w.]+)", option.help)
+    here = command.replace("cli.py", tools.cli.__file__)
+    assert said in call(*here.split(), "--set", change).err
 
 
 def test_help_loads_nothing_heavy_and_takes_less_than_a_second():
