@@ -14,6 +14,7 @@ import pytest
 import typer
 
 import methods
+from common.data.catalogue import DATASETS
 from common.data.synthetic.strength import STRENGTHS, Strength
 from common.errors import UserError
 from common.recipe_text import override, parse_changes
@@ -337,6 +338,17 @@ def test_the_results_in_the_readme_are_those_of_the_results_page():
     shown = [row for row in rows if "clusters" in row]
     assert [row["method"] for row in shown] == list(METHODS)
     assert all(row.items() <= full[row["method"]].items() for row in shown)
+
+
+def test_the_readme_says_where_each_data_set_belongs():
+    rows = table_rows((ROOT / "README.md").read_text("utf-8"))
+    place, shown = "folder below the data root", {}
+    for row in (row for row in rows if place in row):
+        names, folders = (re.findall(r"`([^`]+)`", row[column]) for column in ("name", place))
+        shown |= dict.fromkeys(names, folders)
+    families = {name for name in DATASETS if not name.startswith(("vehicleid-", "celebreid-"))}
+    assert shown.keys() == families
+    assert all(DATASETS[name].folders[0] in folders for name, folders in shown.items())
 
 
 @pytest.mark.parametrize("name", METHODS)
