@@ -33,6 +33,14 @@ def questions() -> list[dict[str, Any]]:
     ]
 
 
+def shown_questions(found: Rows) -> Rows:
+    """The same for a reader, settings as `--set` takes them: "repeats=3 threads=1,2"."""
+    return [
+        {**row, "settings": " ".join(f"{k}={_written(v)}" for k, v in row["settings"].items())}
+        for row in found
+    ]
+
+
 def run_benchmark(name: str, changes: Sequence[str] = ()) -> Rows:
     """Run a benchmark; its rows. Arguments and errors as in `arguments_of`."""
     arguments = arguments_of(name, changes)
@@ -64,6 +72,13 @@ def arguments_of(name: str, changes: Sequence[str] = ()) -> dict[str, Any]:
 
 def _parameters(run: Callable[..., Rows]) -> dict[str, inspect.Parameter]:
     return dict(inspect.signature(run).parameters)
+
+
+def _written(value: Any) -> str:
+    """A value as `_like` reads it."""
+    if isinstance(value, tuple | list):
+        return ",".join(map(_written, value))
+    return str(value)
 
 
 def _like(default: Any, text: str, name: str) -> Any:

@@ -331,10 +331,11 @@ def bench(
 ) -> None:
     """Time our code against plain references of ours: repeats, spread, ratios."""
     with watched(json) as console:
-        from tools.bench import questions, run_benchmark
+        from tools.bench import questions, run_benchmark, shown_questions
 
         rows = run_benchmark(name, changes or []) if name else questions()
-        console.show(dict_table(rows, console.out, title=name or "benchmarks"))
+        shown = rows if name else shown_questions(rows)
+        console.show(dict_table(shown, console.out, title=name or "benchmarks"))
     if json:
         print_json(rows)
 

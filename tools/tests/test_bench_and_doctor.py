@@ -15,7 +15,13 @@ import tools.bench
 from common.errors import UserError
 from common.recipe_text import override, parse_changes
 from methods import METHODS
-from tools.bench import arguments_of, found_benchmarks, questions, run_benchmark
+from tools.bench import (
+    arguments_of,
+    found_benchmarks,
+    questions,
+    run_benchmark,
+    shown_questions,
+)
 from tools.doctor import examine, hints
 from tools.layout import dict_table
 
@@ -45,6 +51,11 @@ def test_settings_are_read_as_the_type_of_their_default(made_up):
     (row,) = run_benchmark("speed", changes)
     assert row == {"size": 7, "share": 0.25, "sizes": (3, 5, 8), "name": "y", "fast": False}
     assert run_benchmark("speed")[0]["sizes"] == (1, 2)
+
+
+def test_the_settings_in_the_list_of_benchmarks_are_written_as_they_are_set():
+    for row, asked in zip(shown_questions(questions()), questions(), strict=True):
+        assert arguments_of(row["name"], row["settings"].split()) == asked["settings"]
 
 
 @pytest.mark.parametrize("change", ["size=a", "sizes=1,b", "fast=maybe", "other=1", "size"])
