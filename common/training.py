@@ -7,7 +7,7 @@ from torch.optim import Optimizer
 from common.arithmetic import set_arithmetic
 from common.backbones.weights import digest_of
 from common.batches import DomainBatches, domain_batches
-from common.clustering import search_progress
+from common.clustering import label_progress
 from common.errors import UserError
 from common.evaluator.extract import extract
 from common.evaluator.testing import evaluate_dataset
@@ -86,8 +86,11 @@ def _labels(
     """Labels of an epoch that can be trained on; the memory stands on them, doubts are told."""
     with progress.spending("features", seconds):
         features = method.clustering_features(lambda domain: features_of(method, job, domain))
-    doing = f"epoch {epoch + 1}: comparing images"
-    with progress.spending("clustering", seconds), search_progress(job.ticks(doing)):
+
+    def tell(what: str, done: int, total: int) -> None:
+        job.ticks(f"epoch {epoch + 1}: {what}")(done, total)
+
+    with progress.spending("clustering", seconds), label_progress(tell):
         job.observer({"event": "stage", "text": f"epoch {epoch + 1}: clustering"})
         pseudo = method.assign(features, epoch)
         require_usable(pseudo, method.recipe.sampling, epoch)

@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from common.clustering.approximate import check_search
-from common.clustering.blocks import search_progress
+from common.clustering.blocks import label_progress, telling
 from common.clustering.cameras import centered_by_camera
 from common.clustering.dbscan import dbscan
 from common.clustering.infomap import modules_of, neighbor_graph, require_package
@@ -17,7 +17,7 @@ from common.recipe import Clustering, Dbscan, InfoMap
 from common.team import ALONE, Labels, Team
 from common.types import PseudoLabels
 
-__all__ = ["cluster", "cluster_at", "require_possible", "search_progress", "warm_up"]
+__all__ = ["cluster", "cluster_at", "label_progress", "require_possible", "warm_up"]
 
 
 def cluster(
@@ -90,6 +90,7 @@ def _modules(features: Tensor, settings: InfoMap, team: Team) -> Labels:
     graph = neighbor_graph(features, settings, team)
 
     def labels() -> Labels:
+        telling("finding modules")(0, 1)
         found = modules_of(graph, settings)
         return found.labels, found.details
 

@@ -16,14 +16,18 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 UNTOLD_MEMORY = 16 << 30  # bytes, assumed of an accelerator that is not asked
-_watcher: ContextVar[Tick | None] = ContextVar("_watcher", default=None)
+WEIGHING, AVERAGING, SUMMING = "weighing neighbours", "averaging neighbours", "comparing neighbours"
+
+Watcher = Callable[[str, int, int], None]
+_watcher: ContextVar[Watcher | None] = ContextVar("_watcher", default=None)
 
 
 @contextmanager
-def search_progress(progress: Tick) -> Iterator[None]:
-    """Let `progress` hear how far a neighbour search is: of a million images it takes long.
+def label_progress(progress: Watcher) -> Iterator[None]:
+    """Let `progress` hear what is being done for labels, and how far it is, as a `Tick` has it.
 
-    A context and no argument, since the methods' own rules for labels lie between the two.
+    For a million images it takes minutes. A context and no argument, since the methods' own rules
+    for labels lie between the two.
     """
     token = _watcher.set(progress)
     try:
@@ -32,10 +36,25 @@ def search_progress(progress: Tick) -> Iterator[None]:
         _watcher.reset(token)
 
 
-def tell(done: int, total: int) -> None:
-    """Tell whoever watches how many blocks of similarities are done."""
-    if progress := _watcher.get():
-        progress(done, total)
+def telling(what: str) -> Tick:
+    """A callback that tells whoever watches how far `what` is."""
+
+    def tell(done: int, total: int) -> None:
+        if progress := _watcher.get():
+            progress(what, done, total)
+
+    return tell
+
+
+tell = telling("comparing images")
+
+
+def told(what: str, items: Sequence[Item]) -> Iterator[Item]:
+    """The items, each told of as done when the next one is asked for."""
+    progress = telling(what)
+    for done, item in enumerate(items, 1):
+        yield item
+        progress(done, len(items))
 
 
 def entries_on(device: torch.device, most: int) -> int:
@@ -85,7 +104,10 @@ def _libraries() -> ThreadpoolController:
 
 
 def in_blocks(
-    work: Callable[[int, int], Result], count: int, size: int | None = None
+    work: Callable[[int, int], Result],
+    count: int,
+    size: int | None = None,
+    progress: Tick | None = None,
 ) -> list[Result]:
     """Results of `work(start, stop)` for consecutive blocks of `count` rows, in block order.
 
@@ -93,7 +115,8 @@ def in_blocks(
 
     Args:
         size: rows per block; by default small enough to even out unequal blocks.
+        progress: as in `in_threads`.
     """
     size = size or max(256, -(-count // (8 * torch.get_num_threads())))
     bounds = [(start, min(start + size, count)) for start in range(0, count, size)]
-    return in_threads(lambda bound: work(*bound), bounds)
+    return in_threads(lambda bound: work(*bound), bounds, progress)

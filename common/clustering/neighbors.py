@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from common.clustering import candidates, compiled
-from common.clustering.blocks import entries_on, in_blocks, tell
+from common.clustering.blocks import entries_on, in_blocks, tell, telling
 from common.clustering.candidates import Candidates
 from common.clustering.similarity import check_unit_rows, pair_similarities, rows_per_chunk
 from common.team import ALONE, Team
@@ -86,7 +86,11 @@ def _ranked(features: Tensor, proposed: Candidates, k: int, part: range) -> Neig
         given = (features.numpy(), proposed.ids.numpy(), proposed.counts.numpy())
         arrays = (*given, rank.numpy(), similarity.numpy())
         first = part.start
-        in_blocks(lambda a, b: compiled.search.rerank(*arrays, first + a, first + b), len(part))
+        in_blocks(
+            lambda a, b: compiled.search.rerank(*arrays, first + a, first + b),
+            len(part),
+            progress=telling("ranking candidates"),
+        )
         return Neighbors(rank, similarity)
     width = 1 + proposed.ids.shape[1]
     own = torch.arange(part.start, part.stop, device=device)

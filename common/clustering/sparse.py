@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from common.clustering import compiled
-from common.clustering.blocks import in_blocks
+from common.clustering.blocks import AVERAGING, SUMMING, WEIGHING, in_blocks, telling
 from common.clustering.neighbors import Neighbors
 from common.clustering.pairs import Pairs, least_shared
 from common.clustering.rows import SparseRows
@@ -29,7 +29,9 @@ def weights(features: Tensor, neighbors: Neighbors, half: int) -> SparseRows:
     mutual = np.empty(rank.shape, np.int16)
     in_blocks(lambda a, b: compiled.jaccard.mutual_positions(rank, mutual, a, b), len(rank))
     fixed = (features.numpy(), order, rank, ranked, mutual, half)
-    parts = in_blocks(lambda a, b: compiled.jaccard.weights(*fixed, a, b), len(rank))
+    parts = in_blocks(
+        lambda a, b: compiled.jaccard.weights(*fixed, a, b), len(rank), progress=telling(WEIGHING)
+    )
     return _joined(parts, torch.from_numpy(order))
 
 
@@ -38,7 +40,9 @@ def averages(neighbors: Neighbors, k2: int, rows: SparseRows) -> SparseRows:
     order = _order(rows)
     rank = _numbers(order)[neighbors.rank[:, :k2].numpy()[order]]
     fixed = (rank, k2, *rows.numpy())
-    parts = in_blocks(lambda a, b: compiled.jaccard.averages(*fixed, a, b), len(rank))
+    parts = in_blocks(
+        lambda a, b: compiled.jaccard.averages(*fixed, a, b), len(rank), progress=telling(AVERAGING)
+    )
     return _joined(parts, rows.order)
 
 
@@ -57,7 +61,9 @@ def close_pairs(rows: SparseRows, max_distance: float) -> Pairs:
     compiled.jaccard.sort_columns(_numbers(order), *lists, starts, ordered, places)
     index = (starts, ordered, places, *lists, list_values)
     fixed = (*index, np.float32(least_shared(max_distance)), np.float32(max_distance))
-    parts = in_blocks(lambda a, b: compiled.jaccard.close_pairs(*fixed, a, b), size)
+    parts = in_blocks(
+        lambda a, b: compiled.jaccard.close_pairs(*fixed, a, b), size, progress=telling(SUMMING)
+    )
     counts, others, distances = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     here, there = order[np.repeat(np.arange(size), counts)], order[others]
     first, second = np.minimum(here, there), np.maximum(here, there)

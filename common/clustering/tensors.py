@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.clustering.blocks import entries_on
+from common.clustering.blocks import AVERAGING, SUMMING, WEIGHING, entries_on, told
 from common.clustering.neighbors import Neighbors
 from common.clustering.pairs import Pairs, least_shared
 from common.clustering.rows import SparseRows
@@ -31,7 +31,7 @@ def weights(features: Tensor, neighbors: Neighbors, half: int) -> SparseRows:
     mutual = torch.cat([_mutual(rank, rows) for rows in chunks])
     mutual_half = torch.cat([_mutual(rank[:, :half], rows) for rows in chunks])
     counts, columns, values = [], [], []
-    for rows in chunks:
+    for rows in told(WEIGHING, chunks):
         sets = _expanded(rank, mutual, mutual_half, rows, half)
         local, place = torch.nonzero(sets < size, as_tuple=True)
         members = sets[local, place]
@@ -92,7 +92,7 @@ def averages(neighbors: Neighbors, k2: int, rows_of_v: SparseRows) -> SparseRows
     first = neighbors.rank[:, :k2].long()
     size = len(first)
     counts, out_columns, out_values = [], [], []
-    for rows in _row_blocks(size, first.device):
+    for rows in told(AVERAGING, _row_blocks(size, first.device)):
         dense = torch.zeros(len(rows) * size, device=first.device)
         for r in range(k2):
             origin = first[rows, r]
@@ -124,7 +124,7 @@ def close_pairs(rows_of_v: SparseRows, max_distance: float) -> Pairs:
     least = least_shared(max_distance)
     limit = torch.tensor(max_distance, dtype=torch.float32, device=device)
     found = []
-    for rows in _row_blocks(size, device, SUM_BLOCK_CPU):
+    for rows in told(SUMMING, _row_blocks(size, device, SUM_BLOCK_CPU)):
         shared = torch.zeros(len(rows) * size, device=device)
         for entries, sizes in _rounds(starts, rows, added):
             which, at = _entries(below[entries], ends[entries])

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from common.clustering import cluster, cluster_at, compiled, warm_up
+from common.clustering import cluster, cluster_at, compiled, label_progress, warm_up
 from common.errors import UserError
 from common.recipe import Dbscan, InfoMap
 from common.schedules import Constant, ExponentialEps
@@ -75,6 +75,19 @@ def test_settings_that_make_no_labels_are_refused(settings, message):
 def test_features_that_require_gradient_are_clustered():
     features = clustered().requires_grad_()
     assert cluster(features, Dbscan(), 0).num_clusters > 0
+
+
+def test_whoever_watches_hears_which_part_is_done_and_of_the_end_of_each(form):
+    last = {}
+
+    def watch(what, done, total):
+        last[what] = done == total
+
+    with label_progress(watch):
+        cluster(clustered(), Dbscan(), 0)
+    parts = {"comparing images", "weighing neighbours", "averaging neighbours"}
+    assert set(last) - {"ranking candidates"} == {*parts, "comparing neighbours"}
+    assert all(last.values())
 
 
 @pytest.mark.skipif(not compiled.AVAILABLE, reason="numba cannot be used")

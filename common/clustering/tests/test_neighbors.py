@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from common.clustering import candidates, compiled, neighbors, search_progress
+from common.clustering import candidates, compiled, label_progress, neighbors
 from common.clustering.neighbors import nearest_neighbors
 from common.errors import UserError
 from common.team import Team
@@ -297,7 +297,12 @@ def test_whoever_watches_hears_of_every_block_until_all_are_done(form, monkeypat
     monkeypatch.setattr(candidates, "BLOCK", 80)
     monkeypatch.setattr(candidates, "ROW_BLOCK", 300 * 40)
     heard = []
-    with search_progress(lambda done, total: heard.append((done, total))):
+
+    def watch(what, done, total):
+        if what == "comparing images":
+            heard.append((done, total))
+
+    with label_progress(watch):
         nearest_neighbors(clustered(300, 16), 5)
     *blocks, full_search = heard
     assert len(blocks) > 4
