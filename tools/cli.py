@@ -276,7 +276,7 @@ def table(
     ] = "terminal",
     json: args.Json = False,
 ) -> None:
-    """Results of runs beside the papers': best and last epoch, seeds, hours, devices."""
+    """Results of runs beside the papers': best and last test, seeds, hours, devices."""
     from tools.table import results
     from tools.table_shown import as_terminal, as_text
 

@@ -19,9 +19,9 @@ def result_table(result: dict[str, Any]) -> Table | None:
         return None
     rows = [_line(row["name"], row) for row in result["references"]]
     rows.append(_line("before training", result["start"]))
-    rows.append(_line(f"last epoch ({result['last']['epoch'] + 1})", result["last"]))
+    rows.append(_line(f"last test (epoch {result['last']['epoch'] + 1})", result["last"]))
     if result["best"]:
-        rows.append(_line(f"best epoch ({result['best']['epoch'] + 1})", result["best"]))
+        rows.append(_line(f"best test (epoch {result['best']['epoch'] + 1})", result["best"]))
     paper = result["paper"]
     if paper["map"] is not None:
         rows.append([f"paper ({paper['compares']})", *(points(paper[k]) for k in SCORES)])
@@ -46,7 +46,7 @@ def runs_table(results: Sequence[dict[str, Any]], seeds: int, sweep: str = "") -
             scores = [result[which] for result in runs if result[which]]
             if scores:
                 cells = [_spread([s[key] for s in scores]) for key in SCORES]
-                rows.append([f"{value.strip()} {which} epoch".strip(), *cells])
+                rows.append([f"{value.strip()} {which} test".strip(), *cells])
     said = [name] if name else []
     said += [f"{seeds} seeds: mean ± standard deviation"] if seeds > 1 else []
     return rich_table(HEADERS, rows, title=", ".join(said))

@@ -113,8 +113,8 @@ def test_the_result_stands_beside_references_and_paper():
     rows = rows_of(result_table(result()))
     assert rows["chance"] == ["0.4", "0.3", "-", "-"]
     assert rows["before training"][0] == "2.0"
-    assert rows["last epoch (60)"][0] == "81.0"
-    assert rows["best epoch (50)"] == ["83.0", "93.0", "103.0", "113.0"]
+    assert rows["last test (epoch 60)"][0] == "81.0"
+    assert rows["best test (epoch 50)"] == ["83.0", "93.0", "103.0", "113.0"]
     assert rows["paper (best)"] == ["84.2", "93.4", "-", "-"]
     assert rows["ours - paper"] == ["-1.2", "-0.4", "-", "-"]
 
