@@ -29,6 +29,8 @@ def join(parts: Iterable[str]) -> Html:
 def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]], css: str = "") -> Html:
     """A table with a caption; the first cell of each row is its heading.
 
+    One with columns may be wider than the page, so the keyboard can reach and scroll it.
+
     Args:
         head: column headings; empty for a table without a heading row.
         rows: cells, text or markup.
@@ -46,7 +48,8 @@ def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]], css:
         for row in rows
     ]
     parts.append(element("tbody", *body))
-    return element("div", element("table", *parts, css=css), css="scroll")
+    reached = {"tabindex": "0", "role": "region", "aria-label": caption} if head else {}
+    return element("div", element("table", *parts, css=css), css="scroll", attributes=reached)
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> Html:

@@ -52,6 +52,13 @@ def headings(html):
     return re.findall(r"<h2>(.*?)</h2>", html)
 
 
+def test_what_scrolls_sideways_can_be_reached_by_the_keyboard(full):
+    scrolled = [a for _, a in read(full).elements if a.get("class") == "scroll" and "role" in a]
+    names = {"Results on market1501, in percent", "One row per epoch"}
+    assert {a["aria-label"] for a in scrolled} == names
+    assert all(a["tabindex"] == "0" for a in scrolled)
+
+
 def test_a_whole_run_shows_every_section(full):
     assert headings(full) == [
         "Results",
