@@ -12,7 +12,8 @@ from common.cores import own_cores
 from common.devices import require_devices
 from common.team import start_team
 from tools.layout import terminal
-from tools.output import INTERRUPTED, LOST, MISTAKE, RUN_NOTE, how_to_go_on, say_stopped
+from tools.output import LOST, MISTAKE, RUN_NOTE, how_to_go_on, say_stopped
+from tools.process import INTERRUPTED
 
 
 def launch(processes: int, device: str, arguments: list[str]) -> int:

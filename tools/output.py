@@ -15,9 +15,9 @@ import typer
 from common.errors import LostProcess, UserError
 from tools.console import RunConsole
 from tools.layout import json_text, shell_command
+from tools.process import INTERRUPTED
 
 LOST, MISTAKE = 1, 2  # exit codes: a process of the run was lost; the user can put it right
-INTERRUPTED = 130  # after Ctrl-C: 128 + SIGINT
 LET_THE_FIRST_SPEAK = 15  # seconds; a mistake known to all ends the team before others repeat it
 NO_MEMORY = ("out of memory", "can't allocate memory")  # CUDA's and torch's words on a CPU
 RUN_NOTE = "UNREID_RUN_NOTE"  # names the file in which `--gpus` wants to find the run folder

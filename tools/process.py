@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 
+INTERRUPTED = 130  # exit code after Ctrl-C: 128 + SIGINT
 PR_SET_PDEATHSIG = 1  # of Linux's prctl
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of glibc's mallopt
 

@@ -10,8 +10,10 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("common", "methods", "tools")
 FILES = sorted(path.relative_to(ROOT) for top in PACKAGES for path in (ROOT / top).rglob("*.py"))
 CODE = [path for path in FILES if "tests" not in path.parts]
-# So that --help, --dry-run and refusals need not load what they do not use.
-LATE_IMPORTS = (Path("tools/cli.py"), Path("tools/cli_data.py"), Path("tools/reproduce.py"))
+# So that --help, --dry-run and refusals need not load what they do not use, and loading can be
+# interrupted.
+LATE = ("__main__", "cli", "cli_data", "reproduce")
+LATE_IMPORTS = tuple(Path("tools", f"{name}.py") for name in LATE)
 
 # Where a package may be imported by code: below one of these paths.
 ALLOWED = {

@@ -11,6 +11,7 @@ import pytest
 
 from common.errors import UserError
 from tools.output import open_closed_streams, sentence_of
+from tools.process import INTERRUPTED
 
 PROGRAM = """
 import os, sys
@@ -56,6 +57,15 @@ def test_a_full_disk_is_told_in_a_sentence_wherever_it_is_met():
 
 def test_a_name_cannot_steer_the_terminal():
     assert sentence_of(UserError("no \x1b[31mü\x07,\nagain")) == "no \\x1b[31mü\\x07,\nagain"
+
+
+def test_ctrl_c_while_the_command_line_loads_ends_it_quietly(tmp_path):
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")  # the first that takes long
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-m", "tools", "--help"]
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (INTERRUPTED, "", "")
 
 
 def test_a_policy_of_the_user_s_stays():
