@@ -58,6 +58,6 @@ def missing_for_compiling() -> list[str]:
     return [name for name, found in there.items() if not found]
 
 
-def compiling_pays(device: torch.device, steps: int) -> bool:
-    """Whether compiling saves more time in so many training steps than its warm-up takes."""
-    return can_compile(device) and steps >= COMPILED_STEPS
+def compiles(precision: Precision, device: torch.device, steps: int) -> bool:
+    """Whether a run is fast and compiling saves more in its steps than the warm-up takes."""
+    return precision == "fast" and can_compile(device) and steps >= COMPILED_STEPS

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from common.arithmetic import compiling_pays
+from common.arithmetic import compiles
 from common.backbones.batchnorm import chunks_per_process
 from common.backbones.dropout import Dropout
 from common.backbones.encoder import build_encoder
@@ -40,8 +40,8 @@ def build_method(
     chunks = chunks_per_process(recipe.bn_chunks, team.size)
     encoder = build_encoder(settings, chunks, 2 if source else 1, recipe.seed)
     encoder.place_on(team.device, recipe.precision)
-    if recipe.precision == "fast":
-        encoder.compiled = compiling_pays(team.device, steps or recipe.steps(len(dataset.train)))
+    steps = steps or recipe.steps(len(dataset.train))
+    encoder.compiled = compiles(recipe.precision, team.device, steps)
     if encoder.compiled:
         torch.compiler.reset()  # graphs of an earlier run (--seeds, --sweep) hold memory and count
     data = TrainData(

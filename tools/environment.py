@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from common.arithmetic import has_fast_bfloat16
+from common.arithmetic import compiles, has_fast_bfloat16
 from common.backbones.batchnorm import chunks_per_process
 from common.data.catalogue import DATASETS
 from common.data.datasets import fingerprint
@@ -36,7 +36,7 @@ def environment(
     """The content of `environment.json`; `bn_chunks` are the groups that the processes make."""
     several = target.dataset.train.num_cams > 1
     return {
-        **surroundings(team),
+        **surroundings(recipe, len(target.dataset.train), team),
         "precision": recipe.precision,
         "bn_chunks": _groups(recipe, team),
         "images": options.images,
@@ -63,20 +63,27 @@ def _groups(recipe: Recipe, team: Team) -> int:
     return chunks_per_process(recipe.bn_chunks, team.size) * team.size
 
 
-def surroundings(team: Team) -> dict[str, Any]:
-    """What a run does not choose: versions, code, devices and threads."""
+def surroundings(recipe: Recipe, images: int, team: Team) -> dict[str, Any]:
+    """What a run does not choose: versions, code, devices, threads, whether it is compiled.
+
+    Args:
+        images: to train on.
+    """
     return {
         "versions": {"python": platform.python_version(), **package_versions()},
         "commit": commit(),
         "device": device_name(team.device),
         "devices": team.size,
         "threads": torch.get_num_threads(),
+        "compiled": compiles(recipe.precision, team.device, recipe.steps(images)),
     }
 
 
-def note_resumption(run: RunDir, recipe: Recipe, team: Team, observer: Observer) -> None:
+def note_resumption(
+    run: RunDir, recipe: Recipe, images: int, team: Team, observer: Observer
+) -> None:
     """Record where the run goes on, and warn where that is not where it was started."""
-    record, now = run.read_json("environment.json"), surroundings(team)
+    record, now = run.read_json("environment.json"), surroundings(recipe, images, team)
     found = deviations(recipe, recipe_before_changes(recipe), team)
     with run.reading("environment.json"):
         changed = changed_surroundings(record, now)

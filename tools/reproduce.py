@@ -129,7 +129,7 @@ def resume(
         require_consistent(recipe, dataset, source, team)  # the processes may be others now
         if team.first:
             record_places(folder, moved or Moved(), {"dataset": dataset, "source": source})
-            note_resumption(folder, recipe, team, observer)
+            note_resumption(folder, recipe, len(dataset.train), team, observer)
         begun = team.text_from_first(lambda: json.dumps((folder.path / "last.pt").is_file()))
         result = _carry_out(
             recipe, dataset, source, options, observer, folder, team, resumed=json.loads(begun)

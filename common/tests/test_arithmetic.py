@@ -8,23 +8,24 @@ import pytest
 import torch
 
 from common import arithmetic
-from common.arithmetic import COMPILED_STEPS, compiling_pays, missing_for_compiling, set_arithmetic
+from common.arithmetic import COMPILED_STEPS, compiles, missing_for_compiling, set_arithmetic
 
 
 @pytest.mark.parametrize(
-    ("device", "steps", "missing", "pays"),
+    ("precision", "device", "steps", "missing", "pays"),
     [
-        ("cuda", COMPILED_STEPS, [], True),
-        ("cuda", COMPILED_STEPS - 1, [], False),
-        ("cuda", COMPILED_STEPS, ["triton"], False),
-        ("cpu", COMPILED_STEPS, [], False),
+        ("fast", "cuda", COMPILED_STEPS, [], True),
+        ("exact", "cuda", COMPILED_STEPS, [], False),
+        ("fast", "cuda", COMPILED_STEPS - 1, [], False),
+        ("fast", "cuda", COMPILED_STEPS, ["triton"], False),
+        ("fast", "cpu", COMPILED_STEPS, [], False),
     ],
 )
-def test_compiling_pays_in_long_runs_on_a_gpu_with_a_compiler(
-    device, steps, missing, pays, monkeypatch
+def test_long_fast_runs_are_compiled_on_a_gpu_with_a_compiler(
+    precision, device, steps, missing, pays, monkeypatch
 ):
     monkeypatch.setattr(arithmetic, "missing_for_compiling", lambda: missing)
-    assert compiling_pays(torch.device(device), steps) is pays
+    assert compiles(precision, torch.device(device), steps) is pays
 
 
 def test_a_gpu_s_compiler_needs_triton_a_c_compiler_and_python_s_headers(monkeypatch, tmp_path):

@@ -13,7 +13,7 @@ from common.schedules import LogEps, Warmup
 from common.team import Team
 from common.types import Dataset, Samples
 from tools.assemble import Found
-from tools.environment import deviations, environment, other_releases
+from tools.environment import deviations, environment, other_releases, surroundings
 from tools.lookup import paper_recipe
 from tools.options import RunOptions
 from tools.origin import Origin
@@ -40,6 +40,14 @@ def market():
 @pytest.mark.parametrize(("processes", "groups"), [(1, 4), (2, 4), (3, 3), (8, 8)])
 def test_the_batch_norm_groups_are_those_of_all_processes(market, processes, groups):
     assert recorded(market, processes)["bn_chunks"] == groups
+
+
+def test_whether_the_network_was_compiled_is_recorded(market, monkeypatch):
+    monkeypatch.setattr("common.arithmetic.can_compile", lambda device: True)
+    assert not recorded(market)["compiled"]
+    assert recorded(replace(market, precision="fast"))["compiled"]
+    short = replace(market, precision="fast", epochs=1)
+    assert not surroundings(short, images=2, team=Team())["compiled"]
 
 
 def test_groups_that_do_not_divide_are_told_with_what_batch_norm_sees(market):

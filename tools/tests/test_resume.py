@@ -19,6 +19,7 @@ from common.data.datasets import fingerprint, load_dataset
 from common.run import RunDir
 from common.team import ALONE
 from tools.environment import surroundings
+from tools.lookup import paper_recipe
 from tools.origin import Moved, load_again
 from tools.synth import synth
 
@@ -204,7 +205,8 @@ def test_a_run_that_goes_on_elsewhere_says_so_and_records_it(copy, call):
 
 
 def test_a_run_that_goes_on_where_it_was_started_says_nothing_of_it(copy, call):
-    run = copy(lambda record: record.update(surroundings(ALONE)))
+    here = surroundings(paper_recipe("hhcl", "synthetic"), images=1, team=ALONE)
+    run = copy(lambda record: record.update(here))
     said = " ".join(call("resume", run, "--no-report").out.split())
     assert "there have been changes" not in said
     assert "batch norm sees" not in said
