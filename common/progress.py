@@ -14,6 +14,7 @@ from common.backbones.weights import require_fit
 from common.errors import UserError
 from common.job import Job
 from common.method import Method
+from common.records import PROGRESS, misfit
 from common.types import PseudoLabels
 
 Scores = dict[str, Any]
@@ -95,11 +96,23 @@ def restore(method: Method, optimizer: Optimizer, job: Job) -> Progress:
         method.load_state_dict(model)
         optimizer.load_state_dict(state["optimizer"])
         job.streams.load_state_dict(state["streams"])
-        progress = Progress(**state["progress"])
+        progress = progress_of(state)
     if job.team.first:
         job.run.rewind_log(progress.epoch)
         _save_best(method, job, progress)
     return progress
+
+
+def progress_of(state: dict[str, Any]) -> Progress:
+    """How far the run of a checkpoint was.
+
+    Raises:
+        LookupError, ValueError: it is not said.
+    """
+    stored = state["progress"]
+    if wrong := misfit(stored, PROGRESS, "progress"):
+        raise ValueError(wrong)
+    return Progress(**stored)
 
 
 def tensors_of(state: dict[str, Any]) -> dict[str, Tensor]:

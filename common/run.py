@@ -27,6 +27,7 @@ from typing import Any, BinaryIO, TextIO
 import torch
 
 from common.errors import UserError
+from common.records import EVENTS, FILES, misfit
 from common.types import Tick
 
 if sys.platform != "win32":
@@ -182,12 +183,15 @@ class RunDir:
         """Content of a JSON file of this run.
 
         Raises:
-            UserError: it is missing, cannot be read or is no JSON.
+            UserError: it is missing, cannot be read, is no JSON or has not the shape of its name.
         """
         try:
-            return json.loads((self.path / name).read_text("utf-8"))
+            value = json.loads((self.path / name).read_text("utf-8"))
         except (OSError, ValueError, RecursionError) as error:
             raise UserError(f"{self.path / name} cannot be read: {error}") from None
+        if wrong := misfit(value, FILES.get(name, object)):
+            raise self._unfit(name, wrong)
+        return value
 
     @contextmanager
     def reading(self, name: str) -> Iterator[None]:
@@ -199,10 +203,13 @@ class RunDir:
         try:
             yield
         except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
-            raise UserError(
-                f"{self.path / name} does not hold what a run writes there "
-                f"({type(error).__name__}: {error}). Put a copy back, or start a new run."
-            ) from None
+            raise self._unfit(name, f"{type(error).__name__}: {error}") from None
+
+    def _unfit(self, name: str, reason: str) -> UserError:
+        return UserError(
+            f"{self.path / name} does not hold what a run writes there ({reason}). Put a copy "
+            "back, or start a new run."
+        )
 
     def log(self, event: Event) -> None:
         """Append one line to the log.
@@ -218,18 +225,25 @@ class RunDir:
             raise _unwritable(path, error) from None
 
     def events(self) -> list[Event]:
-        """The lines of the log; what a kill or a power loss left of one is left out."""
+        """The lines of the log; what a kill or a power loss left of one is left out.
+
+        Raises:
+            UserError: a whole line that no run writes.
+        """
         path = self.path / "log.jsonl"
         if not path.is_file():
             return []
         events = []
-        for line in path.read_text("utf-8", "replace").splitlines():
+        for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), 1):
             try:
                 event = json.loads(line)
             except (ValueError, RecursionError):
                 continue
-            if isinstance(event, dict):
-                events.append(event)
+            if not isinstance(event, dict):
+                continue
+            if wrong := misfit(event, EVENTS.get(str(event.get("event")), object)):
+                raise self._unfit(path.name, f"line {number}: {wrong}")
+            events.append(event)
         return events
 
     def rewind_log(self, epoch: int) -> None:

@@ -25,12 +25,6 @@ class Origin:
     root: str
     cameras: str | None = None
 
-    def __post_init__(self) -> None:
-        """Raises `TypeError` for what a damaged record holds in a place of words."""
-        for word in (self.name, self.root, self.cameras or ""):
-            if not isinstance(word, str):
-                raise TypeError(f"{word!r} is not a word")
-
     def load(self) -> Dataset:
         """Read it from disk."""
         if self.name:

@@ -10,7 +10,7 @@ from typing import Any
 from common.backbones.batchnorm import chunks_per_process
 from common.data.synthetic import SYNTHETIC_SETS
 from common.errors import UserError
-from common.recipe import NAMES, Recipe
+from common.recipe import Recipe
 from common.recipe_text import to_plain
 from common.run import RunDir
 from methods import METHODS
@@ -41,12 +41,6 @@ class Key:
     changes: tuple[str, ...] = ()
     precision: str = "exact"
     bn_chunks: int = 0
-
-    def __post_init__(self) -> None:
-        """Raises `TypeError` for what a damaged record holds in a place of words."""
-        for name, value in vars(self).items():
-            if not isinstance(value, {"changes": tuple, "bn_chunks": int}.get(name, str)):
-                raise TypeError(f"{name} is {value!r}")
 
     @property
     def recipe(self) -> tuple[str, str, str, str]:
@@ -134,10 +128,8 @@ def _read(run: RunDir) -> tuple[Key, dict[str, Any] | None]:
     """
     if not (run.path / "result.json").is_file():
         record, recipe = run.read_json("environment.json"), run.read_json("recipe.json")
-        with run.reading("recipe.json"):
-            names = {name: recipe[name] for name in NAMES}
         with run.reading("environment.json"):
-            return _key(names, record), None
+            return _key(recipe, record), None
     stored = run.read_json("result.json")
     with run.reading("result.json"):
         result = {**stored, "run": str(run.path)}

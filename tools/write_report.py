@@ -7,6 +7,7 @@ import numpy as np
 
 from common.arithmetic import set_arithmetic
 from common.evaluator.extract import extract
+from common.progress import progress_of
 from common.run import Observer, RunDir
 from common.team import Team, join_team
 from common.types import Dataset
@@ -36,8 +37,9 @@ def write_report(
     set_arithmetic("exact")
     folder = RunDir.open(run)
     recipe = stored_recipe(folder)
-    labels, progress = _last(folder)
     dataset = load_again(folder, "dataset", moved)
+    labels, progress = _last(folder, len(dataset.train))
+    events, result = folder.events(), _result(folder, progress)
     device = join_team(options.device).device
     team = Team(device=device)  # one process writes the page
     encoder = trained_encoder(run, recipe).place_on(device)
@@ -48,8 +50,8 @@ def write_report(
     tested = _tested(dataset, extract(encoder, test, team).cpu().numpy()) if test else {}
     inputs = ReportInputs(
         recipe=recipe,
-        events=folder.events(),
-        result=_result(folder, progress),
+        events=events,
+        result=result,
         environment=folder.read_json("environment.json"),
         train=dataset.train,
         train_features=extract(encoder, train, team).cpu().numpy(),
@@ -67,11 +69,15 @@ def _identities(dataset: Dataset) -> np.ndarray | None:
     return pids if len(pids) and (pids >= 0).all() else None
 
 
-def _last(run: RunDir) -> tuple[np.ndarray, dict[str, Any]]:
+def _last(run: RunDir, images: int) -> tuple[np.ndarray, dict[str, Any]]:
     """Labels and progress of the checkpoint; a memory bank that it holds is let go again."""
     state = run.load("last.pt")
     with run.reading("last.pt"):
-        return state["labels"].numpy(), dict(state["progress"])
+        labels = state["labels"].numpy()
+        kind = (labels.shape, labels.dtype)
+        if kind != ((images,), np.int64) or labels.min() < -1 or labels.max() >= images:
+            raise ValueError(f"no labels of {images} images")
+        return labels, vars(progress_of(state))
 
 
 def _tested(dataset: Dataset, features: np.ndarray) -> dict[str, Any]:
@@ -89,6 +95,5 @@ def _tested(dataset: Dataset, features: np.ndarray) -> dict[str, Any]:
 def _result(folder: RunDir, progress: dict[str, Any]) -> dict[str, Any]:
     """The stored result, or what the checkpoint of an unfinished run knows."""
     if (folder.path / "result.json").is_file():
-        with folder.reading("result.json"):
-            return dict(folder.read_json("result.json"))
+        return folder.read_json("result.json")
     return {"run": str(folder.path), **progress}

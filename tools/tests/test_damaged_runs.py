@@ -119,9 +119,35 @@ def test_a_torn_result_is_named_by_the_report_and_written_again_by_resume_before
     assert json.loads((run.path / "result.json").read_text())["clusters"]
 
 
+@pytest.mark.parametrize(
+    ("command", "name", "change", "said"),
+    [
+        ("report", "result.json", {"clusters": "12"}, "clusters is '12'"),
+        ("report", "environment.json", {"changes": 3}, "changes is 3"),
+        ("resume", "environment.json", {"versions": []}, "versions is []"),
+        ("resume", "recipe.json", {"epochs": "2"}, "TypeError: '2' is no int"),
+    ],
+)
+def test_a_value_of_another_kind_is_told_with_its_file(run, told, command, name, change, said):
+    (run.path / name).write_text(json.dumps({**run.read_json(name), **change}))
+    if command == "resume":
+        (run.path / "result.json").unlink()
+    assert f"{name} does not hold what a run writes there ({said})" in told(command)
+
+
+@pytest.mark.parametrize("command", ["resume", "report"])
+def test_a_line_of_the_log_and_a_course_with_other_values_are_told(run, told, command):
+    (run.path / "result.json").unlink()
+    run.log({"event": "warning", "text": ["?"]})
+    assert "log.jsonl does not hold what a run writes there (line" in told(command)
+
+    changed(run, "last.pt", progress={**run.load("last.pt")["progress"], "clusters": None})
+    assert "progress.clusters is None" in told(command)
+
+
 def test_what_the_log_holds_of_an_epoch_that_was_not_saved_is_dropped_on_resuming(run, call):
     (run.path / "result.json").unlink()
-    run.log({"event": "test", "epoch": 1, "map": 1.0})
+    run.log({"event": "warning", "epoch": 1, "text": "in vain"})
     assert call("resume", run.path, "--no-report").code == 0
     assert max(event.get("epoch", -1) for event in run.events()) == 0
 

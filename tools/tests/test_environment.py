@@ -58,7 +58,7 @@ def test_groups_that_do_not_divide_are_told_with_what_batch_norm_sees(market):
 
 
 def test_a_result_holds_every_setting_under_the_name_that_changes_it(market, tmp_path):
-    RunDir(tmp_path).write_json("environment.json", {})
+    RunDir(tmp_path).write_json("environment.json", recorded(market))
     found = result_of(market, RunDir(tmp_path), Progress(), [])["settings"]
     names = [name for name in flatten(market) if name.split(".")[0] not in DESCRIPTION]
     assert set(names) <= set(found)
