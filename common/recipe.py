@@ -24,10 +24,11 @@ class EncoderSettings:
         arch: resnet18 .. resnet152, resnet_ibn50a, resnet_ibn101a, mobilenet_v2 or tiny.
         pooling: avg, max, gem (one learnable exponent, started at 3) or parts (average of
             `parts` horizontal stripes, concatenated).
-        parts: stripes of pooling "parts"; no effect otherwise.
-        embedding: size of a linear layer before the neck; 0 for none, as in all papers.
+        parts: stripes of pooling "parts", at most 64; no effect otherwise.
+        embedding: size of a linear layer before the neck, at most 65,536; 0 for none, as in all
+            papers.
         dropout: probability after normalization, in [0, 1); 0 in all papers.
-        height, width: image size in pixels.
+        height, width: image size in pixels, each at most 1,024.
         weights: initial weights: "imagenet" (torchvision's V1 file or the IBN-a file), "random",
             or the path of a .pth, .safetensors or .npz file.
     """
@@ -42,8 +43,9 @@ class EncoderSettings:
     weights: str = "imagenet"
 
     def __post_init__(self) -> None:
-        require_range(self, "[1, inf)", "parts", "height", "width", group="encoder")
-        require_range(self, "[0, inf)", "embedding", group="encoder")
+        require_range(self, "[1, 1024]", "height", "width", group="encoder")
+        require_range(self, "[1, 64]", "parts", group="encoder")
+        require_range(self, "[0, 65536]", "embedding", group="encoder")
         require_range(self, "[0, 1)", "dropout", group="encoder")
 
 
@@ -53,7 +55,7 @@ class Augment:
 
     Args:
         flip: probability of a horizontal flip.
-        pad: black pixels added on all sides before the random crop back to size.
+        pad: black pixels added on all sides before the random crop back to size; at most 256.
         erase: probability of random erasing.
         erase_area: range of the erased share of the image, in (0, 1].
         erase_ratio: range of the erased box's height / width, drawn uniformly.
@@ -67,7 +69,7 @@ class Augment:
 
     def __post_init__(self) -> None:
         require_range(self, "[0, 1]", "flip", "erase", group="augment")
-        require_range(self, "[0, inf)", "pad", group="augment")
+        require_range(self, "[0, 256]", "pad", group="augment")
         require_ordered(self, "erase_area", "erase_ratio", group="augment")
         if self.erase_area[1] > 1:
             raise UserError(f"augment.erase_area={self.erase_area}: a share is 1 at most.")
@@ -124,7 +126,7 @@ class Dbscan:
     Args:
         eps: radius by epoch, in (0, 1).
         min_samples: neighbours that make a core point, itself included; >= 1.
-        k1: neighbours of the reciprocal sets, the point itself included; >= 2.
+        k1: neighbours of the reciprocal sets, the point itself included; 2 to 1,000.
         k2: neighbours of the query expansion, k1 at most; 1 leaves it out.
         center_cameras: subtract the mean feature of each camera first. No paper uses it.
         search: how neighbours are found.
@@ -139,7 +141,7 @@ class Dbscan:
 
     def __post_init__(self) -> None:
         require_range(self, "[1, inf)", "min_samples", "k2", group="clustering")
-        require_range(self, "[2, inf)", "k1", group="clustering")
+        require_range(self, "[2, 1000]", "k1", group="clustering")
 
 
 @dataclass(frozen=True)
@@ -148,9 +150,9 @@ class InfoMap:
 
     Args:
         similarity: an edge needs at least this cosine similarity, in [0, 1].
-        k1: neighbours per image, itself included; >= 2.
+        k1: neighbours per image, itself included; 2 to 1,000.
         k2: modules of at most this size become outliers; >= 0.
-        trials: runs of Infomap of which the best is taken; >= 1.
+        trials: runs of Infomap of which the best is taken; 1 to 1,000.
         seed: of Infomap's own generator; below 2^32.
         search: how neighbours are found.
     """
@@ -164,10 +166,10 @@ class InfoMap:
 
     def __post_init__(self) -> None:
         require_range(self, "[0, 1]", "similarity", group="clustering")
-        require_range(self, "[2, inf)", "k1", group="clustering")
+        require_range(self, "[2, 1000]", "k1", group="clustering")
         require_range(self, "[0, inf)", "k2", group="clustering")
         require_range(self, f"[0, {2**32 - 1}]", "seed", group="clustering")
-        require_range(self, "[1, inf)", "trials", group="clustering")
+        require_range(self, "[1, 1000]", "trials", group="clustering")
 
 
 Clustering = Dbscan | InfoMap
@@ -210,7 +212,7 @@ class Recipe:
         variant: "" for the method's main form, else the name in `--variant`.
         lr: Adam's rate; `lr_factor` multiplies it by epoch.
         weight_decay: of Adam, added to the gradient, for all trainable tensors.
-        epochs: clusterings, each followed by `sampling.iterations` steps.
+        epochs: clusterings, each followed by `sampling.iterations` steps; at most 10,000.
         bn_chunks: slices of the batch that batch norm treats apart, as the papers' GPUs did.
         eval_every: epochs between tests; the last epoch is always tested.
         seed: of every random stream of the run.
@@ -240,7 +242,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         require_range(self, "[0, inf)", "lr", "weight_decay", group="")
-        require_range(self, "[1, inf)", "epochs", "bn_chunks", "eval_every", group="")
+        require_range(self, "[1, inf)", "bn_chunks", "eval_every", group="")
+        require_range(self, "[1, 10000]", "epochs", group="")
         require_range(self, f"[0, {2**32 - 1}]", "seed", group="")
         if not all(0 <= factor < math.inf for factor in self._course(self.lr_factor)):
             raise UserError(

@@ -90,8 +90,9 @@ class ExponentialEps:
     def __call__(self, epoch: int) -> float:
         value = self.start
         for _ in range(epoch + 1):
-            if value > self.floor:
-                value *= self.factor
+            if value <= self.floor:
+                break
+            value *= self.factor
         return value
 
 
@@ -117,8 +118,9 @@ class LinearEps:
     def __call__(self, epoch: int) -> float:
         value = self.start
         for _ in range(epoch // self.every + 1):
-            if value > self.floor:
-                value -= self.step
+            if value <= self.floor:
+                break
+            value -= self.step
         return value
 
 

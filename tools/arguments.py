@@ -80,7 +80,7 @@ SkipBadImages = Annotated[
 Gpus = Annotated[
     int,
     typer.Option(
-        min=1, help="Processes on this machine, one for each GPU.", rich_help_panel=MACHINE
+        min=1, max=64, help="Processes on this machine, one for each GPU.", rich_help_panel=MACHINE
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=MACHINE)]
@@ -95,6 +95,7 @@ Workers = Annotated[
     int | None,
     typer.Option(
         min=0,
+        max=256,
         help="Processes that read images; as many as suit the machine by default.",
         rich_help_panel=MACHINE,
     ),
@@ -108,7 +109,8 @@ Sweep = Annotated[
     ),
 ]
 Seeds = Annotated[
-    int, typer.Option(min=1, help="Runs with consecutive seeds.", rich_help_panel=TRAINING)
+    int,
+    typer.Option(min=1, max=1000, help="Runs with consecutive seeds.", rich_help_panel=TRAINING),
 ]
 Cameras = Annotated[
     str | None,

@@ -8,9 +8,12 @@ from statistics import median
 import torch
 from torch import Tensor
 
+from common.arithmetic import compiles
 from common.backbones.encoder import Encoder
 from common.clustering import warm_up
 from common.clustering.approximate import find_neighbors
+from common.data.room import device_room, host_room
+from common.errors import UserError
 from common.recipe import Recipe
 from common.team import Team
 from common.types import Dataset
@@ -36,6 +39,8 @@ class Estimate:
             images, of each process.
         disk: gigabytes of the run folder.
         processes: that share the computing.
+        room: gigabytes that are free for each of them.
+        compiled: whether the run will compile its network; what was timed is not compiled.
     """
 
     images: int
@@ -43,13 +48,16 @@ class Estimate:
     memory: float
     disk: float
     processes: int = 1
+    room: float = math.inf
+    compiled: bool = False
 
     def text(self) -> str:
         hours = f"{self.hours:.1f} h" if self.hours >= 1 else f"{math.ceil(self.hours * 60)} min"
         each = f" in each of {self.processes} processes" if self.processes > 1 else ""
+        form = ", before compiling" if self.compiled else ""
         return (
             f"about {hours} of computing, {self.memory:.1f} GB of memory{each} and "
-            f"{self.disk:.2f} GB of disk (measured on {self.images} images, multiplied out)"
+            f"{self.disk:.2f} GB of disk (measured on {self.images} images{form}, multiplied out)"
         )
 
 
@@ -64,7 +72,8 @@ def estimate(encoder: Encoder, recipe: Recipe, dataset: Dataset, team: Team) -> 
     encoder.place_on(team.device, recipe.precision)
     settings, batch = recipe.encoder, recipe.sampling.batch_size // team.size
     images = torch.rand(PROBE_IMAGES, 3, settings.height, settings.width, device=team.device)
-    activations = _kept_bytes(encoder, images) / len(images)
+    activations = _kept_bytes(encoder, images[:2]) / 2
+    _require_room(activations * len(images), recipe, team)
     step = _training_seconds(encoder, images)
     while step < PROBE_SECONDS and 2 * len(images) <= batch:
         images = images.repeat(2, 1, 1, 1)
@@ -82,7 +91,31 @@ def estimate(encoder: Encoder, recipe: Recipe, dataset: Dataset, team: Team) -> 
     features = max(n, tests) * encoder.num_features * 4
     largest = max(activations * batch * domains, LABEL_BYTES * n)  # never at the same time
     memory = largest + 4 * weights + pixels + 2 * features
-    return Estimate(len(images), seconds / 3600, memory / 1e9, 5 * weights / 1e9, team.size)
+    return Estimate(
+        images=len(images),
+        hours=seconds / 3600,
+        memory=memory / 1e9,
+        disk=5 * weights / 1e9,
+        processes=team.size,
+        room=_room(team) / 1e9,
+        compiled=compiles(recipe.precision, team.device, recipe.steps(n)),
+    )
+
+
+def _room(team: Team) -> int:
+    """Free bytes where the network computes."""
+    return device_room(team.device) if team.device.type == "cuda" else host_room()
+
+
+def _require_room(needed: float, recipe: Recipe, team: Team) -> None:
+    """Stop before a system ends the process without a word."""
+    settings, room = recipe.encoder, _room(team)
+    if needed > room:
+        raise UserError(
+            f"a step of {PROBE_IMAGES} images of {settings.height} x {settings.width} pixels takes "
+            f"{needed / 1e9:.0f} GB of memory, and {room / 1e9:.0f} GB are free. Choose a smaller "
+            "encoder.height and encoder.width, or another encoder.arch."
+        )
 
 
 def _kept_bytes(encoder: Encoder, images: Tensor) -> int:

@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from common.backbones.encoder import build_encoder
+from common.backbones.encoder import build_encoder, require_size
 from common.backbones.weights import require_weights
 from common.clustering import warm_up
 from common.data.catalogue import own_name
@@ -275,6 +275,13 @@ def _outlook(recipe: Recipe, dataset: Dataset, team: Team, observer: Observer) -
     probe = build_encoder(replace(recipe.encoder, weights="random"))
     cost = estimate(probe, recipe, dataset, team)
     observer({"event": "stage", "text": f"estimate: {cost.text()}"})
+    if cost.memory > cost.room:
+        text = (
+            f"that is more than the {cost.room:.1f} GB of memory that are free here. Choose a "
+            "smaller sampling.batch_size, encoder.height or encoder.width, or share the work "
+            "among more processes."
+        )
+        observer({"event": "warning", "text": text})
     return {"hours": cost.hours, "memory_gb": cost.memory, "disk_gb": cost.disk}
 
 
@@ -304,12 +311,13 @@ def _require_initial_weights(recipe: Recipe, team: Team, observer: Observer) -> 
     Only once the data are found: a folder that is not there should cost nobody a download.
 
     Raises:
-        UserError: a file that is missing or does not fit.
+        UserError: a file that is missing or does not fit, or a network that cannot take the images.
     """
     if team.first:
         text = f"checking {recipe.encoder.arch} and its initial weights"
         observer({"event": "stage", "text": text})
     team.text_from_first(lambda: str(require_weights(recipe.encoder)))
+    require_size(recipe.encoder)
     domains = 2 if recipe.source else 1
     team.together(lambda: build_encoder(recipe.encoder, domains=domains))
 

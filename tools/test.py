@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from common.arithmetic import set_arithmetic
+from common.backbones.encoder import require_size
 from common.backbones.network import Encoder
 from common.backbones.weights import digest_of
 from common.data.check import TEST
@@ -56,6 +57,7 @@ def test(
             f"{run.path} knows its own recipe. Leave --source, --variant and --set out."
         )
     recipe = _changed_network(recipe, changes or [])
+    require_size(recipe.encoder)
     team = join_team(options.device)
     set_arithmetic("exact")
     encoder = team.together(lambda: trained_encoder(weights, recipe)).place_on(team.device)

@@ -4,9 +4,10 @@ import torch
 
 from common.backbones.network import Encoder
 from common.backbones.weights import load_initial, require_weights
+from common.errors import UserError
 from common.recipe import EncoderSettings
 
-__all__ = ["Encoder", "build_encoder"]
+__all__ = ["Encoder", "build_encoder", "require_size"]
 
 
 def build_encoder(
@@ -36,3 +37,21 @@ def build_encoder(
     if domains == 2:
         encoder.split_domains()
     return encoder
+
+
+def require_size(settings: EncoderSettings) -> None:
+    """Stop where the network cannot take images of the recipe's size; nothing is computed.
+
+    Raises:
+        UserError: a feature map would have too few rows or columns.
+    """
+    with torch.device("meta"):
+        encoder = Encoder(settings)
+        images = torch.empty(2, 3, settings.height, settings.width)  # the least of a chunk
+    try:
+        encoder.pool(encoder.trunk(images))
+    except (ValueError, RuntimeError):
+        raise UserError(
+            f"{settings.arch} cannot take images of {settings.height} x {settings.width} pixels. "
+            "Choose a larger encoder.height or encoder.width."
+        ) from None

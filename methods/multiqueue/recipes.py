@@ -21,7 +21,7 @@ class MultiQueueSettings:
     """Settings of MultiQueue.
 
     Args:
-        queue_length: Q, entries per cluster, at least 1.
+        queue_length: Q, entries per cluster, 1 to 1,000.
         temperature: of the softmax, > 0; the start where it is learned.
         learn_temperature: whether Adam trains it.
         temperature_rate: its learning rate as a share of the encoder's, >= 0.
@@ -41,7 +41,7 @@ class MultiQueueSettings:
     enqueue_blend: float = 0.0
 
     def __post_init__(self) -> None:
-        require_range(self, "[1, inf)", "queue_length")
+        require_range(self, "[1, 1000]", "queue_length")
         require_range(self, "(0, inf)", "temperature")
         require_range(self, "[0, inf)", "temperature_rate", "temperature_floor")
         require_range(self, "[0, 1)", "enqueue_blend")

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from common.backbones.encoder import build_encoder
+from common.errors import UserError
 from common.team import ALONE, Team
 from common.types import Dataset, Samples
 from methods.hhcl.recipes import SYNTHETIC
@@ -80,6 +81,16 @@ def test_labels_of_many_images_need_memory(estimate, monkeypatch):
     pixels = 3 * RECIPE.encoder.height * RECIPE.encoder.width
     features = 2 * 4 * 128 * RECIPE.encoder.parts
     assert grown * 1e9 == pytest.approx(MANY * (pixels + features + estimates.LABEL_BYTES))
+
+
+def test_images_of_which_not_even_a_few_fit_into_memory_are_refused(estimate, monkeypatch):
+    monkeypatch.setattr(estimates, "host_room", lambda: 1e6)
+    with pytest.raises(UserError, match="a step of 8 images of 64 x 32 pixels takes"):
+        estimate(8.0)
+
+
+def test_a_run_that_will_be_compiled_is_said_to_be_timed_before(estimate):
+    assert "128 images, before compiling," in replace(estimate(0.01), compiled=True).text()
 
 
 def test_seconds_are_those_of_the_device_that_computes(monkeypatch):

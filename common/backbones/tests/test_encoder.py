@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from common.backbones import network
-from common.backbones.encoder import build_encoder
+from common.backbones.encoder import build_encoder, require_size
 from common.backbones.network import Encoder
 from common.errors import UserError
 from common.recipe import EncoderSettings
@@ -49,6 +49,22 @@ def test_sizes_are_those_of_the_published_networks(arch, pooling, tensors):
     assert sum(p.numel() for p in encoder.parameters()) == 23_512_128 + (pooling == "gem")
     assert sum(p.requires_grad for p in encoder.parameters()) == tensors
     assert encoder.num_features == 2048
+
+
+@pytest.mark.parametrize(
+    ("arch", "pooling", "height", "said"),
+    [
+        ("tiny", "avg", 1, "tiny cannot take images of 1 x 1 pixels"),
+        ("resnet_ibn50a", "avg", 4, "resnet_ibn50a cannot take images of 4 x 1 pixels"),
+        ("tiny", "parts", 8, "too few for 4 parts"),
+    ],
+)
+def test_a_size_that_a_network_cannot_take_is_refused_before_any_image_is_read(
+    arch, pooling, height, said
+):
+    with pytest.raises(UserError, match=said):
+        require_size(settings(arch, pooling=pooling, height=height, width=1))
+    require_size(settings(arch, pooling=pooling, height=32, width=32))
 
 
 @pytest.mark.parametrize(
