@@ -227,6 +227,18 @@ def test_every_published_run_stands_on_its_page_with_its_numbers(name):
             assert rows[command] == (numbers if paper.map is not None else "not published")
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_every_published_run_is_a_row_of_the_results(name):
+    rows = (ROOT / "docs" / "results.md").read_text("utf-8").splitlines()
+    for recipe in METHODS[name].recipes:
+        data = f"{recipe.dataset} from {recipe.source}" if recipe.source else recipe.dataset
+        paper = recipe.paper
+        scores = (paper.map, paper.rank1, paper.rank5, paper.rank10)
+        numbers = "-" if paper.map is None else " / ".join(map(str, scores))
+        start = f"| {name} | {data} | {recipe.variant or '-'} | {numbers} |"
+        assert any(row.startswith(start) for row in rows), start
+
+
 @pytest.mark.parametrize("name", [name for name, spec in METHODS.items() if spec.curves])
 def test_the_page_of_a_method_shows_the_curves_of_its_logs(name):
     text = method_page(name)
