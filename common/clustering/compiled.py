@@ -7,13 +7,14 @@ from torch import Tensor
 
 try:
     from common.clustering import jaccard_kernels as jaccard
+    from common.clustering import minima_kernels as minima
     from common.clustering import search_kernels as search
 except ImportError:  # no numba for this Python
     AVAILABLE = False
 else:
     AVAILABLE = True
 
-__all__ = ["AVAILABLE", "jaccard", "search", "usable"]
+__all__ = ["AVAILABLE", "jaccard", "minima", "search", "usable"]
 
 _log = logging.getLogger(__name__)
 

@@ -55,14 +55,14 @@ def close_pairs(rows: SparseRows, max_distance: float) -> Pairs:
     size, order = len(starts) - 1, _order(rows)
     list_starts = _starts(np.bincount(columns, minlength=size))
     list_rows, list_values = np.empty_like(columns), np.empty_like(values)
-    compiled.jaccard.transpose(starts, columns, values, list_starts, list_rows, list_values)
+    compiled.minima.transpose(starts, columns, values, list_starts, list_rows, list_values)
     ordered, places = np.empty_like(columns), np.empty_like(columns)
     lists = (list_starts, list_rows)
-    compiled.jaccard.sort_columns(_numbers(order), *lists, starts, ordered, places)
+    compiled.minima.sort_columns(_numbers(order), *lists, starts, ordered, places)
     index = (starts, ordered, places, *lists, list_values)
     fixed = (*index, np.float32(least_shared(max_distance)), np.float32(max_distance))
     parts = in_blocks(
-        lambda a, b: compiled.jaccard.close_pairs(*fixed, a, b), size, progress=telling(SUMMING)
+        lambda a, b: compiled.minima.close_pairs(*fixed, a, b), size, progress=telling(SUMMING)
     )
     counts, others, distances = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     here, there = order[np.repeat(np.arange(size), counts)], order[others]

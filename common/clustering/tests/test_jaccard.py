@@ -190,7 +190,7 @@ def test_threads_and_blocks_do_not_change_a_bit(form, blocks, monkeypatch):
     threads, size = blocks
 
     whole = sparse.in_blocks
-    monkeypatch.setattr(sparse, "in_blocks", lambda work, count: whole(work, count, size))
+    monkeypatch.setattr(sparse, "in_blocks", lambda work, count, **told: whole(work, count, size))
     monkeypatch.setattr(tensors, "CPU_BLOCK", 500 * size)
     monkeypatch.setattr(tensors, "SUM_BLOCK_CPU", 500 * size)
     before = torch.get_num_threads()
