@@ -96,4 +96,4 @@ def _result(folder: RunDir, progress: dict[str, Any]) -> dict[str, Any]:
     """The stored result, or what the checkpoint of an unfinished run knows."""
     if (folder.path / "result.json").is_file():
         return folder.read_json("result.json")
-    return {"run": str(folder.path), **progress}
+    return {"name": folder.path.name, "run": str(folder.path), **progress}

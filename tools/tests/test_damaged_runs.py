@@ -160,6 +160,7 @@ def test_a_recipe_that_contradicts_the_run_s_own_is_refused(run, call, option):
 
 
 def test_of_the_training_images_a_page_extracts_those_of_its_map_alone(run, finished, monkeypatch):
+    (run.path / "result.json").unlink()
     monkeypatch.setattr(maps, "sample_groups", partial(maps.sample_groups, most=20))
     shown = []
     monkeypatch.setattr(write_report, "write_page", lambda folder, inputs: shown.append(inputs))
@@ -168,6 +169,7 @@ def test_of_the_training_images_a_page_extracts_those_of_its_map_alone(run, fini
     write_report.write_report(run.path, options=options, observer=lambda event: None)
 
     (inputs,) = shown
+    assert inputs.result["name"] == run.path.name, "of a run that has no result yet as well"
     mapped = maps.mapped_images(inputs.labels, inputs.truth)
     assert len(inputs.train_features) == len(mapped) <= 20 < len(inputs.train)
     assert "whole groups" in maps.feature_maps(inputs)
