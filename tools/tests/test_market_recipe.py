@@ -62,6 +62,7 @@ def test_a_dry_run_prints_recipe_counts_and_costs(call, root):
     assert "12,936 train, 3,368 query, 15,913 gallery" in said
     assert "eps 0.45" in said
     assert "estimate: about" in said
+    assert "beyond what the libraries take" in said
 
 
 @pytest.fixture
