@@ -3,12 +3,14 @@
 import json
 from dataclasses import replace
 
+from common.data.datasets import is_own_folder
 from common.errors import UserError, did_you_mean
 from common.method import MethodSpec
 from common.recipe import Recipe
 from common.recipe_text import from_json
 from common.run import RunDir
 from methods import METHODS
+from tools.layout import shell_command
 
 
 def paper_recipe(method: str, dataset: str, source: str = "", variant: str = "") -> Recipe:
@@ -25,6 +27,8 @@ def paper_recipe(method: str, dataset: str, source: str = "", variant: str = "")
     if not here:
         names = sorted({r.dataset for r in recipes})
         hint = did_you_mean(dataset, names)
+        if is_own_folder(dataset):
+            hint = f" For own images there is {shell_command('train', method, '--data', dataset)}."
         raise UserError(
             f"{method} has no recipe for {dataset!r}; it covers {', '.join(names)}.{hint}"
         )
