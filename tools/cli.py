@@ -229,7 +229,8 @@ def test(
 def verify(
     method: Annotated[str | None, typer.Argument(help="A method, or common; else all.")] = None,
     reference: Annotated[
-        Path | None, typer.Option(help="Another folder of cases of the same kinds.")
+        Path | None,
+        typer.Option(help="Another folder of cases of the same kinds; our own by default."),
     ] = None,
     json: args.Json = False,
 ) -> None:
