@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 import torch
@@ -12,11 +13,13 @@ from common.arithmetic import compiles
 from common.backbones.encoder import Encoder
 from common.clustering import warm_up
 from common.clustering.approximate import find_neighbors
+from common.data.images import Kind, place_of, usual_workers
 from common.data.room import device_room, host_room
+from common.data.transform import normalize_image, read_image
 from common.errors import UserError
-from common.recipe import Recipe
+from common.recipe import EncoderSettings, Recipe
 from common.team import Team
-from common.types import Dataset
+from common.types import Dataset, Samples
 from tools.benchmarks.clock import Clock
 from tools.benchmarks.reid_features import reid_like_features
 
@@ -33,8 +36,8 @@ class Estimate:
 
     Args:
         images: of the largest step that was timed.
-        hours: of computing, with the neighbour searches where images are many; reading of images
-            comes on top.
+        hours: of computing, with the neighbour searches where images are many, and of reading
+            images where they are read each time.
         memory: gigabytes for activations or labels, weights with optimizer, features and cached
             images, of each process. The libraries come on top, on a CPU with what the process
             keeps of freed memory: together 1.3 GB in runs of `tiny`, 2.4 GB of MobileNetV2.
@@ -63,13 +66,18 @@ class Estimate:
         )
 
 
-def estimate(encoder: Encoder, recipe: Recipe, dataset: Dataset, team: Team) -> Estimate:
+def estimate(
+    encoder: Encoder, recipe: Recipe, dataset: Dataset, team: Team, kind: Kind = "auto"
+) -> Estimate:
     """Time a step and an extraction of some images, and multiply by the recipe's numbers.
 
-    The encoder's running statistics are changed; build another one for the run.
+    Images that are read from their files each time are read beside the computing on a GPU, and take
+    turns with it on a CPU. The encoder's running statistics are changed; build another one for the
+    run.
 
     Args:
         team: its processes share batches and extractions; each times its own device.
+        kind: where images are kept.
     """
     encoder.place_on(team.device, recipe.precision)
     settings, batch = recipe.encoder, recipe.sampling.batch_size // team.size
@@ -84,12 +92,16 @@ def estimate(encoder: Encoder, recipe: Recipe, dataset: Dataset, team: Team) -> 
     n, tests = len(dataset.train), len(dataset.query) + len(dataset.gallery)
     domains = 2 if recipe.source else 1  # a step has a batch of each
     tested = 1 + sum(map(recipe.due, range(recipe.epochs)))
-    seconds = recipe.steps(n) * batch * domains * train
-    seconds += (recipe.epochs * n + tested * tests) * extract / team.size
+    trained, extracted = recipe.steps(n) * batch * domains, recipe.epochs * n + tested * tests
+    seconds = trained * train + extracted * extract / team.size
+    pixels = (n + tests) * 3 * settings.height * settings.width
+    if place_of(pixels, team.device, kind) == "disk":
+        pixels, views = 0, trained + extracted / team.size
+        reading = views * _reading_seconds(dataset.train, settings) / usual_workers()
+        seconds = max(seconds, reading) if team.device.type == "cuda" else seconds + reading
     if not recipe.supervised:
         seconds += recipe.epochs * _search_seconds(n, encoder, recipe, team) / team.size
     weights = sum(p.numel() for p in encoder.parameters()) * 4
-    pixels = (n + tests) * 3 * settings.height * settings.width
     features = max(n, tests) * encoder.num_features * 4
     largest = max(activations * batch * domains, LABEL_BYTES * n)  # never at the same time
     memory = largest + 4 * weights + pixels + 2 * features
@@ -147,6 +159,14 @@ def _extraction_seconds(encoder: Encoder, images: Tensor) -> float:
     encoder.eval()
     with torch.no_grad():
         return _timed(lambda: encoder(images), images.device)
+
+
+def _reading_seconds(samples: Samples, settings: EncoderSettings) -> float:
+    """Of one image from its file, by one worker."""
+    some = samples.paths[:: -(-len(samples) // PROBE_IMAGES)]
+    read = partial(read_image, height=settings.height, width=settings.width)
+    took = _timed(lambda: [normalize_image(read(path)) for path in some], torch.device("cpu"))
+    return took / len(some)
 
 
 def _search_seconds(images: int, encoder: Encoder, recipe: Recipe, team: Team) -> float:

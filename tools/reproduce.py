@@ -163,7 +163,7 @@ def run_recipe(
     require_consistent(recipe, target.dataset, source.dataset if source else None, team)
     announced = _announcement(recipe, base, target, source, team)
     heard(announced)
-    outlook = _outlook(recipe, target.dataset, team, heard)
+    outlook = _outlook(recipe, target.dataset, options, team, heard)
     if dry_run:
         told = {name: announced[name] for name in ("counts", "cameras", "deviations")}
         return {"recipe": to_plain(recipe), **told, **outlook}
@@ -271,9 +271,11 @@ def _cameras(dataset: Dataset) -> str:
     return f"{dataset.train.num_cams} ({dataset.camera_rule})"
 
 
-def _outlook(recipe: Recipe, dataset: Dataset, team: Team, observer: Observer) -> dict[str, float]:
+def _outlook(
+    recipe: Recipe, dataset: Dataset, options: RunOptions, team: Team, observer: Observer
+) -> dict[str, float]:
     probe = build_encoder(replace(recipe.encoder, weights="random"))
-    cost = estimate(probe, recipe, dataset, team)
+    cost = estimate(probe, recipe, dataset, team, options.images)
     observer({"event": "stage", "text": f"estimate: {cost.text()}"})
     if cost.memory > cost.room:
         text = (

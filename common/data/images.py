@@ -48,9 +48,9 @@ def open_images(
     Raises:
         UserError: an image cannot be read, or there is no room for the kind asked for.
     """
-    workers = min(own_cores(), MOST_WORKERS) if workers is None else workers
+    workers = usual_workers() if workers is None else workers
     needed = len(samples) * 3 * height * width
-    place = _chosen(needed, device) if kind == "auto" else kind
+    place = place_of(needed, device, kind)
     if place == "disk":
         return DiskImages(samples, height, width, augment.pad, device, workers)
     home = device if place == "device" else torch.device("cpu")
@@ -59,7 +59,15 @@ def open_images(
     return CachedImages(pixels, augment.pad, device)
 
 
-def _chosen(needed: int, device: torch.device) -> Kind:
+def usual_workers() -> int:
+    """Threads or processes that read files where nobody chose their number."""
+    return min(own_cores(), MOST_WORKERS)
+
+
+def place_of(needed: int, device: torch.device, kind: Kind) -> Kind:
+    """Where so many bytes of images are kept: as asked for, or the first with room to spare."""
+    if kind != "auto":
+        return kind
     if needed <= DEVICE_SHARE * device_room(device):
         return "device"
     return "host" if needed <= HOST_SHARE * host_room() else "disk"

@@ -33,10 +33,11 @@ LARGE = Dataset("synthetic", "/d", samples(MANY), samples(10), samples(40))
 
 @pytest.fixture
 def estimate(monkeypatch):
-    def run(seconds, recipe=RECIPE, team=ALONE, dataset=DATASET):
+    def run(seconds, recipe=RECIPE, team=ALONE, dataset=DATASET, kind="host"):
         monkeypatch.setattr(estimates, "_timed", lambda call, device: seconds)
+        monkeypatch.setattr(estimates, "usual_workers", lambda: 2)
         encoder = build_encoder(recipe.encoder)
-        return estimates.estimate(encoder, recipe, dataset, team)
+        return estimates.estimate(encoder, recipe, dataset, team, kind)
 
     return run
 
@@ -49,6 +50,13 @@ def test_images_are_doubled_while_a_step_is_short_but_never_beyond_the_batch(est
 def test_steps_extractions_and_tests_of_the_whole_run_are_counted(estimate):
     seconds = estimate(8.0).hours * 3600  # one second for each of the eight images
     assert seconds == pytest.approx(STEPS + 5 * 100 + 4 * 50)
+
+
+def test_images_that_stay_on_disk_are_read_for_every_view_and_fill_no_memory(estimate):
+    kept, read = estimate(8.0), estimate(8.0, kind="disk")
+    views = STEPS + 5 * 100 + 4 * 50
+    assert (read.hours - kept.hours) * 3600 == pytest.approx(views * 8 / 8 / 2)  # by two workers
+    assert (kept.memory - read.memory) * 1e9 == pytest.approx(150 * 3 * 64 * 32)
 
 
 def test_a_step_of_two_domains_has_two_batches(estimate):
