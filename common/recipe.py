@@ -142,6 +142,11 @@ class Dbscan:
     def __post_init__(self) -> None:
         require_range(self, "[1, inf)", "min_samples", "k2", group="clustering")
         require_range(self, "[2, 1000]", "k1", group="clustering")
+        if self.k2 > self.k1:
+            raise UserError(
+                f"clustering.k2 is {self.k2}, more than k1 = {self.k1}. "
+                "The query expansion averages over the first k2 of the k1 neighbours."
+            )
 
 
 @dataclass(frozen=True)

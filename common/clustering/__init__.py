@@ -41,7 +41,7 @@ def cluster(
             forms the labels, all receive them.
 
     Raises:
-        UserError: k2 exceeds k1, or the package of InfoMap or faiss is missing.
+        UserError: a radius is out of range, or the package of InfoMap or faiss is missing.
     """
     if isinstance(settings, InfoMap):
         return PseudoLabels(*_modules(features, settings, team))
@@ -65,9 +65,8 @@ def cluster_at(
         eps: radii in (0, 1).
 
     Raises:
-        UserError: a radius is out of range, k2 exceeds k1, or faiss is missing.
+        UserError: a radius is out of range, or faiss is missing.
     """
-    _require_expansion(settings)
     for radius in eps:
         if not 0 < radius < 1:
             raise UserError(f"clustering.eps is {radius:g}; choose it between 0 and 1, e.g. 0.6.")
@@ -101,23 +100,8 @@ def require_possible(settings: Clustering) -> None:
     """Stop, before there are features, where they could not be clustered.
 
     Raises:
-        UserError: k2 exceeds k1, or the package of InfoMap or faiss is missing.
+        UserError: the package of InfoMap or faiss is missing.
     """
     check_search(settings.search)
     if isinstance(settings, InfoMap):
         require_package()
-    else:
-        _require_expansion(settings)
-
-
-def _require_expansion(settings: Dbscan) -> None:
-    """The query expansion averages over no more neighbours than are found.
-
-    Not a range of either setting: changes are applied one after the other, so only both together
-    can be judged.
-    """
-    if settings.k2 > settings.k1:
-        raise UserError(
-            f"clustering.k2 is {settings.k2}, more than k1 = {settings.k1}. "
-            "The query expansion averages over the first k2 of the k1 neighbours."
-        )

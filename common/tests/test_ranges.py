@@ -74,6 +74,11 @@ def test_an_approximate_search_looks_at_a_share_of_the_cells(share):
         Approximate(share)
 
 
+def test_a_query_expansion_over_more_than_the_neighbours_is_refused():
+    with pytest.raises(UserError, match="k2 is 6, more than k1 = 5"):
+        Dbscan(k1=5, k2=6)
+
+
 def test_k1_may_fall_below_k2_before_k2_follows():
     changes = parse_changes(["clustering.k1=5", "clustering.k2=5"])
     assert override(METHODS["hhcl"].user_recipe, changes).clustering.k1 == 5

@@ -71,7 +71,6 @@ def test_every_compiled_run_drops_the_graphs_of_the_one_before(built):
     ("method", "change", "said"),
     [
         ("spcl", "clustering=InfoMap()", "spcl cannot cluster by InfoMap. Choose Dbscan"),
-        ("hhcl", "clustering=Dbscan(k1=5, k2=6)", "k2 is 6, more than k1 = 5"),
         ("hhcl", "sampling.instances=5", "16 is not a multiple of sampling.instances=5"),
         ("hhcl", "sampling.batch_size=100", "has 96 training images, fewer than a batch of 100"),
         ("hhcl", "supervised=true", "no identities for its training images"),

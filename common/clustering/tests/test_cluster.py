@@ -64,7 +64,6 @@ def test_centering_without_cameras_is_refused():
     [
         (Dbscan(eps=Constant(1.2)), "eps is 1.2"),
         (Dbscan(eps=Constant(0.0)), "eps is 0"),
-        (Dbscan(k1=5, k2=6), "k2 is 6, more than k1 = 5"),
     ],
 )
 def test_settings_that_make_no_labels_are_refused(settings, message):
