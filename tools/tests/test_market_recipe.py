@@ -44,12 +44,16 @@ def plain(text):
     return re.sub(r"\s+", " ", text)
 
 
-def test_the_data_check_finds_the_published_counts(call, root):
-    done = call("data", "check", "market1501", "--data-root", root, "--no-images", "--json")
+def test_the_data_check_finds_the_published_counts_also_where_it_is_strict(call, root):
+    command = ("data", "check", "market1501", "--data-root", root, "--no-images", "--strict")
+    done = call(*command, "--json")
     assert done.code == 0, done.err
     found = json.loads(done.out)
     assert found["sound"]
     assert found["warnings"] == []
+    text = plain(call(*command).out)
+    assert "12,936" in text
+    assert text.endswith("images not read: sound. ")
 
 
 def test_a_dry_run_prints_recipe_counts_and_costs(call, root):

@@ -7,17 +7,25 @@ import pytest
 from tools.synth import SYNTHETIC_SETS, synth
 
 
-@pytest.fixture
-def adapted(call, tmp_path, one_step):
-    """A run with an empty image in its source, that image, and the folder for its runs."""
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """Both domains with an empty image in the source, and that image."""
+    root = tmp_path_factory.mktemp("data")
     for name in SYNTHETIC_SETS:
-        synth(tmp_path, name, strength="easy", ids=12, cameras=4, workers=1)
-    image = min((tmp_path / "synthetic-b" / "bounding_box_train").glob("*.jpg"))
+        synth(root, name, strength="easy", ids=12, cameras=4, workers=1)
+    image = min((root / "synthetic-b" / "bounding_box_train").glob("*.jpg"))
     image.write_bytes(b"")
+    return root, image
+
+
+@pytest.fixture
+def adapted(call, drawn, tmp_path, one_step):
+    """A run with an empty image in its source, that image, and the folder for its runs."""
+    root, image = drawn
     runs = tmp_path / "runs"
 
     def run(*arguments):
-        place = ("--data-root", tmp_path, "--runs-root", runs, "--workers", "0", "--no-report")
+        place = ("--data-root", root, "--runs-root", runs, "--workers", "0", "--no-report")
         changed = [change.replace("eps=0.5", "eps=0.3") for change in one_step]
         changes = [part for change in changed for part in ("--set", change)]
         source = ("--source", "synthetic-b")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -128,14 +129,14 @@ def test_an_interrupted_set_is_completed(small, tmp_path):
 
 
 def test_lost_images_are_drawn_again(small, tmp_path):
-    root = write_synthetic(tmp_path / "synthetic", **SMALL)
+    root = shutil.copytree(small, tmp_path / "synthetic")
     next((root / "query").iterdir()).unlink()
     write_synthetic(root, **SMALL)
     assert contents(root) == contents(small)
 
 
-def test_a_set_that_lost_images_is_incomplete_until_it_is_drawn_again(tmp_path):
-    root = write_synthetic(tmp_path / "synthetic", **SMALL)
+def test_a_set_that_lost_images_is_incomplete_until_it_is_drawn_again(small, tmp_path):
+    root = shutil.copytree(small, tmp_path / "synthetic")
     for path in root.rglob("0000_*.jpg"):
         path.unlink()
 
@@ -152,8 +153,8 @@ def test_a_set_with_other_settings_is_refused_by_name(small):
     assert contents(small) == before
 
 
-def test_a_set_of_another_drawing_version_is_refused(tmp_path):
-    root = write_synthetic(tmp_path / "synthetic", **SMALL)
+def test_a_set_of_another_drawing_version_is_refused(small, tmp_path):
+    root = shutil.copytree(small, tmp_path / "synthetic")
     record = json.loads((root / "synthetic.json").read_text())
     (root / "synthetic.json").write_text(json.dumps({**record, "drawing": 0}))
     with pytest.raises(UserError, match="drawing 0 instead of"):
