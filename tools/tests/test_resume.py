@@ -136,7 +136,7 @@ def assert_equal_runs(one, other):
 
 def test_a_kill_changes_nothing(data, undisturbed, tmp_path):
     process = start(reproduce(data, tmp_path, "run"))
-    wait_for_checkpoint(tmp_path / "run")
+    wait_for_checkpoint(process, tmp_path / "run")
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (tmp_path / "run" / "result.json").exists()
@@ -286,13 +286,16 @@ def test_bad_images_that_were_left_out_are_left_out_where_the_data_lie_now(copy,
 def long_run(data, runs):
     """A process that trains for hours and has completed an epoch."""
     process = start(reproduce(data, runs, "run", epochs=400))
-    wait_for_checkpoint(runs / "run")
+    wait_for_checkpoint(process, runs / "run")
     return process
 
 
-def wait_for_checkpoint(run):
-    deadline = time.time() + 120
-    while not (run / "last.pt").is_file() and time.time() < deadline:
+def wait_for_checkpoint(process, run):
+    """Until the process has completed an epoch."""
+    deadline = time.time() + 240
+    while not (run / "last.pt").is_file():
+        assert process.poll() is None, process.stdout.read()
+        assert time.time() < deadline
         time.sleep(0.05)
 
 
@@ -333,9 +336,7 @@ def test_two_machines_give_the_result_of_one_process(undisturbed, two_machines):
 @pytest.mark.slow
 def test_a_lost_process_ends_the_run_with_a_word_and_nothing_is_lost(data, two_machines, tmp_path):
     process = start([*reproduce(data, tmp_path, "run"), *TWO])
-    deadline = time.time() + 120
-    while not (tmp_path / "run" / "last.pt").is_file() and time.time() < deadline:
-        time.sleep(0.05)
+    wait_for_checkpoint(process, tmp_path / "run")
     ranks = subprocess.run(
         ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True, check=True
     )
