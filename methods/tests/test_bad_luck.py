@@ -127,12 +127,12 @@ def test_the_eps_of_the_recipe_is_used_and_logged_in_every_epoch(tmp_path):
 
 def test_a_loss_that_is_not_finite_names_iteration_files_and_the_saved_epoch(tmp_path):
     method, job = small_job(RECIPE, tmp_path, small_data())
-    step, calls = method.training_step, []
+    step, seen = method.training_step, []
 
     def poisoned(batch, source=None):
         found = step(batch, source)
-        calls.append(1)
-        if len(calls) == 5:  # second epoch, second iteration
+        seen.append(batch.all_indices)
+        if len(seen) == 5:  # second epoch, second iteration
             found.losses["hard"] = found.losses["hard"] * float("nan")
         return found
 
@@ -142,7 +142,7 @@ def test_a_loss_that_is_not_finite_names_iteration_files_and_the_saved_epoch(tmp
     said = str(caught.value)
     assert "loss hard is nan in epoch 2, iteration 2" in said
     assert "epoch 1 is saved in last.pt" in said
-    assert ".jpg" in said
+    assert said.endswith(f"of that batch: {', '.join(job.train.paths[seen[4]])}.")
     assert RunDir(tmp_path).load("last.pt")["progress"]["epoch"] == 0
 
 

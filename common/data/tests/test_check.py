@@ -64,7 +64,7 @@ BAD = {
     "grey.png": (encoded("PNG", mode="I;16"), "16 bits"),
     "turned.jpg": (turned(6), "EXIF orientation 6"),
     "mirrored.jpg": (turned(2), "EXIF orientation 2"),
-    "turned.png": (turned(6, "PNG"), "EXIF orientation 6"),
+    "turned.png": (turned(8, "PNG"), "EXIF orientation 8"),
     "large.png": (png(10_000, 6_000), "10000 x 6000"),
     "bomb.png": (png(60_000, 60_000), "absurdly large"),
     "really.jpg": (encoded("PNG"), "content is PNG"),

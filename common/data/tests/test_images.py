@@ -321,12 +321,12 @@ def test_an_unreadable_image_stops_with_its_name(tmp_path, how, kind, workers):
     assert "Traceback" not in str(caught.value)
 
 
-def test_auto_keeps_images_where_there_is_room(samples, monkeypatch):
-    assert isinstance(source(samples, "auto"), CachedImages)
+@pytest.mark.parametrize(("times", "kept"), [(3, True), (2, False)])
+def test_auto_keeps_images_where_there_is_room_for_twice_as_many(samples, monkeypatch, times, kept):
+    needed = len(samples) * 3 * HEIGHT * WIDTH
+    monkeypatch.setattr("common.data.images.host_room", lambda: times * needed)
 
-    monkeypatch.setattr("common.data.images.host_room", lambda: 1000)
-
-    assert not isinstance(source(samples, "auto"), CachedImages)
+    assert isinstance(source(samples, "auto"), CachedImages) == kept
 
 
 def test_asking_for_a_cache_without_room_says_so_before_reading(samples, monkeypatch):
