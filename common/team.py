@@ -9,6 +9,7 @@ With one process everything is a no-op.
 import json
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -323,7 +324,7 @@ def start_team(processes: int, command: list[str]) -> tuple[int, int] | None:
     """
     logging.disable(logging.CRITICAL)
     try:
-        with TemporaryDirectory() as logs:
+        with _same_signal_handlers(), TemporaryDirectory() as logs:
             config = LaunchConfig(
                 min_nodes=1,
                 max_nodes=1,
@@ -343,3 +344,15 @@ def start_team(processes: int, command: list[str]) -> tuple[int, int] | None:
     finally:
         logging.disable(logging.NOTSET)
     return None
+
+
+@contextmanager
+def _same_signal_handlers() -> Iterator[None]:
+    """Give back what this process did when told to stop; torch's launcher leaves its own there."""
+    before = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None and signal.getsignal(number) is not handler:
+                signal.signal(number, handler)

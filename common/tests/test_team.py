@@ -1,5 +1,6 @@
 """The processes of a run: their parts, exchanges, mistakes and losses, and how they are started."""
 
+import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -102,9 +103,10 @@ def test_what_the_first_process_does_alone_may_take_longer_than_an_exchange(tmp_
 @pytest.mark.parametrize(("ending", "code"), [("os.kill(os.getpid(), 9)", -9), ("os._exit(2)", 2)])
 def test_a_failing_process_ends_the_others_and_is_named(ending, code):
     program = f"import os, time; {ending} if os.environ['RANK'] == '1' else time.sleep(60)"
-    since = time.perf_counter()
+    since, told_to_stop = time.perf_counter(), signal.getsignal(signal.SIGINT)
     assert start_team(2, [sys.executable, "-c", program]) == (1, code)
     assert time.perf_counter() - since < 50
+    assert signal.getsignal(signal.SIGINT) is told_to_stop
 
 
 @pytest.mark.parametrize(
