@@ -39,7 +39,7 @@ def small_data(
     seed: int = 0,
     cams: int = 2,
     per_id: int = PER_ID,
-    size: tuple[int, int] = (64, 32),
+    size: tuple[int, int] = (32, 16),
     noise: float = 12.0,
 ) -> SmallData:
     """12 identities with a few images each.
@@ -72,9 +72,9 @@ def small_recipe(recipe: Recipe) -> Recipe:
     return replace(
         recipe,
         encoder=replace(
-            recipe.encoder, arch="tiny", pooling="parts", height=64, width=32, weights="random"
+            recipe.encoder, arch="tiny", pooling="parts", height=32, width=16, weights="random"
         ),
-        augment=replace(recipe.augment, pad=3),
+        augment=replace(recipe.augment, pad=2),
         sampling=replace(recipe.sampling, batch_size=16, instances=4, iterations=3),
         clustering=clustering,
         lr=3e-4,  # small, so that rounding stays small: Adam makes a step of any gradient

@@ -1,7 +1,5 @@
 """What every method must fulfil, whatever it computes."""
 
-import os
-import subprocess
 import sys
 from dataclasses import replace
 from itertools import count
@@ -12,6 +10,7 @@ import torch
 
 from common.run import RunDir
 from common.schedules import StepDecay
+from common.team import start_team
 from common.training import train
 from common.types import Retrieval
 from methods import METHODS
@@ -220,19 +219,12 @@ leave_team(team)
 """
 
 
-ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
-
-
 def run_team(folder, names, processes):
-    """All runs in one team of processes, as torchrun would start it."""
+    """All runs in one team of processes."""
     program = folder / "program.py"
     program.write_text(PROGRAM)
     keys = ["/".join((r.method, r.source, r.variant)) for r in (RECIPES[n] for n in names)]
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--local-addr=127.0.0.1", f"--log-dir={folder / 'logs'}"]
-    command += [f"--nproc-per-node={processes}", str(program), str(folder), *keys]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=ONE_THREAD)
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert start_team(processes, [sys.executable, str(program), str(folder), *keys]) is None
     return {
         name: [
             torch.load(folder / f"{key.replace('/', '-')}-{rank}.pt", weights_only=True)

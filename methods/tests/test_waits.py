@@ -184,7 +184,7 @@ def test_batches_are_made_on_the_device_without_waiting(home):
     with waits() as found:
         views = [view for (view,) in CachedImages(pixels, 3, device).batches(requests)]
     assert found == []
-    assert [view.shape for view in views] == [(8, 3, 64, 32)] * 2
+    assert [view.shape for view in views] == [(8, 3, 32, 16)] * 2
 
 
 @pytest.mark.gpu
