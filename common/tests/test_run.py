@@ -44,15 +44,12 @@ with RunDir(Path(sys.argv[1])).held():
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such locks")
 def test_a_folder_belongs_to_one_process_until_that_is_killed(tmp_path):
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert holder.stdout.readline() == b"held\n"
-    with pytest.raises(UserError, match="another process trains in"), RunDir(tmp_path).held():
-        pass
-
-    holder.kill()
-    holder.wait()
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], **pipes) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(UserError, match="another process trains in"), RunDir(tmp_path).held():
+            pass
+        holder.kill()
     with RunDir(tmp_path).held():
         pass
 

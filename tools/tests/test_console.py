@@ -8,6 +8,7 @@ from rich.console import Console
 
 from tools import outcome
 from tools.console import RunConsole
+from tools.layout import shell_command
 from tools.outcome import recipe_lines, result_table, runs_table
 from tools.output import how_to_go_on
 
@@ -201,7 +202,7 @@ def test_a_run_with_its_result_is_not_named_for_resuming(capsys):
 def test_a_run_that_was_stopped_while_its_page_was_written_needs_only_the_page(tmp_path):
     (tmp_path / "result.json").write_text("{}")
     said = how_to_go_on(tmp_path)
-    assert f"`tools report {tmp_path}`" in said
+    assert shell_command("report", tmp_path) in said
     assert "resume" not in said
 
 

@@ -19,6 +19,7 @@ from common.data.datasets import fingerprint, load_dataset
 from common.run import RunDir
 from common.team import ALONE
 from tools.environment import surroundings
+from tools.layout import shell_command
 from tools.lookup import paper_recipe
 from tools.origin import Moved, load_again
 from tools.synth import synth
@@ -345,7 +346,7 @@ def test_a_lost_process_ends_the_run_with_a_word_and_nothing_is_lost(data, two_m
     assert process.returncode == 1, said
     last = said.splitlines()[-1]
     assert "process 1 of 2 was killed by signal 9 (SIGKILL)" in last
-    assert f"`tools resume {tmp_path / 'run'} --gpus 2 --device cpu`" in last
+    assert shell_command("resume", tmp_path / "run", "--gpus", "2", "--device", "cpu") in last
     assert "Traceback" not in said
     assert RunDir(tmp_path / "run").load("last.pt")["progress"]["epoch"] < 3
     finish([*COMMAND, "resume", str(tmp_path / "run"), "--no-report", *TWO])
