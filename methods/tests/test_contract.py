@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from common.batches import domain_batches
 from common.run import RunDir
 from common.schedules import StepDecay
 from common.team import start_team
@@ -86,6 +87,14 @@ def test_a_resumed_run_ends_bit_equal_to_an_uninterrupted_one(finished, data, tm
     one, two = RunDir(folder).load("last.pt"), RunDir(tmp_path / "run").load("last.pt")
     assert torch.equal(one["labels"], two["labels"])
     assert one["progress"]["best"] == two["progress"]["best"]
+
+
+def test_a_teacher_sees_the_student_s_images_by_a_draw_of_its_own(data, tmp_path):
+    method, job = small_job(small_recipe(RECIPES["dccc"]), tmp_path, data)
+    batch, _ = next(iter(domain_batches(method, job, data.dataset.train.pids)))
+    student, teacher = batch.views
+    assert student.shape == teacher.shape
+    assert not (student == teacher).flatten(1).all(dim=1).any()
 
 
 def test_dropout_draws_from_the_run_s_own_stream_alone(data, tmp_path):
@@ -171,6 +180,23 @@ def test_every_iteration_is_a_step_of_adam_on_the_sum_of_the_losses_at_the_epoch
     method.training_step, job.test = watched, None
     train(method, job)
     assert steps == [1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25]
+
+
+def test_an_epoch_tells_every_iteration_and_the_means_of_its_losses(data, tmp_path):
+    method, job = small_job(replace(small_recipe(RECIPES["hhcl"]), epochs=1), tmp_path, data)
+    compute, losses, heard = method.training_step, [], []
+
+    def watched(batch, source=None):
+        step = compute(batch, source)
+        losses.append([float(loss.detach()) for loss in step.losses.values()])
+        return step
+
+    method.training_step, job.test, job.observer = watched, None, heard.append
+    train(method, job)
+    (told,) = [list(event["losses"].values()) for event in heard if event["event"] == "epoch"]
+    assert told == pytest.approx(np.mean(losses, axis=0).tolist())
+    done = [(e["done"], e["total"]) for e in heard if e.get("what") == "training"]
+    assert done == [(1, 3), (2, 3), (3, 3)]
 
 
 @pytest.mark.parametrize("name", MAIN)

@@ -383,9 +383,9 @@ def test_a_tree_with_the_published_counts_of_market1501_is_sound_and_read_fast(t
     Image.new("RGB", (8, 16), "white").save(jpeg, "JPEG")
     folder = make_market1501(tmp_path, jpeg.getvalue())
 
-    start = time.perf_counter()
+    start = time.process_time()
     dataset = load_dataset("market1501", tmp_path)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     report = check_dataset(dataset, read_images=())
 
     assert len(list((folder / "bounding_box_test").iterdir())) == 15_913 + 3_819
@@ -397,4 +397,4 @@ def test_a_tree_with_the_published_counts_of_market1501_is_sound_and_read_fast(t
     )
     assert report.cams == 6
     assert report.errors == report.warnings == report.notes == []
-    assert seconds < 5, "names only: a fraction of a second where nothing else runs"
+    assert seconds < 2, "names only: a fraction of a second of a processor"
