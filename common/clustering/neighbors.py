@@ -15,6 +15,7 @@ from torch import Tensor
 from common.clustering import candidates, compiled
 from common.clustering.blocks import entries_on, in_blocks, tell, telling
 from common.clustering.candidates import Candidates
+from common.clustering.copies import earlier_copies
 from common.clustering.similarity import check_unit_rows, pair_similarities, rows_per_chunk
 from common.team import ALONE, Team
 
@@ -112,22 +113,47 @@ def _self_first(similarities: Tensor) -> Tensor:
 
 
 def search_in_full(features: Tensor, found: Neighbors, rows: Tensor) -> None:
-    """Search the given rows among all points, in place, some at a time."""
+    """Search the given rows among all points, in place, some at a time.
+
+    Ties go to the lower index. So of many copies of a row only the first k are near anything, and
+    the others, which are near nothing but them, have one list: it is searched once.
+    """
+    k = found.rank.shape[1]
+    if len(rows) <= k:  # too few for a crowd of copies
+        none = torch.zeros(len(features), dtype=torch.bool, device=features.device)
+        _search_blocks(features, found, rows, none)
+        return
+    first, number = earlier_copies(features)
+    late = number >= k
+    alike = rows[late[rows]]
+    kinds, kind = torch.unique(first[alike], return_inverse=True)
+    leaders = kinds.new_full(kinds.shape, len(features)).scatter_reduce(0, kind, alike, "amin")
+    _search_blocks(features, found, torch.cat([rows[~late[rows]], leaders]), late)
+    found.rank[alike, 1:] = found.rank[leaders[kind], 1:]
+    found.similarity[alike, 1:] = found.similarity[leaders[kind], 1:]
+
+
+def _search_blocks(features: Tensor, found: Neighbors, rows: Tensor, late: Tensor) -> None:
+    """Search the rows among all points but the late ones, as many at a time as memory allows."""
     device = features.device
     limit = FULL_SEARCH if device.type == "cpu" else entries_on(device, DEVICE_FULL_SEARCH)
     blocks = rows.split(max(1, limit // len(features)))
     for done, some in enumerate(blocks, 1):
-        _search_rows(features, found, some)
+        _search_rows(features, found, some, late)
         tell(done, len(blocks))
 
 
-def _search_rows(features: Tensor, found: Neighbors, rows: Tensor) -> None:
+def _search_rows(features: Tensor, found: Neighbors, rows: Tensor, late: Tensor) -> None:
     """The neighbours found so far bound the k-th similarity from below, so that only points
     that may reach it are ranked.
+
+    Args:
+        late: (N,) bool points that have k copies before them.
     """
     k = found.rank.shape[1]
     floor = found.similarity[rows, -1] - candidates.float32_error(features)
-    row, point = torch.nonzero(features[rows] @ features.T >= floor[:, None], as_tuple=True)
+    near = (features[rows] @ features.T >= floor[:, None]) & ~late
+    row, point = torch.nonzero(near, as_tuple=True)
     other = point != rows[row]
     row, point = row[other], point[other]
     exact = pair_similarities(features, rows[row], point)

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from common.clustering import candidates, compiled, label_progress, neighbors
+from common.clustering import candidates, compiled, copies, label_progress, neighbors
 from common.clustering.neighbors import nearest_neighbors
 from common.errors import UserError
 from common.team import Team
@@ -52,15 +52,43 @@ def test_neighbors_equal_a_full_sort(form, size, dim, k):
     assert np.abs(found.similarity.numpy() - similarity).max() <= 6e-8
 
 
-@pytest.mark.parametrize("copies", [2, 10, 40])
-def test_duplicates_come_in_index_order_after_the_point_itself(form, copies):
-    originals = clustered(400 // copies, 32, seed=copies)
-    shuffled = torch.randperm(len(originals) * copies, generator=torch.Generator().manual_seed(1))
-    features = originals.repeat(copies, 1)[shuffled]
+@pytest.mark.parametrize("times", [2, 10, 40])
+def test_duplicates_come_in_index_order_after_the_point_itself(form, times):
+    originals = clustered(400 // times, 32, seed=times)
+    shuffled = torch.randperm(len(originals) * times, generator=torch.Generator().manual_seed(1))
+    features = originals.repeat(times, 1)[shuffled]
 
     found = nearest_neighbors(features, 30)
 
     assert np.array_equal(found.rank.numpy(), full_sort(features, 30)[0])
+
+
+def test_of_a_crowd_of_copies_few_are_ranked(form, monkeypatch):
+    crowds = clustered(3, 32).repeat(200, 1)
+    features = torch.cat([crowds, clustered(100, 32, seed=1)])
+    features = features[torch.randperm(700, generator=torch.Generator().manual_seed(0))]
+    ranked, plain = [], neighbors.pair_similarities
+
+    def counted(features, first, second):
+        ranked.append(len(first))
+        return plain(features, first, second)
+
+    monkeypatch.setattr(neighbors, "pair_similarities", counted)
+    found = nearest_neighbors(features, 10)
+
+    assert np.array_equal(found.rank.numpy(), full_sort(features, 10)[0])
+    assert sum(ranked) < 2000  # each copy with each other would be 120,000
+
+
+@pytest.mark.parametrize("alike", [False, True])
+def test_rows_count_as_copies_if_they_are_equal_not_if_their_checksums_are(alike, monkeypatch):
+    if alike:
+        zeros = torch.zeros(6, dtype=torch.int64)
+        monkeypatch.setattr(copies, "_checksums", lambda features: zeros)
+    a, b, c = torch.eye(3)
+    first, number = copies.earlier_copies(torch.stack([a, b, a, c, a, b]))
+    assert first.tolist() == [0, 1, 0, 3, 0, 5 if alike else 1]  # fewer may be found, none wrong
+    assert number.tolist() == [0, 0, 1, 0, 2, 0 if alike else 1]
 
 
 def test_orthogonal_points_come_in_index_order(form):
