@@ -97,7 +97,7 @@ class Method(nn.Module):
         return cluster(features, self.recipe.clustering, epoch, self.data.cams, self.team)
 
     def begin_epoch(self, epoch: int, features: Tensor, pseudo: PseudoLabels) -> None:
-        """Build or relabel the memory."""
+        """Build or relabel the memory; the features are the method's from now on."""
         raise NotImplementedError(f"{type(self).__name__} must build its memory")
 
     # once per iteration -----------------------------------------------------------------

@@ -14,14 +14,15 @@ class InstanceTable(nn.Module):
     evaluates its disentangled loss before and after the batch has been written.
 
     Args:
-        features: (N, D) unit rows of all images, outliers included.
+        features: (N, D) unit rows of all images, outliers included; changed in place, because a
+            copy takes as much memory again.
     """
 
     features: Tensor
 
     def __init__(self, features: Tensor) -> None:
         super().__init__()
-        self.register_buffer("features", features.clone(), persistent=False)
+        self.register_buffer("features", features, persistent=False)
 
     @torch.no_grad()
     def write(self, indices: np.ndarray, embeddings: Tensor) -> None:

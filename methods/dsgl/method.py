@@ -11,7 +11,7 @@ from common.method import Method
 from common.prototypes import HybridMemory, cluster_centroids
 from common.streams import Stream
 from common.transfer import on_device
-from common.types import Batch, MemoryUpdate, PseudoLabels, Step
+from common.types import Batch, Extract, MemoryUpdate, PseudoLabels, Step
 from methods.dsgl.disentangle import (
     EpochGroups,
     drawn_partners,
@@ -36,6 +36,11 @@ class DSGL(Method):
     groups: tuple[EpochGroups, ...]
     labels: np.ndarray
     members: tuple[np.ndarray, np.ndarray]
+
+    def clustering_features(self, extract: Extract) -> Tensor:
+        if hasattr(self, "instances"):
+            del self.instances  # of the epoch before, as large as the new features
+        return super().clustering_features(extract)
 
     def begin_epoch(self, epoch: int, features: Tensor, pseudo: PseudoLabels) -> None:
         if pseudo.num_classes < 3:

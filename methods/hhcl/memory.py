@@ -19,7 +19,8 @@ class SlotMemory(nn.Module):
 
     Args:
         centroids: (C, D) unit rows.
-        instances: (K, C, D) unit rows.
+        instances: (K, C, D) unit rows, changed in place: with few images a cluster they are as many
+            as all images.
         momentum: share of the old centroid that is kept.
     """
 
@@ -30,7 +31,7 @@ class SlotMemory(nn.Module):
         super().__init__()
         self.momentum = momentum
         self.register_buffer("centroids", centroids.clone(), persistent=False)
-        self.register_buffer("instances", instances.clone(), persistent=False)
+        self.register_buffer("instances", instances, persistent=False)
 
     def update(self, seen: MemoryUpdate) -> None:
         slots = turn_of(seen.labels)
@@ -59,4 +60,5 @@ def drawn_instances(labels: np.ndarray, slots: int, rng: np.random.RandomState) 
 
 def instance_rows(features: Tensor, chosen: np.ndarray) -> Tensor:
     """Unit features (K, C, D) of the chosen images (K, C)."""
-    return F.normalize(features[torch.as_tensor(chosen, device=features.device)], dim=-1)
+    rows = features[torch.as_tensor(chosen, device=features.device)]
+    return F.normalize(rows, dim=-1, out=rows)

@@ -94,3 +94,16 @@ def test_partners_are_drawn_from_the_own_cluster_without_sorting_all_images_agai
     indices, partners = method.view_indices(batch.all_indices, method.stream).T
     np.testing.assert_array_equal(labels[indices], labels[partners])
     assert (indices != partners).any()
+
+
+def test_the_table_takes_over_the_epoch_s_features_and_is_gone_before_the_next_are_extracted():
+    method, _, labels = started(3, DSGLSettings())
+    features = unit(torch.randn(IMAGES, DIM))
+
+    def extract(domain):
+        assert not hasattr(method, "instances")
+        return features
+
+    extracted = method.clustering_features(extract)
+    method.begin_epoch(1, extracted, PseudoLabels(labels))
+    assert method.instances.features.data_ptr() == features.data_ptr()

@@ -1,9 +1,11 @@
-"""The instance slots of HHCL's paper: how they are drawn."""
+"""The instance slots of HHCL's paper: how they are drawn and kept."""
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 
-from methods.hhcl.memory import drawn_instances
+from methods.hhcl.memory import SlotMemory, drawn_instances, instance_rows
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -16,3 +18,11 @@ def test_instances_are_drawn_as_by_one_choice_per_cluster(seed):
     chosen = [plain.choice(np.flatnonzero(labels == c), 4) for c in range(11)]
     assert (drawn == np.stack(chosen, axis=1)).all()
     assert ours.randint(1 << 30) == plain.randint(1 << 30)  # as many numbers were used
+
+
+def test_the_memory_keeps_the_chosen_features_at_unit_length_and_no_copy_of_them():
+    features = torch.rand(20, 8)
+    chosen = np.arange(12).reshape(3, 4)
+    rows = instance_rows(features, chosen)
+    torch.testing.assert_close(rows, F.normalize(features[:12], dim=1).view(3, 4, 8))
+    assert SlotMemory(rows[0], rows, 0.1).instances.data_ptr() == rows.data_ptr()
