@@ -6,6 +6,8 @@ from scipy.sparse.csgraph import connected_components
 
 from common.clustering.pairs import Pairs
 
+LINKED = 1 << 22  # pairs joined at once: the graph takes 40 bytes for each of them
+
 
 def dbscan(pairs: Pairs, eps: float, min_samples: int) -> np.ndarray:
     """Labels of DBSCAN (Ester et al., KDD 1996) from the pairs with distance <= eps.
@@ -36,9 +38,13 @@ def dbscan(pairs: Pairs, eps: float, min_samples: int) -> np.ndarray:
 def _components(near: Pairs, core: np.ndarray) -> np.ndarray:
     """(N,) int64: for core points the number of their component, by smallest core index."""
     size = near.num_points
-    linked = core[near.first] & core[near.second]
-    links = (np.ones(linked.sum(), np.bool_), (near.first[linked], near.second[linked]))
-    _, component = connected_components(coo_array(links, shape=(size, size)), directed=False)
+    component = np.arange(size, dtype=np.int32)
+    for start in range(0, len(near.first), LINKED):
+        first, second = (ends[start : start + LINKED] for ends in (near.first, near.second))
+        linked = core[first] & core[second]
+        ends = component[first[linked]], component[second[linked]]
+        links = coo_array((np.ones(linked.sum(), np.bool_), ends), shape=(size, size))
+        component = connected_components(links, directed=False)[1][component]
     points = np.flatnonzero(core)
     _, first, inverse = np.unique(component[points], return_index=True, return_inverse=True)
     number = np.empty(len(first), np.int64)

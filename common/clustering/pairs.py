@@ -14,7 +14,7 @@ class Pairs:
 
     Args:
         num_points: N.
-        first, second: (P,) int32 with first < second, ordered by first.
+        first, second: (P,) int32 with first < second, in any order.
         distance: (P,) float32.
     """
 
@@ -26,6 +26,8 @@ class Pairs:
     def within(self, eps: float) -> "Pairs":
         """Pairs with distance <= eps; eps is rounded to float32, as NumPy does beside float32."""
         near = self.distance <= np.float32(eps)
+        if near.all():
+            return self
         return Pairs(self.num_points, self.first[near], self.second[near], self.distance[near])
 
     def dense(self, elsewhere: float) -> np.ndarray:

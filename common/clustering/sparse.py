@@ -61,14 +61,15 @@ def close_pairs(rows: SparseRows, max_distance: float) -> Pairs:
     compiled.minima.sort_columns(_numbers(order), *lists, starts, ordered, places)
     index = (starts, ordered, places, *lists, list_values)
     fixed = (*index, np.float32(least_shared(max_distance)), np.float32(max_distance))
-    parts = in_blocks(
-        lambda a, b: compiled.minima.close_pairs(*fixed, a, b), size, progress=telling(SUMMING)
-    )
-    counts, others, distances = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    here, there = order[np.repeat(np.arange(size), counts)], order[others]
-    first, second = np.minimum(here, there), np.maximum(here, there)
-    sort = first.argsort(kind="stable")
-    return Pairs(size, first[sort], second[sort], distances[sort])
+
+    def near(a: int, b: int) -> Block:
+        counts, others, distances = compiled.minima.close_pairs(*fixed, a, b)
+        here, there = order[a:b].repeat(counts), order[others]
+        return np.minimum(here, there), np.maximum(here, there), distances
+
+    parts = in_blocks(near, size, progress=telling(SUMMING))
+    first, second, distance = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return Pairs(size, first, second, distance)
 
 
 def _order(rows: SparseRows) -> np.ndarray:
