@@ -1,5 +1,6 @@
 """How far a run is, and the checkpoint from which it goes on exactly."""
 
+import copy
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,7 +95,7 @@ def restore(method: Method, optimizer: Optimizer, job: Job) -> Progress:
         expected, model = tensors_of(method.state_dict()), state["model"]
         require_fit(job.run.path / "last.pt", tensors_of(model), expected)
         method.load_state_dict(model)
-        optimizer.load_state_dict(state["optimizer"])
+        optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))  # else it keeps the file's
         job.streams.load_state_dict(state["streams"])
         progress = progress_of(state)
     if job.team.first:

@@ -282,13 +282,16 @@ class RunDir:
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read and verify one of our checkpoints, without running anything in it.
 
+    Its tensors are read from the file where they are used: a bank of all images fills memory only
+    once, and none where only the labels are wanted. What outlives the call that loads is copied.
+
     Raises:
         UserError: damaged, not ours, or of another version.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
-        state = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
+        state = None if damaged else torch.load(path, "cpu", weights_only=True, mmap=True)
     except Exception as error:  # zip, pickle and torch each raise their own kinds
         raise UserError(
             f"{path} is not a checkpoint that can be read safely ({type(error).__name__}). "

@@ -15,6 +15,8 @@ import torch
 from common.errors import UserError
 from common.run import RunDir, load_checkpoint, write_atomically
 
+MAPS = Path("/proc/self/maps")
+
 
 def test_nothing_is_overwritten(tmp_path):
     first, second = RunDir.create(tmp_path, "run"), RunDir.create(tmp_path, "run")
@@ -61,6 +63,16 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path):
     assert state["epoch"] == 3
     assert state["names"] == ["a", None, 0.5]
     assert torch.equal(state["weights"], torch.arange(4.0))
+
+
+@pytest.mark.skipif(not MAPS.exists(), reason="the system does not list what is mapped")
+def test_the_tensors_of_a_checkpoint_stay_in_its_file(tmp_path):
+    run = RunDir(tmp_path)
+    run.save("last.pt", {"bank": torch.zeros(1000, 100)})
+    state = run.load("last.pt")
+    assert str(tmp_path / "last.pt") in MAPS.read_text()
+    del state
+    assert str(tmp_path / "last.pt") not in MAPS.read_text()
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_part(tmp_path, monkeypatch):

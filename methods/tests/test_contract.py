@@ -3,12 +3,15 @@
 import sys
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from common.batches import domain_batches
+from common.optimizer import make_optimizer
+from common.progress import restore
 from common.run import RunDir
 from common.schedules import StepDecay
 from common.team import start_team
@@ -17,6 +20,7 @@ from common.types import Retrieval
 from methods import METHODS
 from methods.small_runs import run_small, small_data, small_job, small_recipe
 
+MAPS = Path("/proc/self/maps")
 KEYS = {
     "spcl": [("", ""), ("synthetic-b", ""), ("synthetic-b", "clean"), ("", "plus")],
     "clustercontrast": [("", ""), ("", "hard"), ("", "infomap"), ("", "no-cameras")],
@@ -95,6 +99,16 @@ def test_a_teacher_sees_the_student_s_images_by_a_draw_of_its_own(data, tmp_path
     student, teacher = batch.views
     assert student.shape == teacher.shape
     assert not (student == teacher).flatten(1).all(dim=1).any()
+
+
+@pytest.mark.skipif(not MAPS.exists(), reason="the system does not list what is mapped")
+def test_a_resumed_run_lets_go_of_the_checkpoint_whose_place_the_next_one_takes(finished, data):
+    folder, _ = finished("dccc")
+    method, job = small_job(small_recipe(RECIPES["dccc"]), folder, data)
+    optimizer = make_optimizer(method)
+    restore(method, optimizer, job)
+    assert str(folder) not in MAPS.read_text()
+    assert optimizer.state_dict()["state"]
 
 
 def test_dropout_draws_from_the_run_s_own_stream_alone(data, tmp_path):
