@@ -142,3 +142,12 @@ def test_a_number_of_processes_without_a_rank_is_one_process(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.delenv("RANK", raising=False)
     assert join_team("cpu").size == 1
+
+
+def test_every_process_of_a_machine_needs_a_gpu_of_its_own(monkeypatch):
+    for name, value in {"WORLD_SIZE": "4", "RANK": "0", "LOCAL_WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    with pytest.raises(UserError, match="2 processes need a CUDA device each"):
+        join_team("cuda")

@@ -183,7 +183,7 @@ def test_weights_that_are_not_finite_after_the_last_iteration_are_not_saved(tmp_
     assert all(value.isfinite().all() for value in saved["model"].values())
 
 
-def test_iterations_are_counted_through_where_epochs_differ_in_length(tmp_path):
+def test_iterations_and_clusters_are_counted_through_where_epochs_differ(tmp_path):
     recipe = replace(RECIPE, epochs=4, sampling=replace(RECIPE.sampling, iterations=0))
     identities = (12, 4, 8, 12)  # by epoch; two fill a batch
     counted = []
@@ -198,10 +198,11 @@ def test_iterations_are_counted_through_where_epochs_differ_in_length(tmp_path):
             return PseudoLabels(np.where(labels < identities[epoch], labels, -1), {"eps": 0.6})
 
         method.assign = assign
-        train(method, job, resume=resume)
+        return train(method, job, resume=resume)
 
     run(2, resume=False)
-    run(4, resume=True)
+    progress = run(4, resume=True)
+    assert (progress.clusters, progress.outliers) == ([12, 4, 8, 12], [0, 64, 32, 0])
     assert counted == list(range(len(counted)))
     assert len(counted) == 3 + 1 + 2 + 3
 

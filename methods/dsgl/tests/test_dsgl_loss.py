@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from common.memory import members_by_class
 from common.recipe import Recipe
 from common.replay import replayed, stored_batch
 from common.types import PseudoLabels, TrainData
@@ -107,3 +108,10 @@ def test_the_table_takes_over_the_epoch_s_features_and_is_gone_before_the_next_a
     extracted = method.clustering_features(extract)
     method.begin_epoch(1, extracted, PseudoLabels(labels))
     assert method.instances.features.data_ptr() == features.data_ptr()
+
+
+def test_every_image_of_a_cluster_may_be_the_partner():
+    order, bounds = members_by_class(np.array([1, 0, 1, -1, 1]), 2)
+    rng = np.random.RandomState(0)
+    partners = disentangle.drawn_partners(order, bounds, np.repeat([0, 1], 50), rng)
+    assert [set(part) for part in np.split(partners, 2)] == [{1}, {0, 2, 4}]
