@@ -2,12 +2,17 @@
 
 import os
 
-from tools.process import keep_memory_and_let_threads_sleep
+import pytest
 
-workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // workers, 1)))
+from tools.process import keep_memory_and_let_threads_sleep
 
 for name in ("FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS"):  # colours where no terminal is
     os.environ.pop(name, None)
 
 keep_memory_and_let_threads_sleep()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Share the cores among the processes of tests, which inherit this from the first."""
+    workers = int(config.getoption("numprocesses", None) or 1)
+    os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // workers, 1)))
