@@ -1,7 +1,7 @@
 """Arguments and options that several commands share: types, help texts, environment variables."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -37,14 +37,24 @@ Variant = Annotated[
         rich_help_panel=TRAINING,
     ),
 ]
+
+
+def _set(text: str, panel: str | None = TRAINING) -> Any:
+    """The option `--set`, by what it sets in a command."""
+    return typer.Option("--set", metavar="NAME=VALUE", help=text, rich_help_panel=panel)
+
+
 Changes = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="NAME=VALUE",
-        help="Change a setting, e.g. clustering.eps=0.5; repeated for others, in any order.",
-        rich_help_panel=TRAINING,
-    ),
+    _set("Change a setting, e.g. clustering.eps=0.5; repeated for others, in any order."),
+]
+NetworkChanges = Annotated[
+    list[str] | None,
+    _set("What a published checkpoint has otherwise, e.g. encoder.pooling=gem; repeatable."),
+]
+BenchmarkChanges = Annotated[
+    list[str] | None,
+    _set("Change a setting of the benchmark, e.g. repeats=3; `tools bench` lists them.", None),
 ]
 Precision = Annotated[
     Literal["exact", "fast"] | None,

@@ -179,15 +179,7 @@ def test(
     domain: args.Domain = "target",
     source: args.Source = "",
     variant: args.Variant = "",
-    changes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="What a published checkpoint has otherwise, e.g. encoder.pooling=gem; repeatable.",
-            rich_help_panel=args.TRAINING,
-        ),
-    ] = None,
+    changes: args.NetworkChanges = None,
     data_root: args.DataRoot = args.DATA,
     skip_bad_images: args.SkipBadImages = False,
     gpus: args.Gpus = 1,
@@ -320,14 +312,7 @@ def report(
 @app.command(epilog="Example: tools bench evaluation --set queries=500 --set gallery=2000")
 def bench(
     name: Annotated[str | None, typer.Argument(help="Without it: which there are.")] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Change a setting of the benchmark, e.g. repeats=3; `tools bench` lists them.",
-        ),
-    ] = None,
+    changes: args.BenchmarkChanges = None,
     json: args.Json = False,
 ) -> None:
     """Time our code against plain references of ours: repeats, spread, ratios."""
