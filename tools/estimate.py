@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from statistics import median
 
 import torch
@@ -67,7 +67,12 @@ class Estimate:
 
 
 def estimate(
-    encoder: Encoder, recipe: Recipe, dataset: Dataset, team: Team, kind: Kind = "auto"
+    encoder: Encoder,
+    recipe: Recipe,
+    dataset: Dataset,
+    team: Team,
+    kind: Kind = "auto",
+    workers: int | None = None,
 ) -> Estimate:
     """Time a step and an extraction of some images, and multiply by the recipe's numbers.
 
@@ -78,6 +83,7 @@ def estimate(
     Args:
         team: its processes share batches and extractions; each times its own device.
         kind: where images are kept.
+        workers: that read files, 0 for none beside this process; by default the usual number.
     """
     encoder.place_on(team.device, recipe.precision)
     settings, batch = recipe.encoder, recipe.sampling.batch_size // team.size
@@ -97,7 +103,8 @@ def estimate(
     pixels = (n + tests) * 3 * settings.height * settings.width
     if place_of(pixels, team.device, kind) == "disk":
         pixels, views = 0, trained + extracted / team.size
-        reading = views * _reading_seconds(dataset.train, settings) / usual_workers()
+        readers = usual_workers() if workers is None else max(1, workers)
+        reading = views * _reading_seconds(dataset.train, settings) / readers
         seconds = max(seconds, reading) if team.device.type == "cuda" else seconds + reading
     if not recipe.supervised:
         seconds += recipe.epochs * _search_seconds(n, encoder, recipe, team) / team.size
@@ -164,9 +171,13 @@ def _extraction_seconds(encoder: Encoder, images: Tensor) -> float:
 def _reading_seconds(samples: Samples, settings: EncoderSettings) -> float:
     """Of one image from its file, by one worker."""
     some = samples.paths[:: -(-len(samples) // PROBE_IMAGES)]
-    read = partial(read_image, height=settings.height, width=settings.width)
-    took = _timed(lambda: [normalize_image(read(path)) for path in some], torch.device("cpu"))
-    return took / len(some)
+
+    def read() -> None:
+        for path in some:
+            with suppress(UserError):  # a dry run opens no images, so one may be bad
+                normalize_image(read_image(path, settings.height, settings.width))
+
+    return _timed(read, torch.device("cpu")) / len(some)
 
 
 def _search_seconds(images: int, encoder: Encoder, recipe: Recipe, team: Team) -> float:

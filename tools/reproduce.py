@@ -275,7 +275,7 @@ def _outlook(
     recipe: Recipe, dataset: Dataset, options: RunOptions, team: Team, observer: Observer
 ) -> dict[str, float]:
     probe = build_encoder(replace(recipe.encoder, weights="random"))
-    cost = estimate(probe, recipe, dataset, team, options.images)
+    cost = estimate(probe, recipe, dataset, team, options.images, options.workers)
     observer({"event": "stage", "text": f"estimate: {cost.text()}"})
     if cost.memory > cost.room:
         text = (

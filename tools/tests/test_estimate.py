@@ -33,11 +33,11 @@ LARGE = Dataset("synthetic", "/d", samples(MANY), samples(10), samples(40))
 
 @pytest.fixture
 def estimate(monkeypatch):
-    def run(seconds, recipe=RECIPE, team=ALONE, dataset=DATASET, kind="host"):
+    def run(seconds, recipe=RECIPE, team=ALONE, dataset=DATASET, kind="host", workers=None):
         monkeypatch.setattr(estimates, "_timed", lambda call, device: seconds)
         monkeypatch.setattr(estimates, "usual_workers", lambda: 2)
         encoder = build_encoder(recipe.encoder)
-        return estimates.estimate(encoder, recipe, dataset, team, kind)
+        return estimates.estimate(encoder, recipe, dataset, team, kind, workers)
 
     return run
 
@@ -57,6 +57,12 @@ def test_images_that_stay_on_disk_are_read_for_every_view_and_fill_no_memory(est
     views = STEPS + 5 * 100 + 4 * 50
     assert (read.hours - kept.hours) * 3600 == pytest.approx(views * 8 / 8 / 2)  # by two workers
     assert (kept.memory - read.memory) * 1e9 == pytest.approx(150 * 3 * 64 * 32)
+    by_eight = estimate(8.0, kind="disk", workers=8)
+    assert by_eight.hours - kept.hours == pytest.approx((read.hours - kept.hours) / 4)
+
+
+def test_an_image_that_cannot_be_read_does_not_end_the_estimate():
+    assert estimates._reading_seconds(DATASET.train, RECIPE.encoder) > 0  # no such files
 
 
 def test_a_step_of_two_domains_has_two_batches(estimate):
