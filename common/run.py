@@ -298,9 +298,14 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             "Use last.pt or best.pt of a run folder."
         ) from None
     if damaged:
-        raise UserError(f"{path} is damaged: the checksum of {damaged} does not match.")
+        raise UserError(
+            f"{path} is damaged: the checksum of {damaged} does not match. "
+            "Put a copy back, or start a new run."
+        )
     if not isinstance(state, dict) or "format" not in state:
-        raise UserError(f"{path} is not a checkpoint of this program.")
+        raise UserError(
+            f"{path} is not a checkpoint of this program. Use last.pt or best.pt of a run folder."
+        )
     if state["format"] != FORMAT:
         raise UserError(
             f"{path} has checkpoint format {state['format']}, this version reads {FORMAT}. "

@@ -19,10 +19,11 @@ DataRoot = Annotated[
     Path, typer.Option(help="Folder that holds the data sets.", envvar=DATA_VARIABLE)
 ]
 MovedRoot = Annotated[
-    Path | None, typer.Option(help="Where the run's data sets lie now, if they have moved.")
+    Path | None, typer.Option(help="The data root now, if the run's data sets have moved.")
 ]
 MovedFolder = Annotated[
-    Path | None, typer.Option("--data", help="Where the run's own folder lies now.")
+    Path | None,
+    typer.Option("--data", help="Where the images lie now, for a run on a folder of your own."),
 ]
 RunsRoot = Annotated[Path, typer.Option(help="Folder for the run folders.")]
 
@@ -50,7 +51,10 @@ Changes = Annotated[
 ]
 NetworkChanges = Annotated[
     list[str] | None,
-    _set("What a published checkpoint has otherwise, e.g. encoder.pooling=gem; repeatable."),
+    _set(
+        "Where the network of a published checkpoint differs from the recipe, e.g. "
+        "encoder.pooling=gem; repeatable."
+    ),
 ]
 BenchmarkChanges = Annotated[
     list[str] | None,
@@ -97,7 +101,8 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_hel
 Images = Annotated[
     Literal["auto", "device", "host", "disk"],
     typer.Option(
-        help="Where decoded images are kept. Changes no result.",
+        help="Where decoded images are kept; with disk, files are decoded anew each time. "
+        "Changes no result.",
         rich_help_panel=MACHINE,
     ),
 ]
@@ -120,12 +125,17 @@ Sweep = Annotated[
 ]
 Seeds = Annotated[
     int,
-    typer.Option(min=1, max=1000, help="Runs with consecutive seeds.", rich_help_panel=TRAINING),
+    typer.Option(
+        min=1,
+        max=1000,
+        help="How many runs, with consecutive seeds.",
+        rich_help_panel=TRAINING,
+    ),
 ]
 Cameras = Annotated[
     str | None,
     typer.Option(
-        help="Pattern whose group is the camera in a file's name, or none; by default the first "
-        "sub-folder is."
+        help="Regular expression whose group is the camera in a file's name, or the word none for "
+        "a single camera; by default the first sub-folder is the camera."
     ),
 ]

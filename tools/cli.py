@@ -33,7 +33,7 @@ app.add_typer(data, name="data")
 
 @app.callback()
 def about() -> None:
-    """Unsupervised re-identification: seven methods, their papers' runs, and own images.
+    """Unsupervised re-identification: seven methods, their papers' runs, and your own images.
 
     Start with `tools reproduce hhcl synthetic`: it needs no data, no weights and no GPU.
     """
@@ -63,7 +63,7 @@ def reproduce(
     workers: args.Workers = None,
     json: args.Json = False,
 ) -> None:
-    """Train METHOD on DATASET with the paper's settings; our numbers beside the paper's."""
+    """Train METHOD on DATASET with the paper's settings; show our numbers beside the paper's."""
     _several_processes(gpus, device)
     with watched(json) as console:
         from tools.options import RunOptions
@@ -116,7 +116,7 @@ def train(
     workers: args.Workers = None,
     json: args.Json = False,
 ) -> None:
-    """Train METHOD on own images without labels; tested where a labels.csv names a test part."""
+    """Train METHOD on your own images without labels; test it if labels.csv names a test part."""
     _several_processes(gpus, device)
     with watched(json) as console:
         from tools.options import RunOptions
@@ -172,7 +172,7 @@ def resume(
 def test(
     method: args.Method,
     datasets: Annotated[
-        list[str], typer.Argument(help="Data sets, or own folders with a test part.")
+        list[str], typer.Argument(help="Data sets, or folders of your own with a test part.")
     ],
     weights: Annotated[Path, typer.Option(help="Run folder, or a published checkpoint.")],
     rerank: Annotated[bool, typer.Option("--rerank", help="k-reciprocal re-ranking.")] = False,
@@ -219,7 +219,9 @@ def test(
 
 @app.command(epilog="Example: tools verify hhcl")
 def verify(
-    method: Annotated[str | None, typer.Argument(help="A method, or common; else all.")] = None,
+    method: Annotated[
+        str | None, typer.Argument(help="A method, or common; without it: all.")
+    ] = None,
     reference: Annotated[
         Path | None,
         typer.Option(help="Another folder of cases of the same kinds; our own by default."),
@@ -242,7 +244,9 @@ def verify(
 @app.command(epilog="Example: tools recipes hhcl market1501")
 def recipes(
     method: Annotated[str | None, typer.Argument(help="Without it: all methods.")] = None,
-    dataset: Annotated[str | None, typer.Argument(help="Only this data set, explained.")] = None,
+    dataset: Annotated[
+        str | None, typer.Argument(help="Only the runs on this data set, settings explained.")
+    ] = None,
     json: args.Json = False,
 ) -> None:
     """Settings of the papers' runs side by side, with their sources."""
@@ -311,11 +315,11 @@ def report(
 
 @app.command(epilog="Example: tools bench evaluation --set queries=500 --set gallery=2000")
 def bench(
-    name: Annotated[str | None, typer.Argument(help="Without it: which there are.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Without it: a list of all.")] = None,
     changes: args.BenchmarkChanges = None,
     json: args.Json = False,
 ) -> None:
-    """Time our code against plain references of ours: repeats, spread, ratios."""
+    """Time our code against plain implementations: repeats, spread, ratios."""
     with watched(json) as console:
         from tools.bench import questions, run_benchmark, shown_questions
 

@@ -27,7 +27,7 @@ def data_list(data_root: args.DataRoot = args.DATA, json: args.Json = False) -> 
 
 @data.command("check", epilog="Example: tools data check market1501 --strict")
 def data_check(
-    dataset: Annotated[str, typer.Argument(help="Data set, or a folder of own images.")],
+    dataset: Annotated[str, typer.Argument(help="Data set, or a folder of your own images.")],
     data_root: args.DataRoot = args.DATA,
     strict: args.Strict = False,
     no_images: Annotated[
@@ -37,7 +37,7 @@ def data_check(
     workers: args.Workers = None,
     json: args.Json = False,
 ) -> None:
-    """Counts against the published ones, and every image opened; exit code 1 if not sound."""
+    """Compare counts with the published ones and open every image; exit code 1 if not sound."""
     with watched(json) as console:
         from tools.data import check
         from tools.data_shown import show_check

@@ -127,7 +127,7 @@ def _loaded(name: str, root: Path, cameras: str | None) -> Dataset:
         return load_folder(Path(name), cameras)
     require_known(name)
     if cameras is not None:
-        raise UserError(f"{name} has its own cameras. --cameras is for folders of own images.")
+        raise UserError(f"{name} has its own cameras. --cameras is for folders of your own images.")
     return load_dataset(name, root)
 
 

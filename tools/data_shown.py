@@ -16,7 +16,7 @@ MOST_BAD_IMAGES = 20  # that are named
 
 def show_datasets(rows: list[Result], console: Console) -> None:
     """One line per data set, then where the missing ones come from and belong."""
-    table = Table("name", "data set", "there", "published: train / query / gallery", "terms")
+    table = Table("name", "data set", "found", "published: train / query / gallery", "terms")
     for row in rows:
         there = row["found"] or ("incomplete" if row["incomplete"] else "no")
         table.add_row(row["name"], row["title"], escape(there), _published(row), row["terms"])

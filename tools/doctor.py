@@ -56,9 +56,9 @@ def hints(found: dict[str, Any]) -> list[str]:
     elif missing := found["missing_for_compiling"]:
         said.append(f"precision fast cannot compile long runs for want of {', '.join(missing)}.")
     if not found["optional"]["infomap"]:
-        said.append("variants infomap need a package: pip install -e '.[infomap]'.")
+        said.append("the infomap variants need a package: pip install -e '.[infomap]'.")
     if not found["optional"]["faiss"]:
-        said.append("faiss cannot be imported: clustering.search=Approximate() is not to be had.")
+        said.append("faiss cannot be imported: clustering.search=Approximate() is not available.")
     if missing := [arch for arch, path in found["weights"].items() if path is None]:
         said.append(
             f"no initial weights of {', '.join(missing)} in {found['weights_folder']}: "

@@ -28,7 +28,8 @@ def paper_recipe(method: str, dataset: str, source: str = "", variant: str = "")
         names = sorted({r.dataset for r in recipes})
         hint = did_you_mean(dataset, names)
         if is_own_folder(dataset):
-            hint = f" For own images there is {shell_command('train', method, '--data', dataset)}."
+            command = shell_command("train", method, "--data", dataset)
+            hint = f" For your own images there is {command}."
         raise UserError(
             f"{method} has no recipe for {dataset!r}; it covers {', '.join(names)}.{hint}"
         )

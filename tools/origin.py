@@ -16,9 +16,9 @@ class Origin:
     """A named data set below a data root, or a folder of the user's own.
 
     Args:
-        name: data set's name; "" for an own folder.
-        root: the data root, or the own folder.
-        cameras: pattern for cameras in the file names of an own folder.
+        name: data set's name; "" for a folder.
+        root: the data root, or the folder.
+        cameras: pattern for cameras in the file names of a folder.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Moved:
 
     Args:
         data_root: of data sets with a name.
-        data: an own folder.
+        data: a folder of the user's own.
     """
 
     data_root: Path | None = None
@@ -48,8 +48,8 @@ class Moved:
         """Raises `UserError` for the option of the other kind of data."""
         wrong = self.data if then.name else self.data_root
         if wrong is not None:
-            kind = f"{then.name}, a data set with a name" if then.name else "an own folder"
-            raise UserError(f"the run's data are {kind}. Say where with {_option(then)}.")
+            kind = f"{then.name}, a data set with a name" if then.name else "a folder of your own"
+            raise UserError(f"the run's data are {kind}. Say with {_option(then)} where they are.")
         now = self.data_root if then.name else self.data
         return replace(then, root=str(now.resolve())) if now else then
 

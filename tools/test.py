@@ -74,8 +74,8 @@ def test(
         images = test_images(dataset, recipe, options, team, observer)
         if images is None:
             raise UserError(
-                f"{name} has no test part to evaluate on: query and gallery images, which a "
-                "labels.csv names in an own folder."
+                f"{name} has no query and gallery images to test on. In a folder of your own, a "
+                "labels.csv names them."
             )
         features = extract(encoder, images, team, progress=ticks(observer, "features"))
         scores = evaluate_dataset(features, dataset, reranked=rerank, team=team).scores()
