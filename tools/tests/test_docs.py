@@ -266,6 +266,17 @@ def test_the_page_of_the_drawn_data_names_its_strengths_and_its_recipe():
     assert f"a tenth after {recipe.lr_factor.every} epochs" in text
 
 
+def test_the_page_of_own_images_names_the_settings_that_every_method_starts_from():
+    text = (ROOT / "docs" / "own_images.md").read_text("utf-8")
+    for recipe in (spec.user_recipe for spec in METHODS.values()):
+        sampling, eps = recipe.sampling, recipe.clustering.eps
+        batch, instances = sampling.batch_size, sampling.instances
+        assert f"{batch}: {batch // instances} clusters with {instances} images" in text
+        assert f"{recipe.epochs} epochs of {sampling.iterations} batches" in text
+        radius = getattr(eps, "value", None) or f"falling from {eps.start} by {eps.factor}"
+        assert str(radius) in text, recipe.method
+
+
 def test_the_snippets_of_the_python_page_are_a_program_that_runs(tmp_path, monkeypatch):
     page = (ROOT / "docs" / "python_api.md").read_text("utf-8")
     (tmp_path / "page.py").write_text(
