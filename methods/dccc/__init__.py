@@ -7,7 +7,8 @@ from methods.dccc.recipes import RECIPES, USER, DCCCSettings
 
 SPEC = MethodSpec(
     name="dccc",
-    title="Dynamic Clustering and Cluster Contrastive Learning for Unsupervised Person Re-ID",
+    title="Dynamic Clustering and Cluster Contrastive Learning for Unsupervised Person Re-ID "
+    "with Feature Distribution Alignment",
     arxiv="2303.06810",
     build=DCCC,
     settings=DCCCSettings,

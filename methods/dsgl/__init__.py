@@ -7,7 +7,7 @@ from methods.dsgl.recipes import RECIPES, USER, DSGLSettings
 
 SPEC = MethodSpec(
     name="dsgl",
-    title="Disentangled Sample Guidance Learning for Unsupervised Person Re-Identification",
+    title="Disentangled Sample Guidance Learning for Unsupervised Person Re-identification",
     arxiv="",
     build=DSGL,
     settings=DSGLSettings,

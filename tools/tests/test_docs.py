@@ -382,5 +382,6 @@ def test_the_readme_cites_what_the_method_s_page_cites(name):
     entry = next(e for e in readme.splitlines() if e.startswith(f"- {title}: "))
     authors, paper = entry.partition(": ")[2].split(". ")[:2]
     assert paper in cited
+    assert paper == METHODS[name].title
     assert all(author in cited for author in authors.split(", "))
     assert re.findall(r"arXiv [0-9.]*[0-9]", entry) == re.findall(r"arXiv [0-9.]*[0-9]", cited)
