@@ -63,11 +63,11 @@ class Team:
         """This rank's consecutive slice of a global batch.
 
         Raises:
-            UserError: the batch does not divide by the number of processes.
+            UserError: the batch is not divisible by the number of processes.
         """
         if len(batch) % self.size:
             raise UserError(
-                f"a batch of {len(batch)} does not divide by {self.size} processes. "
+                f"a batch of {len(batch)} is not divisible by {self.size} processes. "
                 "Choose sampling.batch_size as a multiple of the number of processes."
             )
         part = self.part(len(batch))

@@ -170,8 +170,8 @@ def _require_whole_batches(recipe: Recipe, team: Team) -> None:
         )
     if sampling.batch_size % recipe.bn_chunks or sampling.batch_size % team.size:
         raise UserError(
-            f"sampling.batch_size={sampling.batch_size} does not divide by bn_chunks="
-            f"{recipe.bn_chunks} and {team.size} processes. Change one of them."
+            f"sampling.batch_size={sampling.batch_size} is not a multiple of bn_chunks="
+            f"{recipe.bn_chunks} and of the number of processes, {team.size}. Change one of them."
         )
     require_pairs(sampling.batch_size // team.size, chunks_per_process(recipe.bn_chunks, team.size))
 

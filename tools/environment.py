@@ -178,7 +178,7 @@ def deviations(recipe: Recipe, base: Recipe, team: Team) -> list[str]:
     found = []
     if recipe.bn_chunks % team.size:
         found.append(
-            f"bn_chunks={recipe.bn_chunks} does not divide by {team.size} processes: batch norm "
+            f"bn_chunks={recipe.bn_chunks} is not divisible by {team.size} processes: batch norm "
             f"splits the batch into {_groups(recipe, team)} groups."
         )
     per_group = base.sampling.batch_size / base.bn_chunks

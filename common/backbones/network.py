@@ -139,7 +139,7 @@ class Encoder(nn.Module):
         many target images.
 
         Args:
-            source, target: (B, 3, H, W) each; in training B divides by the chunks.
+            source, target: (B, 3, H, W) each; in training B is divisible by the chunks.
 
         Returns:
             (B, D) unit rows of the source and of the target.

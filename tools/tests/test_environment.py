@@ -53,7 +53,7 @@ def test_whether_the_network_was_compiled_is_recorded(market, monkeypatch):
 def test_groups_that_do_not_divide_are_told_with_what_batch_norm_sees(market):
     recipe = replace(market, sampling=replace(market.sampling, batch_size=240))
     said = " ".join(deviations(recipe, recipe, Team(size=3)))
-    assert "bn_chunks=4 does not divide by 3 processes" in said
+    assert "bn_chunks=4 is not divisible by 3 processes" in said
     assert "sees 80 images at a time, the recipe's runs saw 60" in said
 
 
