@@ -89,7 +89,7 @@ def restore(method: Method, optimizer: Optimizer, job: Job) -> Progress:
         if state.get(name) != expected:
             raise UserError(
                 f"last.pt holds {name} {state.get(name)!r}, the recipe says {expected!r}: "
-                "the folder's files do not belong together."
+                "the folder's files do not belong together. Put a copy back, or start a new run."
             )
     with job.run.reading("last.pt"):
         expected, model = tensors_of(method.state_dict()), state["model"]

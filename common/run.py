@@ -152,7 +152,10 @@ class RunDir:
             UserError: the folder is missing or holds no run.
         """
         if not (path / "recipe.json").is_file():
-            raise UserError(f"{path} is not a run folder: it holds no recipe.json.")
+            raise UserError(
+                f"{path} is not a run folder: it holds no recipe.json. Name a folder that a run "
+                "has written, e.g. one in runs/."
+            )
         return RunDir(path)
 
     @contextmanager

@@ -56,4 +56,4 @@ def trained_encoder(weights: Path, recipe: Recipe) -> Encoder:
 def require_method(weights: Path, found: str, asked: str) -> None:
     """Refuse weights of another method: their scores would stand under its name."""
     if found != asked:
-        raise UserError(f"{weights} was trained by {found}, not by {asked}.")
+        raise UserError(f"{weights} was trained by {found}, not by {asked}. Name its method.")

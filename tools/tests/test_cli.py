@@ -137,7 +137,7 @@ def test_a_broken_assumption_keeps_its_traceback(monkeypatch):
         (("reproduce", "hhcl", "synthetic", "--name", "../../esc"), "a plain file name"),
         (("reproduce", "hhcl", "synthetic", "--name", "/abs/path"), "a plain file name"),
         (("train", "hhcl", "--data", "crops", "--name", "n" * 300), "at most 200 bytes"),
-        (("resume", "nowhere"), "nowhere is not a run folder"),
+        (("resume", "nowhere"), "Name a folder that a run has written"),
         (("report", "nowhere"), "nowhere is not a run folder"),
         (("table", "nowhere"), "nowhere"),
         (("recipes", "hhcl", "veri"), "market1501"),

@@ -246,7 +246,7 @@ def test_a_checkpoint_of_ours_is_refused_where_another_method_wrote_it(evaluated
     encoder = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     RunDir(tmp_path).save("best.pt", {"encoder": encoder, "method": "hhcl"})
     spcl = ("spcl", "market1501", "--set", "encoder.arch=resnet18")
-    refused(*evaluated(tmp_path / "best.pt", *spcl), "was trained by hhcl, not by spcl")
+    refused(*evaluated(tmp_path / "best.pt", *spcl), "by hhcl, not by spcl. Name its method.")
 
     done, _ = evaluated(tmp_path / "best.pt", *SMALLER)
     assert done.code == 0, done.err
