@@ -78,6 +78,12 @@ def turn_of(rows: np.ndarray) -> np.ndarray:
     return turn
 
 
+def last_mentions(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct row ids (P,), ascending, and the position (P,) at which each is named last."""
+    present, from_end = np.unique(rows[::-1], return_index=True)
+    return present, len(rows) - 1 - from_end
+
+
 def by_row(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A batch grouped by row, rows ascending, a row's positions in batch order.
 

@@ -13,6 +13,7 @@ from common.memory import (
     class_means,
     hardest_and_mean,
     hardest_members,
+    last_mentions,
     turn_of,
 )
 
@@ -46,6 +47,14 @@ def test_a_turn_counts_the_earlier_mentions(seed):
     expected = [rows[:i].tolist().count(row) for i, row in enumerate(rows.tolist())]
 
     assert turn_of(rows).tolist() == expected
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_last_mention_of_a_row_is_found(seed):
+    _, rows, _ = random_case(seed)
+    present, last = last_mentions(rows)
+    expected = {row: positions[-1] for row, positions in members(rows).items()}
+    assert dict(zip(present.tolist(), last.tolist(), strict=True)) == expected
 
 
 @pytest.mark.parametrize("seed", range(3))

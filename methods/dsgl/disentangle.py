@@ -8,9 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from common.clustering.candidates import rows_at_once
-from common.memory import blend_rows_, group_sums
+from common.memory import blend_rows_, group_sums, last_mentions
 from common.transfer import on_device
-from methods.dsgl.memory import last_mentions
 
 
 def nuisance_labels(features: Tensor, labels: np.ndarray, centroids: Tensor) -> np.ndarray:

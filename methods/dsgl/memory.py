@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from common.memory import last_mentions
 from common.transfer import on_device
 
 
@@ -29,9 +30,3 @@ class InstanceTable(nn.Module):
         """Replace the rows of the batch's images; the last one stays where an image repeats."""
         images, last = (on_device(part, self.features.device) for part in last_mentions(indices))
         self.features.index_copy_(0, images, embeddings.index_select(0, last))
-
-
-def last_mentions(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct rows (P,) of a batch, ascending, and the position of each one's last mention."""
-    present, from_end = np.unique(rows[::-1], return_index=True)
-    return present, len(rows) - 1 - from_end

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from common.memory import last_mentions
+
 
 @dataclass(frozen=True)
 class Reliability:
@@ -82,7 +84,7 @@ def reliable_labels(
     )
     if keep_last:
         dissolved = np.bincount(normal[fails], minlength=normal.max() + 1) == np.bincount(normal)
-        last = len(normal) - 1 - np.unique(normal[::-1], return_index=True)[1]
+        _, last = last_mentions(normal)
         fails[last[dissolved]] = False
     labels = normal.copy()
     labels[fails] = normal.max() + 1 + np.arange(fails.sum())
