@@ -165,6 +165,7 @@ def sequential_prototypes(
         centroids: (C, D) A, also the fall-back of an empty positive group.
         groups, sums: groups and the sums of their instances.
         y, r: (B,) cluster and nuisance label of the anchors, in batch order.
+        positive_share, negative_share: b+ and b- in [0, 1].
     """
     prototypes = centroids.clone()
     positives = groups.positives(sums, y, r, centroids)

@@ -1,4 +1,4 @@
-"""Memory banks of DSGL: cluster prototypes, and the latest feature of every image."""
+"""The memory bank of DSGL's own: the latest feature of every image."""
 
 import numpy as np
 import torch

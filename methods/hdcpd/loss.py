@@ -32,19 +32,22 @@ def hardest_contrast_loss(
     return guarded_cross_entropy(scores, own)
 
 
-def distillation_loss(student: Tensor, teacher: Tensor, axis: str = "cluster") -> Tensor:
+def distillation_loss(student: Tensor, teacher: Tensor, axis: str) -> Tensor:
     """Squared distance of the student's class probabilities from the teacher's.
 
         cluster: sum_ic (P_ic - Q_ic)^2 / C,   softmax over the classes
         batch:   sum_ic (P_ic - Q_ic)^2 / B,   softmax over the batch, for each class
 
-    A sum over the batch, so with R processes each must weigh its share R times, but for "batch" it
-    needs the rows of all. 0 without a class.
     "batch" is what the released +CC program computes by transposing its logits; its published
-    logs fit "cluster".
+    logs fit "cluster". A sum over the batch: with R processes each must weigh its share R times,
+    and "batch" needs the rows of all.
 
     Args:
         student, teacher: (B, C) scaled similarities; no gradient to the teacher.
+        axis: "cluster" or "batch".
+
+    Returns:
+        Scalar; 0 without a class.
     """
     over = 1 if axis == "cluster" else 0
     p, q = student.softmax(dim=over), teacher.detach().softmax(dim=over)

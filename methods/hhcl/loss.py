@@ -73,10 +73,12 @@ def instance_contrast_loss(
         centroids: (C, D) unit rows A.
         instances: (K, C, D) instance slots I.
         labels: (B,) cluster ids y in [0, C).
-        weights: w_h and w_m.
+        temperature: t > 0.
+        weights: w_h and w_m; the released code takes (1 - h, h), so its h belongs to the centroids.
+        smooth: epsilon of the label smoothing; 0 for none.
 
     Returns:
-        The weighted hard and mean terms, scalars.
+        The weighted hard and mean terms, scalars; the loss is their sum.
     """
     slots, clusters, _ = instances.shape
     similarity = (embeddings @ instances.flatten(0, 1).T).view(-1, slots, clusters)

@@ -63,7 +63,7 @@ class HHCL(Method):
                 memory.instances,
                 labels,
                 temperature=s.temperature,
-                weights=(1 - s.hard_weight, s.hard_weight),  # here h belongs to the centroids
+                weights=(1 - s.hard_weight, s.hard_weight),
                 smooth=s.smooth,
             )
         return {"hard": hard, "mean": mean}

@@ -18,8 +18,9 @@ class HHCLSettings:
         memory: CMhybrid (the published runs), CMhybrid_v2 (the paper's text), CM or CMhard.
         momentum: share of the old prototype that is kept, in [0, 1].
         temperature: of the softmax, > 0.
-        hard_weight: h in [0, 1], not 0 in the released weights; no effect on CM and CMhard, which
-            have one term. The released command line never passes its value on: h was always 0.5.
+        hard_weight: h in [0, 1], not 0 in the released weights: of the hard term in CMhybrid, but
+            of the centroids' in CMhybrid_v2; no effect on CM and CMhard, which have one term. The
+            released command line never passes its value on: h was always 0.5.
         hybrid_weights: released (h, h (1 - h)) or balanced (h, 1 - h); CMhybrid only.
         smooth: epsilon of the label smoothing; the released switch means 0.1, 0 is off.
     """

@@ -17,9 +17,9 @@ class MultiQueue(Method):
 
     In every step each cluster is represented by one entry of its queue, drawn uniformly, and
     the softmax temperature is a learnable scalar with a rate of its own. No paper text was
-    found; the momentum that all published commands pass has no effect in the released code, and
-    its blend of old and new entries is overwritten by the next statement, so neither is a
-    default here.
+    found. The momentum that all published commands pass reaches nothing in the released code, so
+    there is none here; its blend of old and new entries is overwritten by the next statement, so
+    `settings.enqueue_blend` is 0.
     """
 
     memory: QueueMemory
