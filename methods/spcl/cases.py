@@ -80,15 +80,14 @@ def run_reliability(case: Case) -> list[Check]:
     method = replayed(SpCL, recipe, 1, TrainData(images, np.zeros(images, np.int64)))
     checks = []
     for e in range(case.count("normal_")):
-        raw = [a[f"{name}_{e}"] for name in ("normal", "tight", "loose")]
-        classes = [PseudoLabels(x).outliers_as_clusters().labels for x in raw]
-        scores = reliability(classes[0], classes[1], classes[2])
-        labels = method.reliable(raw[1], raw[0], raw[2])
+        raw = [a[f"{name}_{e}"] for name in ("tight", "normal", "loose")]
+        scores = reliability(*(PseudoLabels(x).outliers_as_clusters().labels for x in raw))
+        labels = method.reliable(*raw)
         checks += [
             close("compactness", scores.compactness, a[f"r_comp_{e}"], 1e-7),
             close("independence", scores.independence, a[f"r_indep_{e}"], 1e-7),
-            close("of classes", scores.class_compactness, a[f"cluster_r_comp_{e}"], 1e-7),
-            close("of classes", scores.class_independence, a[f"cluster_r_indep_{e}"], 1e-7),
+            close("class compactness", scores.class_compactness, a[f"cluster_r_comp_{e}"], 1e-7),
+            close("class independence", scores.class_independence, a[f"cluster_r_indep_{e}"], 1e-7),
             close("threshold", method.threshold, a["indep_thres"], 1e-7),
             equal("labels", labels, a[f"labels_{e}"]),
         ]

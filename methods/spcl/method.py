@@ -55,13 +55,13 @@ class SpCL(Method):
 
     def reliable(self, tight: np.ndarray, normal: np.ndarray, loose: np.ndarray) -> np.ndarray:
         """Classes (N,) from three clusterings (-1 = outlier) with rising radius."""
-        classes = [PseudoLabels(x).outliers_as_clusters().labels for x in (normal, tight, loose)]
-        scores = reliability(*classes)
+        found = (PseudoLabels(labels).outliers_as_clusters() for labels in (tight, normal, loose))
+        tight, normal, loose = (pseudo.labels for pseudo in found)
+        scores = reliability(tight, normal, loose)
         if self.threshold is None:  # the first epoch's serves the whole run
-            self.threshold = independence_threshold(scores, classes[0], self.settings.share)
-        return reliable_labels(
-            classes[0], scores, self.threshold, self.settings.rejected == "keep-last"
-        )
+            self.threshold = independence_threshold(scores, normal, self.settings.share)
+        keep_last = self.settings.rejected == "keep-last"
+        return reliable_labels(normal, scores, self.threshold, keep_last)
 
     def begin_epoch(self, epoch: int, features: Tensor, pseudo: PseudoLabels) -> None:
         self.memory.relabel(pseudo)

@@ -23,11 +23,14 @@ class Reliability:
     class_independence: np.ndarray
 
 
-def reliability(normal: np.ndarray, tight: np.ndarray, loose: np.ndarray) -> Reliability:
+def reliability(tight: np.ndarray, normal: np.ndarray, loose: np.ndarray) -> Reliability:
     """Scores of section 3.2 of SpCL (Ge et al., 2020, arXiv:2006.02713).
 
-    The paper's R_comp and R_indep are the IoUs, one minus these. Class labels 0..K-1 without
-    gaps, outliers as classes of their own.
+    The paper's R_comp and R_indep are the IoUs, one minus these.
+
+    Args:
+        tight, normal, loose: (N,) classes 0..K-1 without gaps at a smaller radius, the recipe's
+            and a larger one; outliers are classes of their own.
     """
     compactness, independence = disagreement(normal, tight), disagreement(normal, loose)
     return Reliability(
