@@ -65,7 +65,7 @@ def _two_domain_step(method: SpCL, case: Case, s: int) -> list[Check]:
     source = stored_batch(case.tensor("source_inputs")[s], indices=pids * 0, labels=pids)
     step = replay_step(method, target, source)
     return [
-        close("source loss", step.losses["source"], a["loss_source"][s], **LOSS),
+        close("source loss", step.losses["source contrast"], a["loss_source"][s], **LOSS),
         close("target loss", step.losses["contrast"], a["loss_target"][s], **LOSS),
         close_gradient("source gradient", source.views[0].grad, a["grad_source"][s]),
         close_gradient("target gradient", target.views[0].grad, a["grad_target"][s]),

@@ -76,7 +76,8 @@ class SpCL(Method):
         moved = self.memory.target_moves(self.team.gather(seen)) if released else None
         similarities = self.memory.similarities(zs, self.settings.temperature, moved)
         from_source = self._contrast(similarities, source.labels)
-        return Step({"source": from_source, "contrast": self._target_loss(zt, batch)}, seen)
+        losses = {"contrast": self._target_loss(zt, batch), "source contrast": from_source}
+        return Step(losses, seen)
 
     def _target_loss(self, z: Tensor, batch: Batch) -> Tensor:
         similarities = self.memory.similarities(z, self.settings.temperature)
