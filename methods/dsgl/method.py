@@ -70,13 +70,13 @@ class DSGL(Method):
         second = 1 if self.settings.disentangle_orders == "both" else 0
         after = self.disentangled(z, batch, seen, order=second)
         losses = {
-            "contrast": self.contrast(z, batch.labels),
+            "contrast": self._contrast(z, batch.labels),
             "disentangle": (before + after) / 2,
-            "entropy": self.entropy(z, partners, seen),
+            "entropy": self._entropy(z, partners, seen),
         }
         return Step(losses, update)
 
-    def contrast(self, z: Tensor, labels: Tensor) -> Tensor:
+    def _contrast(self, z: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy against the hard or the mean prototypes."""
         s = self.settings
         rows = self.memory.hard if s.cls_half == "hard" else self.memory.mean
@@ -102,7 +102,7 @@ class DSGL(Method):
             share=s.disentangle_share,
         )
 
-    def entropy(self, z: Tensor, partners: Tensor, seen: MemoryUpdate) -> Tensor:
+    def _entropy(self, z: Tensor, partners: Tensor, seen: MemoryUpdate) -> Tensor:
         """Mean over both nuisance labels of the relative entropy."""
         terms = [
             relative_entropy_loss(

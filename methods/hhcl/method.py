@@ -37,10 +37,9 @@ class HHCL(Method):
 
     def training_step(self, batch: Batch, source: Batch | None = None) -> Step:
         z = self.encoder(batch.views[0])
-        losses = self.losses(z, batch.labels)
-        return Step(losses, batch.seen(z))
+        return Step(self._losses(z, batch.labels), batch.seen(z))
 
-    def losses(self, z: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    def _losses(self, z: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """The loss that belongs to the memory, from unit embeddings (B, D)."""
         s, memory = self.settings, self.memory
         if isinstance(memory, ClusterMemory):
