@@ -67,7 +67,6 @@ MARKET1501 = Recipe(
     bn_chunks=4,
     eval_every=10,
     seed=1,
-    paper=PaperResult(83.3, 93.3, 97.6, 98.4, source=LOG, settings=COMMANDS),
 )
 LONG = replace(MARKET1501.sampling, iterations=400)
 VEHICLE = replace(PERSON, height=224, width=224)

@@ -70,7 +70,6 @@ MARKET1501 = Recipe(
     bn_chunks=4,
     eval_every=10,
     seed=1,
-    paper=PaperResult(73.1, 88.1, 95.1, 97.0, source=TABLE, settings=COMMANDS),
 )
 LONG = replace(MARKET1501.sampling, iterations=800)
 
