@@ -1,5 +1,7 @@
 """How the stored cases of DSGL are run, through the hooks that training calls."""
 
+from typing import Literal
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -18,8 +20,7 @@ LOSS = {"tolerance": 2e-6, "relative": 1e-5}
 def run_steps(case: Case) -> list[Check]:
     """Start of an epoch, then steps: every loss term, both gradients, memory, instances."""
     a, features = case.arrays, case.tensor("features")
-    half = "mean" if case.meta["variant"] == "msmt" else "hard"
-    method = _method(case, half)
+    method = _method(case, "mean" if case.meta["variant"] == "msmt" else "hard")
     method.begin_epoch(0, features, PseudoLabels(a["pseudo_labels"]))
     every = PseudoLabels(a["pseudo_labels"]).outliers_as_clusters().labels
     checks = [
@@ -134,18 +135,18 @@ CASES = {
 }
 
 
-def _method(case: Case, half: str) -> DSGL:
+def _method(case: Case, half: Literal["hard", "mean"]) -> DSGL:
     meta, t = case.meta, case.meta["temperature"]
     settings = DSGLSettings(
-        cls_half="mean" if half == "mean" else "hard",
+        cls_half=half,
         momentum=meta.get("momentum", DSGLSettings.momentum),
         contrast_temperature=t,
         disentangle_temperature=t,
         entropy_temperature=t,
         disentangle_share=meta["tau_disentangle"],
         positive_share=meta.get("tau_kl_pos", DSGLSettings.positive_share),
-        smooth=0.1 if meta.get("smooth") else 0.0,  # as HHCL's switch, which ignores its value
         negative_share=meta.get("tau_kl_neg", DSGLSettings.negative_share),
+        smooth=0.1 if meta.get("smooth") else 0.0,  # as HHCL's switch, which ignores its value
     )
     images, features = case.arrays["features"].shape
     data = TrainData(images, np.zeros(images, np.int64))

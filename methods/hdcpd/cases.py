@@ -1,6 +1,7 @@
 """How the stored cases of HDCPD are run, through the hooks that training calls."""
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ def run_one_domain(case: Case) -> list[Check]:
     features = F.normalize(case.tensor("features"), dim=1)
     method.begin_training(lambda domain: features)
     checks = _started(method, case, "dbscan_labels")
-    for k in range(_steps(case)):
+    for k in range(case.count("index_")):
         batch = _batch(case, ("student", "teacher"), k, a[f"index_{k}"], a[f"index_{k}"] * 0)
         step = method.training_step(batch)
         gradients = {name: _gradient(step.losses[name], batch) for name in step.losses}
@@ -50,10 +51,9 @@ def run_two_domains(case: Case) -> list[Check]:
     ]
 
 
-def _two_domains(case: Case, order: str, key: str) -> list[Check]:
+def _two_domains(case: Case, order: Literal["released", "clean"], key: str) -> list[Check]:
     a = case.arrays
-    settings = HDCPDSettings(order="clean" if order == "clean" else "released")
-    method = _instances(case, len(a["target_features"]), settings)
+    method = _instances(case, len(a["target_features"]), HDCPDSettings(order=order))
     features = {
         "target": F.normalize(case.tensor("target_features"), dim=1),
         "source": case.tensor("source_features"),
@@ -61,7 +61,7 @@ def _two_domains(case: Case, order: str, key: str) -> list[Check]:
     method.begin_training(lambda domain: features[domain])
     checks = _started(method, case, "target_dbscan_labels")
     names = {"contrast": "t", "distill": "mt", "source contrast": "s", "source distill": "ms"}
-    for k in range(_steps(case)):
+    for k in range(case.count("index_")):
         index, pids = a[f"index_{k}"], a[f"pid_{k}"]
         target = _batch(case, ("student_t", "teacher_t"), k, index, index * 0)
         source = _batch(case, ("student_s", "teacher_s"), k, pids * 0, pids)
@@ -87,7 +87,7 @@ def run_clusters(case: Case) -> list[Check]:
         checks.append(close("memory at start", method.memory.rows, case.arrays["memory0"], 1e-6))
         checks += _cluster_steps(method, case, axis)
     method = _clusters(case, replace(CLUSTERS, update="mean"))
-    for k in range(_steps(case)):
+    for k in range(case.count("label_")):
         label = case.arrays[f"label_{k}"]
         batch = _batch(case, ("student", "teacher"), k, label, label)
         step = method.training_step(batch)
@@ -102,7 +102,7 @@ def run_clusters(case: Case) -> list[Check]:
 
 def _cluster_steps(method: HDCPDClusters, case: Case, axis: str) -> list[Check]:
     a, checks = case.arrays, []
-    for k in range(_steps(case)):
+    for k in range(case.count("label_")):
         label = a[f"label_{k}"]
         batch = _batch(case, ("student", "teacher"), k, label, label)
         step = method.training_step(batch)
@@ -190,12 +190,6 @@ def _started(method: HDCPD, case: Case, key: str) -> list[Check]:
         close("memory at start", method.memory.bank, case.arrays["memory0"], 1e-6),
         equal("labels", method.memory.labels, case.arrays["labels"]),
     ]
-
-
-def _steps(case: Case) -> int:
-    return sum(
-        key.startswith(("student_t_", "student_")) for key in case.arrays if key[-1].isdigit()
-    ) // (2 if "source_pids" in case.arrays else 1)
 
 
 def _batch(
