@@ -19,7 +19,7 @@ from common.types import PseudoLabels
 from methods import METHODS
 from methods.small_runs import IDS, PER_ID, run_small, small_data, small_job, small_recipe
 
-RECIPE = small_recipe(next(r for r in METHODS["hhcl"].recipes if r.dataset == "synthetic"))
+RECIPE = small_recipe(METHODS["hhcl"].find("synthetic"))
 
 
 def with_labels(labels, folder, recipe=RECIPE):

@@ -24,8 +24,7 @@ KINDS = [
 @pytest.fixture(params=KINDS)
 def recipe(request):
     method, source = request.param
-    found = (r for r in METHODS[method].recipes if r.dataset == "synthetic" and r.source == source)
-    return small_recipe(next(found))
+    return small_recipe(METHODS[method].find("synthetic", source))
 
 
 def losses(recipe, folder, device, *, compiled):

@@ -157,8 +157,8 @@ class Copied(TorchFunctionMode):
 @pytest.mark.parametrize("name", METHODS)
 def test_features_stay_on_the_device_from_extraction_to_the_memory(name, tmp_path, monkeypatch):
     monkeypatch.setattr(compiled, "usable", lambda features: False)  # the form for GPUs
-    drawn = next(recipe for recipe in METHODS[name].recipes if recipe.dataset == "synthetic")
-    method, job = small_job(small_recipe(drawn), tmp_path, small_data())
+    recipe = small_recipe(METHODS[name].find("synthetic"))
+    method, job = small_job(recipe, tmp_path, small_data())
 
     def features_of(domain):
         return training.features_of(method, job, domain)
