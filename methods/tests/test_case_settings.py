@@ -5,18 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 import methods
-from common.recipe import Recipe
 from common.reference import load_case
-from common.replay import replayed
-from common.types import MemoryUpdate, PseudoLabels, TrainData
 from methods import METHODS
 from methods.dsgl.cases import run_steps
 from methods.multiqueue.cases import run_temperature
-from methods.multiqueue.method import MultiQueue
-from methods.multiqueue.recipes import MultiQueueSettings
 
 FOLDER = Path(methods.__path__[0])
 
@@ -45,15 +39,3 @@ def test_the_optimizer_that_a_case_of_multiqueue_names_moves_its_temperature():
     case = load_case(FOLDER / "multiqueue/tests/reference/multiqueue_temperature.npz")
     for other in ({"betas": [0.5, 0.9]}, {"eps": 1.0}):
         assert not run_temperature(replace(case, meta={**case.meta, **other}))[0].passed
-
-
-@pytest.mark.parametrize(("learned", "kept"), [(False, 0.003), (True, 0.005)])
-def test_only_a_learned_temperature_is_kept_above_the_floor(learned, kept):
-    settings = MultiQueueSettings(temperature=0.003, learn_temperature=learned)
-    data = TrainData(4, np.zeros(4, np.int64))
-    method = replayed(MultiQueue, Recipe("multiqueue", "case", settings), 2, data)
-    method.begin_epoch(0, torch.eye(2).repeat(2, 1), PseudoLabels(np.array([0, 1, 0, 1])))
-
-    method.after_step(MemoryUpdate(torch.eye(2), np.arange(2), np.arange(2)), 0)
-
-    assert method.temperature.item() == pytest.approx(kept)

@@ -9,29 +9,21 @@ import torch.nn.functional as F
 
 from common.recipe import Recipe
 from common.replay import replayed, stored_batch
-from common.team import Team
 from common.types import PseudoLabels, TrainData
 from methods import METHODS
-from methods.hdcpd.method import HDCPDClusters, _distilled
 
 IMAGES, CLUSTERS, DIM = 48, 6, 16
 
 
-def begun(method, labels, g, **changes):
-    """The method at the begin of an epoch on drawn features, with these settings and labels."""
-    spec = METHODS[method]
+def losses(method, **changes):
+    """The loss terms of a second step on drawn features, with these settings."""
+    spec, g = METHODS[method], torch.Generator().manual_seed(2)
     recipe = Recipe(method, "case", replace(spec.settings(), **changes))
     replay = replayed(spec.build, recipe, DIM, TrainData(IMAGES, np.zeros(IMAGES, np.int64)))
     features = F.normalize(torch.randn(IMAGES, DIM, generator=g), dim=1)
+    labels = np.arange(IMAGES) % CLUSTERS
     replay.begin_training(lambda domain: features)
     replay.begin_epoch(0, features, PseudoLabels(labels))
-    return replay
-
-
-def losses(method, **changes):
-    """The loss terms of a second step."""
-    g, labels = torch.Generator().manual_seed(2), np.arange(IMAGES) % CLUSTERS
-    replay = begun(method, labels, g, **changes)
     for _ in range(2):
         indices = torch.randperm(IMAGES, generator=g)[:16].numpy()
         views = torch.randn(2, 16, DIM, generator=g)
@@ -83,33 +75,3 @@ def test_dccc_gives_w_to_the_soft_loss_and_the_rest_to_the_plain_one(w):
     soft, plain = losses("dccc", soft_weight=1.0), losses("dccc", soft_weight=0.0)
     expected = {"contrast": (1 - w) * plain["contrast"], "soft": w * soft["soft"]}
     assert losses("dccc", soft_weight=w) == pytest.approx(expected)
-
-
-def test_hdcpd_distils_over_the_classes_of_two_images_or_more():
-    labels = np.concatenate([np.repeat([0, 1, 2, 3], (2, 1, 3, 1)), np.full(IMAGES - 7, 4)])
-    replay = begun("hdcpd", labels, torch.Generator().manual_seed(2))
-    assert replay.several.tolist() == [0, 2, 4]
-
-
-@pytest.mark.parametrize("axis", ["cluster", "batch"])
-def test_hdcpd_distils_the_whole_batch_whatever_the_number_of_processes(axis, monkeypatch):
-    g, labels = torch.Generator().manual_seed(2), np.arange(IMAGES) % CLUSTERS
-    method = begun("hdcpd", labels, g, memory="clusters", distill_weight=2.0)
-    assert isinstance(method, HDCPDClusters)
-    student, teacher = torch.randn(2, 16, CLUSTERS, generator=g)
-
-    def gathered(team, rows):
-        own = team.share(np.arange(16))
-        return next(whole for whole in (student, teacher) if torch.equal(whole[own], rows))
-
-    def term(team):
-        method.team, own = team, team.share(np.arange(16))
-        logits = student[own].clone().requires_grad_()
-        loss = _distilled(method, logits, teacher[own], axis)
-        return float(loss.detach()), torch.autograd.grad(loss, logits)[0]
-
-    monkeypatch.setattr(Team, "gather_rows", gathered)
-    value, gradient = term(Team())
-    values, gradients = zip(term(Team(0, 2)), term(Team(1, 2)), strict=True)
-    assert np.mean(values) == pytest.approx(value)
-    torch.testing.assert_close(torch.cat(gradients) / 2, gradient)
