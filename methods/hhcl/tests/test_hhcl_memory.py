@@ -5,6 +5,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from common.errors import UserError
+from common.types import MemoryUpdate
 from methods.hhcl.memory import SlotMemory, drawn_instances, instance_rows
 
 
@@ -26,3 +28,10 @@ def test_the_memory_keeps_the_chosen_features_at_unit_length_and_no_copy_of_them
     rows = instance_rows(features, chosen)
     torch.testing.assert_close(rows, F.normalize(features[:12], dim=1).view(3, 4, 8))
     assert SlotMemory(rows[0], rows, 0.1).instances.data_ptr() == rows.data_ptr()
+
+
+def test_a_cluster_that_needs_more_slots_than_there_are_is_refused():
+    memory = SlotMemory(torch.eye(2), torch.eye(2).repeat(3, 1, 1), 0.1)
+    seen = MemoryUpdate(torch.eye(2)[[0, 1, 0, 0, 0]], np.array([0, 1, 0, 0, 0]), np.arange(5))
+    with pytest.raises(UserError, match="occurs 4 times in a batch, but the memory holds 3"):
+        memory.update(seen)
