@@ -22,9 +22,9 @@ from methods.small_runs import run_small, small_data, small_job, small_recipe
 
 MAPS = Path("/proc/self/maps")
 KEYS = {
-    "spcl": [("", ""), ("synthetic-b", ""), ("synthetic-b", "clean"), ("", "plus")],
+    "spcl": [("", ""), ("synthetic-b", ""), ("synthetic-b", "clean")],
     "clustercontrast": [("", ""), ("", "hard"), ("", "infomap"), ("", "no-cameras")],
-    "hhcl": [("", ""), ("", "supervised")],
+    "hhcl": [("", "")],
     "hdcpd": [("", ""), ("synthetic-b", ""), ("", "cluster-contrast")],
     "dccc": [("", ""), ("", "plain-loss")],
     "dsgl": [("", ""), ("", "msmt")],
