@@ -68,9 +68,8 @@ def _counts_table(title: str, found: Result, published: Result) -> Table:
         "split", "images", "published", "ids", "published", "cameras", title=escape(title)
     )
     for split, counts in found.items():
+        images, ids, cameras = (f"{counts[kind]:,}" for kind in ("images", "ids", "cameras"))
         expected = published[split] or {"images": None, "ids": None}
-        images, ids = (f"{expected[k]:,}" if expected[k] else "-" for k in ("images", "ids"))
-        table.add_row(
-            split, f"{counts['images']:,}", images, f"{counts['ids']:,}", ids, str(counts["cams"])
-        )
+        theirs = [f"{expected[kind]:,}" if expected[kind] else "-" for kind in ("images", "ids")]
+        table.add_row(split, images, theirs[0], ids, theirs[1], cameras)
     return table

@@ -36,8 +36,8 @@ def synth(
         progress: called with the images drawn so far and all of them.
 
     Returns:
-        {"name", "folder", "settings", "images", "identities", "cameras", "seconds"}; images and
-        identities by split.
+        {"name", "folder", "settings", "images", "ids", "cameras", "seconds"}; images and
+        ids by split.
 
     Raises:
         UserError: an unknown name, a setting that is not possible, or a folder that holds
@@ -65,7 +65,7 @@ def synth(
         "folder": str(folder),
         "settings": settings.record(),
         "images": {split: len(pids) for split, pids in people.items()},
-        "identities": {split: len(set(pids)) for split, pids in people.items()},
+        "ids": {split: len(set(pids)) for split, pids in people.items()},
         "cameras": len({shot.camera for shot in shots}),
         "seconds": time.perf_counter() - start,
     }

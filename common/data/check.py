@@ -24,7 +24,7 @@ class SplitCounts:
 
     images: int
     ids: int
-    cams: int
+    cameras: int
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class DataReport:
 
     Args:
         found: counts by split.
-        cams: cameras over all splits.
+        cameras: over all splits.
         published: counts of the publication, where there are any.
         errors: what no training should start with, apart from single images.
         warnings: what a strict check refuses, e.g. counts that differ.
@@ -47,7 +47,7 @@ class DataReport:
     root: str
     version: str
     found: dict[str, SplitCounts]
-    cams: int
+    cameras: int
     published: Published
     errors: list[str]
     warnings: list[str]
@@ -79,17 +79,17 @@ def check_dataset(
     splits = {split: getattr(dataset, split) for split in SPLITS}
     published = DATASETS[dataset.name].published if dataset.name in DATASETS else NONE
     found = {split: SplitCounts(len(s), s.num_ids, s.num_cams) for split, s in splits.items()}
-    cams = len(np.unique(np.concatenate([s.cams for s in splits.values()])))
+    cameras = len(np.unique(np.concatenate([s.cams for s in splits.values()])))
     unmatched = [] if dataset.protocol == "vehicleid" else unmatched_ids(dataset)
     errors = _structural_errors(dataset, published, unmatched)
-    warnings = count_differences(dataset.name, found, cams, published)
+    warnings = count_differences(dataset.name, found, cameras, published)
     warnings += _unmatched_warning(unmatched, dataset) + _shared_images(splits)
     return DataReport(
         name=dataset.name,
         root=dataset.root,
         version=dataset.version,
         found=found,
-        cams=cams,
+        cameras=cameras,
         published=published,
         errors=errors,
         warnings=warnings,
@@ -149,7 +149,7 @@ def unmatched_ids(dataset: Dataset) -> list[int]:
 
 
 def count_differences(
-    name: str, found: dict[str, SplitCounts], cams: int, published: Published
+    name: str, found: dict[str, SplitCounts], cameras: int, published: Published
 ) -> list[str]:
     """A sentence for every count that is not the published one."""
     differing = []
@@ -159,8 +159,8 @@ def count_differences(
             ours, theirs = getattr(found[split], kind), getattr(expected, kind)
             if theirs is not None and ours != theirs:
                 differing.append(f"{name}: {ours:,} {split} {kind}, published are {theirs:,}")
-    if published.cams is not None and cams != published.cams:
-        differing.append(f"{name}: {cams} cameras, published are {published.cams}")
+    if published.cameras is not None and cameras != published.cameras:
+        differing.append(f"{name}: {cameras} cameras, published are {published.cameras}")
     note = f" ({published.note})" if published.note else ""
     return [f"{text}{note}." for text in differing]
 

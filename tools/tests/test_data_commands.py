@@ -59,7 +59,7 @@ def test_an_archive_is_put_where_the_data_set_is_looked_for(tmp_path, top, folde
     result = prepare("market1501", archive, tmp_path / "data")
 
     assert result["folder"] == str(tmp_path / "data" / folder)
-    assert result["found"]["gallery"] == {"images": 2, "ids": 1, "cams": 2}
+    assert result["found"]["gallery"] == {"images": 2, "ids": 1, "cameras": 2}
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["market1501"]
     assert (Path(result["folder"]) / "readme.txt").is_file()
     assert "7 files unpacked" in shown(show_prepared, result)
@@ -251,7 +251,7 @@ def test_a_folder_of_own_images_can_be_checked(tmp_path):
 
     result = check(str(tmp_path / "crops"), tmp_path, cameras="_c([0-9])")
 
-    assert result["found"]["train"] == {"images": 1, "ids": 0, "cams": 1}
+    assert result["found"]["train"] == {"images": 1, "ids": 0, "cameras": 1}
     assert result["published"]["train"] is None
     assert "sound" in shown(show_check, result)
     with pytest.raises(UserError, match="nothing is not a folder"):

@@ -16,7 +16,7 @@ def test_the_facts_are_those_of_the_folder(tmp_path):
     assert facts["folder"] == str(folder)
     assert facts["images"]["train"] == len(list((folder / "bounding_box_train").iterdir()))
     assert facts["images"]["gallery"] == len(list((folder / "bounding_box_test").iterdir()))
-    assert facts["identities"] == {"train": 2, "query": 1, "gallery": 2}
+    assert facts["ids"] == {"train": 2, "query": 1, "gallery": 2}
     assert facts["cameras"] == 2
     assert json.dumps(facts)
 

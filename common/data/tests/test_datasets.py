@@ -395,6 +395,6 @@ def test_a_tree_with_the_published_counts_of_market1501_is_sound_and_read_fast(t
         750,
         751,
     )
-    assert report.cams == 6
+    assert report.cameras == 6
     assert report.errors == report.warnings == report.notes == []
     assert seconds < 2, "names only: a fraction of a second of a processor"
