@@ -29,7 +29,8 @@ def set_arithmetic(precision: Precision) -> None:
 def has_fast_bfloat16(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 matrices faster than float32 ones."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        # Not by `is_bf16_supported`, which asks the current GPU.
+        return bool(torch.version.hip) or torch.cuda.get_device_properties(device).major >= 8
     if device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return False
     able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}

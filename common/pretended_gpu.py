@@ -94,7 +94,7 @@ def pretended_gpu() -> Iterator[torch.device]:
     torch._C._ensureCUDADeviceGuardSet()
     with (
         patch("torch.cuda._lazy_init"),
-        patch("torch.cuda.get_device_properties", lambda device: Mock(total_memory=2**36)),
+        patch("torch.cuda.get_device_properties", lambda device: Mock(major=7, total_memory=2**36)),
         patch("torch.tensor", lambda *a, device="cpu", **k: made(*a, **k).to(device)),
         patch("torch.empty", lambda *a, pin_memory=False, **k: empty(*a, **k)),
         patch("torch.Tensor.pin_memory", lambda tensor: tensor),

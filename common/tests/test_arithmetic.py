@@ -3,12 +3,19 @@
 import shutil
 import sysconfig
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
 
 from common import arithmetic
-from common.arithmetic import COMPILED_STEPS, compiles, missing_for_compiling, set_arithmetic
+from common.arithmetic import (
+    COMPILED_STEPS,
+    compiles,
+    has_fast_bfloat16,
+    missing_for_compiling,
+    set_arithmetic,
+)
 
 
 @pytest.mark.parametrize(
@@ -48,3 +55,12 @@ def test_fast_times_every_algorithm_of_cudnn_and_exact_none():
     assert (cudnn.benchmark, cudnn.benchmark_limit) == (True, 0)
     set_arithmetic("exact")
     assert (cudnn.benchmark, cudnn.benchmark_limit) == (False, 10)
+
+
+def test_bfloat16_is_asked_of_the_gpu_that_computes(monkeypatch):
+    majors = {torch.device("cuda", 0): 9, torch.device("cuda", 1): 7}
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda device: Mock(major=majors[device])
+    )
+    assert [has_fast_bfloat16(device) for device in majors] == [True, False]
