@@ -71,12 +71,15 @@ def results(
     Args:
         runs: run folders, or folders of run folders; without any, all below `runs_root`, and a
             row for every recipe that was not run.
+        runs_root: the standard one need not be there yet.
         warn: told of every run that is left out, because it cannot be read or a newer one of the
             same seed is there.
 
     Raises:
-        UserError: a folder without runs, or `runs` none of which can be read.
+        UserError: a folder that is not there or without runs, or `runs` none of which can be read.
     """
+    if not (runs or runs_root == RUNS or runs_root.is_dir()):
+        raise UserError(f"there is no folder {runs_root}. Correct --runs-root, or leave it out.")
     folders = run_folders(runs or [runs_root], required=bool(runs))
     finished: dict[Key, dict[int, dict[str, Any]]] = {}
     begun: dict[Key, list[str]] = {}

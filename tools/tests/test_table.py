@@ -198,8 +198,14 @@ def test_recipes_that_were_not_run_say_so_and_still_show_the_paper(tmp_path, mar
     assert (duke["paper"]["map"], duke["best"], duke["status"]) == (73.3, None, "not run")
 
 
-def test_no_run_at_all_is_a_table_of_what_was_not_run(tmp_path):
-    assert {row["status"] for row in results(runs_root=tmp_path / "missing")} == {"not run"}
+def test_no_run_at_all_is_a_table_of_what_was_not_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert {row["status"] for row in results()} == {"not run"}
+
+
+def test_a_folder_for_runs_that_is_named_must_be_there(tmp_path):
+    with pytest.raises(UserError, match=r"there is no folder .*rnus\. Correct --runs-root"):
+        results(runs_root=tmp_path / "rnus")
 
 
 def test_a_run_that_was_not_finished_says_so(tmp_path, market):
