@@ -1,11 +1,14 @@
 """The optimizer of every method: Adam, its rates, and one step of it."""
 
+import copy
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 
+from common.backbones.weights import require_fit
 from common.method import Method
 from common.team import Team
 from common.types import Step
@@ -30,6 +33,29 @@ def make_optimizer(method: Method) -> Adam:
     for group in groups:
         group["base_lr"] = group["lr"]
     return Adam(groups, betas=(0.9, 0.999), eps=1e-8, fused=recipe.precision == "fast" or None)
+
+
+def restore_moments(optimizer: Optimizer, stored: dict[str, Any], path: Path) -> None:
+    """Go on with the moments of a checkpoint; rates and the like stay the recipe's.
+
+    Args:
+        stored: the `state_dict` of such an optimizer.
+        path: of the checkpoint, to be named.
+
+    Raises:
+        UserError: moments of other tensors.
+        AttributeError, LookupError, TypeError: values of another kind.
+    """
+    moments = copy.deepcopy(stored["state"])  # else the optimizer keeps the file's
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    expected: dict[str, Tensor] = {}
+    for n, parameter in enumerate(parameters):
+        if n in moments:  # none of a tensor that took no gradient
+            shapes = {"step": torch.empty(()), "exp_avg": parameter, "exp_avg_sq": parameter}
+            expected |= {f"optimizer.{n}.{kind}": like for kind, like in shapes.items()}
+    given = {f"optimizer.{n}.{kind}": t for n, of in moments.items() for kind, t in of.items()}
+    require_fit(path, given, expected)
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
 
 
 def set_rate(optimizer: Optimizer, factor: float) -> None:

@@ -1,6 +1,5 @@
 """How far a run is, and the checkpoint from which it goes on exactly."""
 
-import copy
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from common.backbones.weights import require_fit
 from common.errors import UserError
 from common.job import Job
 from common.method import Method
+from common.optimizer import restore_moments
 from common.records import PROGRESS, misfit
 from common.types import PseudoLabels
 
@@ -95,7 +95,7 @@ def restore(method: Method, optimizer: Optimizer, job: Job) -> Progress:
         expected, model = tensors_of(method.state_dict()), state["model"]
         require_fit(job.run.path / "last.pt", tensors_of(model), expected)
         method.load_state_dict(model)
-        optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))  # else it keeps the file's
+        restore_moments(optimizer, state["optimizer"], job.run.path / "last.pt")
         job.streams.load_state_dict(state["streams"])
         progress = progress_of(state)
     if job.team.first:

@@ -46,7 +46,15 @@ class Stream:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.torch.set_state(state["torch"])
+        """Go on from a state of `state_dict`.
+
+        Raises:
+            LookupError, TypeError, ValueError: it is none.
+        """
+        try:
+            self.torch.set_state(state["torch"])
+        except RuntimeError as error:  # torch's word for a value that does not fit
+            raise ValueError(error) from None
         version, words, gauss = state["python"]
         self.python.setstate((version, tuple(words.tolist()), gauss))
         kind, keys, position, has_gauss, cached = state["numpy"]

@@ -1,5 +1,6 @@
 """Random streams: independent by name, saved and restored exactly."""
 
+import pytest
 import torch
 
 from common.streams import Stream, Streams
@@ -39,6 +40,12 @@ def test_a_stored_state_continues_where_it_stopped(tmp_path):
     again.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
 
     assert some(again["a"]) == expected
+
+
+def test_a_state_that_is_none_is_told_as_a_wrong_value():
+    state = Stream(1).state_dict()
+    with pytest.raises(ValueError, match="RNG state size"):
+        Stream(1).load_state_dict({**state, "torch": state["torch"][:3]})
 
 
 def test_draws_equal_the_global_generators_of_the_same_seed():

@@ -85,6 +85,11 @@ def test_a_state_that_lacks_a_tensor_is_not_resumed(run, told):
     changed(run, "last.pt", model={n: t for n, t in model.items() if n != first})
     assert f"missing: {first}" in told("resume")
 
+    optimizer = run.load("last.pt")["optimizer"]
+    optimizer["state"][0]["exp_avg"] = torch.zeros(1)
+    changed(run, "last.pt", model=model, optimizer=optimizer)
+    assert "of another shape: optimizer.0.exp_avg (1,) instead of" in told("resume")
+
 
 @pytest.mark.parametrize("content", ['{"method": "hhcl"}', "[]", "{"])
 @pytest.mark.parametrize("command", ["resume", "report", "test"])
