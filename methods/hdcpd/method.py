@@ -15,20 +15,42 @@ from common.types import Batch, Extract, MemoryUpdate, PseudoLabels, Step
 from methods.hdcpd.loss import distillation_loss, hardest_contrast_loss
 
 
-class HDCPD(Method):
+class _Distilling(Method):
+    """What both forms share: a mean teacher, and the loss that distils from it."""
+
+    has_teacher = True
+
+    def set_up(self) -> None:
+        if self.settings.teacher_buffers:
+            hold_statistics(self.teacher)
+
+    def distilled(self, student: Tensor, teacher: Tensor, axis: str) -> Tensor:
+        """The weighted distillation term of this process, whose mean over all is the batch's."""
+        team, weight = self.team, float(self.settings.distill_weight)
+        if axis == "cluster":  # a sum over the images, hence times the processes
+            return weight * team.size * distillation_loss(student, teacher, axis)
+        loss = distillation_loss(_of_all(student, team), team.gather_rows(teacher), axis)
+        # Each process has the value of the whole batch, but of its gradient its own images' part.
+        return weight * (loss + (team.size - 1) * (loss - loss.detach()))
+
+    def after_step(self, seen: MemoryUpdate, iteration: int) -> None:
+        super().after_step(seen, iteration)
+        s = self.settings
+        self.follow(iteration, s.teacher_start, buffers=s.teacher_buffers)
+
+
+class HDCPD(_Distilling):
     """Instance memory of the whole run (Cheng et al., 2022, arXiv:2109.14157), one or two domains.
 
     Outliers are classes of their own. In the released two-domain code the target's rows move
     before the source's gradient is formed; `settings.order` "clean" does not.
     """
 
-    has_teacher = True
     memory: InstanceMemory
 
     def set_up(self) -> None:
+        super().set_up()
         self.memory = InstanceMemory(self.data, self.encoder.num_features, self.settings.momentum)
-        if self.settings.teacher_buffers:
-            hold_statistics(self.teacher)
 
     def begin_training(self, extract: Extract) -> None:
         self.memory.start(extract, self.data)
@@ -80,24 +102,14 @@ class HDCPD(Method):
         student_logits, teacher_logits = (mean.index_select(1, classes) for mean in means)
         return {
             "contrast": contrast,
-            "distill": _distilled(self, student_logits, teacher_logits, "cluster"),
+            "distill": self.distilled(student_logits, teacher_logits, "cluster"),
         }
 
-    def after_step(self, seen: MemoryUpdate, iteration: int) -> None:
-        super().after_step(seen, iteration)
-        s = self.settings
-        self.follow(iteration, s.teacher_start, buffers=s.teacher_buffers)
 
-
-class HDCPDClusters(Method):
+class HDCPDClusters(_Distilling):
     """HDCPD on the cluster memory of Cluster Contrast ("+CC"), rebuilt every epoch."""
 
-    has_teacher = True
     memory: ClusterMemory
-
-    def set_up(self) -> None:
-        if self.settings.teacher_buffers:
-            hold_statistics(self.teacher)
 
     def begin_epoch(self, epoch: int, features: Tensor, pseudo: PseudoLabels) -> None:
         rule = blend_hardest_ if self.settings.update == "hard" else blend_rows_
@@ -112,24 +124,9 @@ class HDCPDClusters(Method):
         teacher_logits = g @ rows.T / s.teacher_temperature
         losses = {
             "contrast": contrast_loss(z, rows, batch.labels, temperature=s.temperature),
-            "distill": _distilled(self, student_logits, teacher_logits, s.distill_axis),
+            "distill": self.distilled(student_logits, teacher_logits, s.distill_axis),
         }
         return Step(losses, batch.seen(z))
-
-    def after_step(self, seen: MemoryUpdate, iteration: int) -> None:
-        super().after_step(seen, iteration)
-        s = self.settings
-        self.follow(iteration, s.teacher_start, buffers=s.teacher_buffers)
-
-
-def _distilled(method: Method, student: Tensor, teacher: Tensor, axis: str) -> Tensor:
-    """The weighted distillation term of this process, whose mean over all is the whole batch's."""
-    team, weight = method.team, float(method.settings.distill_weight)
-    if axis == "cluster":  # a sum over the images, hence times the processes
-        return weight * team.size * distillation_loss(student, teacher, axis)
-    loss = distillation_loss(_of_all(student, team), team.gather_rows(teacher), axis)
-    # Each process has the value of the whole batch, but of its gradient its own images' part.
-    return weight * (loss + (team.size - 1) * (loss - loss.detach()))
 
 
 def _of_all(rows: Tensor, team: Team) -> Tensor:

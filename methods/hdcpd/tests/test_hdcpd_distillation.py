@@ -8,7 +8,7 @@ from common.recipe import Recipe
 from common.replay import replayed
 from common.team import Team
 from common.types import PseudoLabels, TrainData
-from methods.hdcpd.method import HDCPD, HDCPDClusters, _distilled
+from methods.hdcpd.method import HDCPD, HDCPDClusters
 from methods.hdcpd.recipes import HDCPDSettings
 
 IMAGES, CLUSTERS, DIM = 16, 6, 8
@@ -39,7 +39,7 @@ def test_the_whole_batch_counts_whatever_the_number_of_processes(axis, monkeypat
     def term(team):
         method.team, own = team, team.share(np.arange(IMAGES))
         logits = student[own].clone().requires_grad_()
-        loss = _distilled(method, logits, teacher[own], axis)
+        loss = method.distilled(logits, teacher[own], axis)
         return float(loss.detach()), torch.autograd.grad(loss, logits)[0]
 
     monkeypatch.setattr(Team, "gather_rows", gathered)
