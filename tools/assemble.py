@@ -17,7 +17,7 @@ from common.errors import UserError
 from common.evaluator.testing import tested_samples
 from common.job import DomainImages, Job
 from common.method import Method
-from common.recipe import Recipe
+from common.recipe import Dbscan, InfoMap, Recipe
 from common.run import Observer, RunDir, ticks
 from common.streams import Streams
 from common.team import Team
@@ -157,6 +157,7 @@ def require_consistent(
     _require_whole_batches(recipe, team)
     _require_target(recipe, dataset)
     team.together(lambda: _require_clustering(recipe))  # a package may be missing on one machine
+    _require_possible_clusters(recipe, dataset)
     METHODS[recipe.method].require(recipe)
     _require_source(recipe, source)
 
@@ -198,6 +199,21 @@ def _require_clustering(recipe: Recipe) -> None:
             f"{' or '.join(kind.__name__ for kind in possible)}."
         )
     require_possible(chosen)
+
+
+def _require_possible_clusters(recipe: Recipe, dataset: Dataset) -> None:
+    """Refuse a least size of clusters that not even all images together reach."""
+    images = len(dataset.train)
+    match recipe.clustering:
+        case Dbscan(min_samples=least):
+            name = "min_samples"
+        case InfoMap(k2=dropped):
+            name, least = "k2", dropped + 1
+    if least > images and not recipe.supervised:
+        raise UserError(
+            f"clustering.{name} asks for clusters of {least} images at least, and {dataset.name} "
+            f"has {images} training images. Lower it."
+        )
 
 
 def _require_source(recipe: Recipe, source: Dataset | None) -> None:

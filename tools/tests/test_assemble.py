@@ -73,6 +73,8 @@ def test_every_compiled_run_drops_the_graphs_of_the_one_before(built):
         ("spcl", "clustering=InfoMap()", "spcl cannot cluster by InfoMap. Choose Dbscan"),
         ("hhcl", "sampling.instances=5", "16 is not a multiple of sampling.instances=5"),
         ("hhcl", "sampling.batch_size=100", "has 96 training images, fewer than a batch of 100"),
+        ("hhcl", "clustering.min_samples=97", "min_samples asks for clusters of 97 images at"),
+        ("hhcl", "clustering=InfoMap(k2=96)", "k2 asks for clusters of 97 images at least"),
         ("hhcl", "supervised=true", "no identities for its training images"),
         ("hhcl", "bn_chunks=16", "16 images in 16 chunks leaves a chunk of one image"),
         ("hhcl", "settings.memory=CMhybrid_v2 + sampling.instances=0", "stores sampling.instances"),
