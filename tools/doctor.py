@@ -39,7 +39,7 @@ def examine(data_root: Path, runs_root: Path) -> dict[str, Any]:
         "gpus": [_gpu(number) for number in range(torch.cuda.device_count())],
         "memory": {"free": host_room()},
         "disk": {"free": _free(runs_root), "folder": str(runs_root.resolve())},
-        "optional": {name: _importable(name) for name in ("faiss", "infomap", "onnx")},
+        "optional": {name: _importable(name) for name in ("faiss", "infomap")},
         "data_root": str(data_root.resolve()),
         "datasets": {row["name"]: row["found"] for row in list_datasets(data_root)},
         "weights_folder": str(weights_folder()),

@@ -125,6 +125,7 @@ def test_doctor_tells_what_there_is(tmp_path):
     assert found["cpu"]["cores"] >= 1
     assert found["memory"]["free"] > 0
     assert found["disk"]["free"] > 0
+    assert found["optional"].keys() == {"faiss", "infomap"}, "what a setting or a variant needs"
     assert set(found["datasets"].values()) == {None}
     assert any("data list" in hint for hint in found["hints"])
     assert list(tmp_path.iterdir()) == []
