@@ -54,6 +54,7 @@ class Method(nn.Module):
     memory: Memory
     teacher: Encoder
     has_teacher: ClassVar[bool] = False  # with a mean teacher, which sees a second view
+    has_partners: ClassVar[bool] = False  # the encoder learns from a second view as well
 
     def __init__(
         self, encoder: Encoder, recipe: Recipe, data: TrainData, team: Team, streams: Streams

@@ -1,30 +1,26 @@
 """What a run will cost on this machine: measured on a few images, multiplied out."""
 
 import math
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from statistics import median
 
 import torch
-from torch import Tensor
 
 from common.arithmetic import compiles
-from common.backbones.encoder import Encoder
+from common.backbones.network import EXTRACTED_AT_ONCE, Encoder
 from common.clustering import warm_up
 from common.clustering.approximate import find_neighbors
 from common.data.images import Kind, place_of, usual_workers
-from common.data.room import device_room, host_room
 from common.data.transform import normalize_image, read_image
 from common.errors import UserError
+from common.method import Method
+from common.progress import tensors_of
 from common.recipe import EncoderSettings, Recipe
 from common.team import Team
 from common.types import Dataset, Samples
-from tools.benchmarks.clock import Clock
 from tools.benchmarks.reid_features import reid_like_features
+from tools.image_cost import PROBE_IMAGES, free_bytes, measured, timed
 
-PROBE_IMAGES = 8  # at first; a few images alone keep no machine busy, so they are doubled
-PROBE_SECONDS = 0.25  # until a training step takes this long
 MANY_IMAGES = 50_000  # from here on the neighbour search counts; below it takes seconds
 PROBE_ROWS = 16_384
 LABEL_BYTES = 2_650  # an image, while labels are formed: docs/scale.md
@@ -38,9 +34,10 @@ class Estimate:
         images: of the largest step that was timed.
         hours: of computing, with the neighbour searches where images are many, and of reading
             images where they are read each time.
-        memory: gigabytes for activations or labels, weights with optimizer, features and cached
-            images, of each process. The libraries come on top, on a CPU with what the process
-            keeps of freed memory: together 1.3 GB in runs of `tiny`, 2.4 GB of MobileNetV2.
+        memory: gigabytes for a step, an extraction or labels, networks with optimizer and bank,
+            features and cached images, of each process. The libraries come on top, on a CPU with
+            what the process keeps of freed memory: together 1.3 GB in runs of `tiny`, 2.4 GB of
+            MobileNetV2.
         disk: gigabytes of the run folder.
         processes: that share the computing.
         room: gigabytes that are free for each of them.
@@ -67,8 +64,7 @@ class Estimate:
 
 
 def estimate(
-    encoder: Encoder,
-    recipe: Recipe,
+    method: Method,
     dataset: Dataset,
     team: Team,
     kind: Kind = "auto",
@@ -77,95 +73,48 @@ def estimate(
     """Time a step and an extraction of some images, and multiply by the recipe's numbers.
 
     Images that are read from their files each time are read beside the computing on a GPU, and take
-    turns with it on a CPU. The encoder's running statistics are changed; build another one for the
-    run.
+    turns with it on a CPU. The encoder's running statistics and batch-norm groups are changed;
+    build another method for the run.
 
     Args:
         team: its processes share batches and extractions; each times its own device.
         kind: where images are kept.
         workers: that read files, 0 for none beside this process; by default the usual number.
     """
-    encoder.place_on(team.device, recipe.precision)
-    settings, batch = recipe.encoder, recipe.sampling.batch_size // team.size
-    images = torch.rand(PROBE_IMAGES, 3, settings.height, settings.width, device=team.device)
-    activations = _kept_bytes(encoder, images[:2]) / 2
-    _require_room(activations * len(images), recipe, team)
-    step = _training_seconds(encoder, images)
-    while step < PROBE_SECONDS and 2 * len(images) <= batch:
-        images = images.repeat(2, 1, 1, 1)
-        step = _training_seconds(encoder, images)
-    train, extract = step / len(images), _extraction_seconds(encoder, images) / len(images)
+    encoder, recipe, settings = method.encoder, method.recipe, method.recipe.encoder
+    batch = recipe.sampling.batch_size // team.size
+    passes, teachers = 1 + method.has_partners, int(method.has_teacher)  # over an image drawn
+    image = measured(method, batch, team)
     n, tests = len(dataset.train), len(dataset.query) + len(dataset.gallery)
-    domains = 2 if recipe.source else 1  # a step has a batch of each
+    drawn = batch * (2 if recipe.source else 1)  # a step has a batch of each domain
     tested = 1 + sum(map(recipe.due, range(recipe.epochs)))
-    trained, extracted = recipe.steps(n) * batch * domains, recipe.epochs * n + tested * tests
-    seconds = trained * train + extracted * extract / team.size
+    trained = recipe.steps(n) * drawn
+    extracted = (recipe.epochs * n + tested * tests * len(method.evaluated())) / team.size
+    seconds = trained * (passes * image.train + teachers * image.teach) + extracted * image.extract
     pixels = (n + tests) * 3 * settings.height * settings.width
     if place_of(pixels, team.device, kind) == "disk":
-        pixels, views = 0, trained + extracted / team.size
+        pixels, views = 0, trained * (passes + teachers) + extracted
         readers = usual_workers() if workers is None else max(1, workers)
         reading = views * _reading_seconds(dataset.train, settings) / readers
         seconds = max(seconds, reading) if team.device.type == "cuda" else seconds + reading
     if not recipe.supervised:
         seconds += recipe.epochs * _search_seconds(n, encoder, recipe, team) / team.size
-    weights = sum(p.numel() for p in encoder.parameters()) * 4
+    step = drawn * (passes * image.kept + teachers * image.passing)
+    extraction = min(EXTRACTED_AT_ONCE, max(n, tests)) * image.passing
+    largest = max(step, extraction, LABEL_BYTES * n)  # never at the same time
+    weights = sum(parameter.nbytes for parameter in encoder.parameters())
+    state = sum(tensor.nbytes for tensor in tensors_of(method.state_dict()).values())
     features = max(n, tests) * encoder.num_features * 4
-    largest = max(activations * batch * domains, LABEL_BYTES * n)  # never at the same time
-    memory = largest + 4 * weights + pixels + 2 * features
+    memory = largest + state + 3 * weights + pixels + 2 * features  # gradients and two moments
     return Estimate(
-        images=len(images),
+        images=image.images,
         hours=seconds / 3600,
         memory=memory / 1e9,
-        disk=5 * weights / 1e9,
+        disk=(state + 4 * weights) / 1e9,
         processes=team.size,
-        room=_room(team) / 1e9,
+        room=free_bytes(team) / 1e9,
         compiled=compiles(recipe.precision, team.device, recipe.steps(n)),
     )
-
-
-def _room(team: Team) -> int:
-    """Free bytes where the network computes."""
-    return device_room(team.device) if team.device.type == "cuda" else host_room()
-
-
-def _require_room(needed: float, recipe: Recipe, team: Team) -> None:
-    """Stop before a system ends the process without a word."""
-    settings, room = recipe.encoder, _room(team)
-    if needed > room:
-        raise UserError(
-            f"a step of {PROBE_IMAGES} images of {settings.height} x {settings.width} pixels takes "
-            f"{needed / 1e9:.0f} GB of memory, and {room / 1e9:.0f} GB are free. Choose a smaller "
-            "encoder.height and encoder.width, or another encoder.arch."
-        )
-
-
-def _kept_bytes(encoder: Encoder, images: Tensor) -> int:
-    """Bytes that backward needs besides the weights; the first step, as a warm-up."""
-    weights = {parameter.shape for parameter in encoder.parameters()}  # as their copies in bfloat16
-    kept: dict[int, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        if tensor.shape not in weights:
-            storage = tensor.untyped_storage()
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    encoder.train()
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        loss = encoder(images).square().sum()
-    loss.backward()
-    return sum(kept.values())
-
-
-def _training_seconds(encoder: Encoder, images: Tensor) -> float:
-    encoder.train()
-    return _timed(lambda: encoder(images).square().sum().backward(), images.device)
-
-
-def _extraction_seconds(encoder: Encoder, images: Tensor) -> float:
-    encoder.eval()
-    with torch.no_grad():
-        return _timed(lambda: encoder(images), images.device)
 
 
 def _reading_seconds(samples: Samples, settings: EncoderSettings) -> float:
@@ -177,7 +126,7 @@ def _reading_seconds(samples: Samples, settings: EncoderSettings) -> float:
             with suppress(UserError):  # a dry run opens no images, so one may be bad
                 normalize_image(read_image(path, settings.height, settings.width))
 
-    return _timed(read, torch.device("cpu")) / len(some)
+    return timed(read, torch.device("cpu")) / len(some)
 
 
 def _search_seconds(images: int, encoder: Encoder, recipe: Recipe, team: Team) -> float:
@@ -187,13 +136,5 @@ def _search_seconds(images: int, encoder: Encoder, recipe: Recipe, team: Team) -
     warm_up()
     settings = recipe.clustering
     features = reid_like_features(PROBE_ROWS, encoder.num_features, device=str(team.device))
-    search = _timed(lambda: find_neighbors(features, settings.k1, settings.search), team.device)
+    search = timed(lambda: find_neighbors(features, settings.k1, settings.search), team.device)
     return search * (images / PROBE_ROWS) ** 2
-
-
-def _timed(run: Callable[[], object], device: torch.device) -> float:
-    """Median seconds of three calls, of fewer once a second has passed."""
-    clock = Clock(device)
-    while len(clock.wall) < 3 and sum(clock.wall) < 1:
-        clock.time(run)
-    return median(clock.wall)

@@ -19,9 +19,11 @@ from common.progress import Progress
 from common.recipe import Recipe
 from common.recipe_text import flatten, to_json, to_plain
 from common.run import Event, Observer, RunDir
+from common.streams import Streams
 from common.team import Team, join_team, leave_team
 from common.training import train as run_training
 from common.types import SPLITS, Dataset
+from methods.build import build_method
 from tools.assemble import (
     Found,
     assemble,
@@ -160,10 +162,11 @@ def run_recipe(
     opened, trained = ((), ()) if dry_run else (SPLITS, ("train",))
     target = checked(target, options, team, heard, opened)
     source = checked(source, options, team, heard, trained) if source else None
-    require_consistent(recipe, target.dataset, source.dataset if source else None, team)
+    found = source.dataset if source else None
+    require_consistent(recipe, target.dataset, found, team)
     announced = _announcement(recipe, base, target, source, team)
     heard(announced)
-    outlook = _outlook(recipe, target.dataset, options, team, heard)
+    outlook = _outlook(recipe, target.dataset, found, options, team, heard)
     if dry_run:
         told = {name: announced[name] for name in ("counts", "cameras", "deviations")}
         return {"recipe": to_plain(recipe), **told, **outlook}
@@ -175,7 +178,6 @@ def run_recipe(
             run.write_json("environment.json", record)
             run.write_json("recipe.json", json.loads(to_json(recipe)))
         observer({"event": "run", "path": str(run.path)})  # each process may have to name it
-        found = source.dataset if source else None
         return _carry_out(
             recipe, target.dataset, found, options, observer, run, team, resumed=False
         )
@@ -272,10 +274,16 @@ def _cameras(dataset: Dataset) -> str:
 
 
 def _outlook(
-    recipe: Recipe, dataset: Dataset, options: RunOptions, team: Team, observer: Observer
+    recipe: Recipe,
+    dataset: Dataset,
+    source: Dataset | None,
+    options: RunOptions,
+    team: Team,
+    observer: Observer,
 ) -> dict[str, float]:
-    probe = build_encoder(replace(recipe.encoder, weights="random"))
-    cost = estimate(probe, recipe, dataset, team, options.images, options.workers)
+    streams = Streams(recipe.seed)
+    probe = build_method(recipe, dataset, source, team, streams, restored=True, steps=1)
+    cost = estimate(probe, dataset, team, options.images, options.workers)
     observer({"event": "stage", "text": f"estimate: {cost.text()}"})
     if cost.memory > cost.room:
         text = (

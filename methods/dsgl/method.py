@@ -30,6 +30,7 @@ class DSGL(Method):
     gathered from all processes, is written into the instance table between two loss terms.
     """
 
+    has_partners = True
     memory: HybridMemory
     instances: InstanceTable
     nuisance: np.ndarray

@@ -33,6 +33,18 @@ def losses(method, **changes):
     return {name: float(loss.detach()) for name, loss in step.losses.items()}
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_declares_which_views_its_networks_see(name):
+    g, labels = torch.Generator().manual_seed(2), np.arange(IMAGES) % CLUSTERS
+    method, passes = begun(name, labels, g), []
+    for seeing in {method.encoder, *method.evaluated().values()}:
+        seeing.register_forward_hook(lambda network, *_: passes.append(network))
+    views = torch.randn(2, 16, DIM, generator=g)
+    method.training_step(stored_batch(*views, indices=np.arange(16), labels=labels[:16]))
+    assert passes.count(method.encoder) == 1 + method.has_partners
+    assert len(passes) == 1 + method.has_partners + method.has_teacher
+
+
 @pytest.mark.parametrize(
     ("method", "changes", "terms"),
     [

@@ -10,12 +10,20 @@ from torch import nn
 
 from common.backbones.encoder import build_encoder
 from common.errors import UserError
+from common.streams import Streams
 from common.team import ALONE, Team
 from common.types import Dataset, Samples
-from methods.hhcl.recipes import SYNTHETIC
+from methods import METHODS
+from methods.build import build_method
 from tools import estimate as estimates
+from tools import image_cost
 
-RECIPE = replace(SYNTHETIC, epochs=5, eval_every=2)  # tests: first, 2, 4 and 5
+
+def recipe_of(method):
+    return replace(METHODS[method].find("synthetic"), epochs=5, eval_every=2)
+
+
+RECIPE = recipe_of("hhcl")  # tests: first, 2, 4 and 5
 STEPS = 5 * RECIPE.sampling.iterations * RECIPE.sampling.batch_size
 
 
@@ -28,22 +36,25 @@ def samples(count):
 
 
 DATASET = Dataset("synthetic", "/d", samples(100), samples(10), samples(40))
+SOURCE = Dataset("synthetic-b", "/b", samples(20), samples(0), samples(0))
 LARGE = Dataset("synthetic", "/d", samples(MANY), samples(10), samples(40))
 
 
 @pytest.fixture
 def estimate(monkeypatch):
     def run(seconds, recipe=RECIPE, team=ALONE, dataset=DATASET, kind="host", workers=None):
-        monkeypatch.setattr(estimates, "_timed", lambda call, device: seconds)
+        for module in (estimates, image_cost):
+            monkeypatch.setattr(module, "timed", lambda call, device: seconds)
         monkeypatch.setattr(estimates, "usual_workers", lambda: 2)
-        encoder = build_encoder(recipe.encoder)
-        return estimates.estimate(encoder, recipe, dataset, team, kind, workers)
+        source = SOURCE if recipe.source else None
+        method = build_method(recipe, dataset, source, team, Streams(1))
+        return estimates.estimate(method, dataset, team, kind, workers)
 
     return run
 
 
 def test_images_are_doubled_while_a_step_is_short_but_never_beyond_the_batch(estimate):
-    assert estimate(estimates.PROBE_SECONDS).images == estimates.PROBE_IMAGES
+    assert estimate(image_cost.PROBE_SECONDS).images == image_cost.PROBE_IMAGES
     assert estimate(0.01).images == RECIPE.sampling.batch_size == 128
 
 
@@ -68,6 +79,34 @@ def test_an_image_that_cannot_be_read_does_not_end_the_estimate():
 def test_a_step_of_two_domains_has_two_batches(estimate):
     both = estimate(8.0, replace(RECIPE, source="synthetic-b"))
     assert both.hours - estimate(8.0).hours == pytest.approx(STEPS / 3600)
+
+
+def test_a_teacher_s_passes_tests_and_weights_are_counted(estimate):
+    alone, taught = estimate(8.0), estimate(8.0, recipe_of("dccc"))
+    assert (taught.hours - alone.hours) * 3600 == pytest.approx(STEPS + 4 * 50)
+    assert taught.memory > alone.memory
+    network = sum(t.nbytes for t in build_encoder(RECIPE.encoder).state_dict().values())
+    assert (taught.disk - alone.disk) * 1e9 == pytest.approx(network)
+
+
+def test_partners_that_the_encoder_learns_from_are_counted(estimate):
+    alone, partners = estimate(8.0), estimate(8.0, recipe_of("dsgl"))
+    assert (partners.hours - alone.hours) * 3600 == pytest.approx(STEPS)
+    assert partners.memory > 1.5 * alone.memory
+
+
+def test_a_bank_of_all_images_is_counted(estimate):
+    width = 128 * RECIPE.encoder.parts
+    bank = (estimate(8.0, recipe_of("spcl")).disk - estimate(8.0).disk) * 1e9
+    assert bank == pytest.approx(100 * width * 4, rel=0.01)
+
+
+def test_an_extraction_of_many_images_takes_more_memory_than_a_small_batch(estimate, monkeypatch):
+    few = replace(RECIPE, sampling=replace(RECIPE.sampling, batch_size=8))
+    monkeypatch.setattr(estimates, "EXTRACTED_AT_ONCE", 0)
+    without = estimate(8.0, few)
+    monkeypatch.setattr(estimates, "EXTRACTED_AT_ONCE", 100)
+    assert estimate(8.0, few).memory > without.memory
 
 
 def test_a_run_of_seconds_is_not_said_to_take_no_minute(estimate):
@@ -98,7 +137,7 @@ def test_labels_of_many_images_need_memory(estimate, monkeypatch):
 
 
 def test_images_of_which_not_even_a_few_fit_into_memory_are_refused(estimate, monkeypatch):
-    monkeypatch.setattr(estimates, "host_room", lambda: 1e6)
+    monkeypatch.setattr(image_cost, "host_room", lambda: 1e6)
     with pytest.raises(UserError, match="a step of 8 images of 64 x 32 pixels takes"):
         estimate(8.0)
 
@@ -111,12 +150,20 @@ def test_seconds_are_those_of_the_device_that_computes(monkeypatch):
     waited = []
     monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
     second_gpu = torch.device("cuda", 1)
-    estimates._timed(lambda: waited.append("work"), second_gpu)
+    image_cost.timed(lambda: waited.append("work"), second_gpu)
     assert waited == [second_gpu, "work", second_gpu] * 3
 
 
 def test_what_backward_needs_is_counted_once_also_where_a_layer_works_in_place():
     layers = [nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), nn.ReLU(inplace=True)]
     images = torch.rand(8, 3, 4, 4)
-    kept = estimates._kept_bytes(nn.Sequential(*layers, *copy.deepcopy(layers)), images)
+    kept = image_cost._kept_bytes(nn.Sequential(*layers, *copy.deepcopy(layers)), images)
     assert kept == 5 * images.nbytes  # the images, and two maps of each group of layers
+
+
+def test_what_a_pass_without_backward_holds_is_counted_as_long_as_it_is_held():
+    layers = [nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), nn.ReLU(inplace=True)]
+    network = nn.Sequential(*layers, *copy.deepcopy(layers)).eval()
+    images = torch.rand(8, 3, 4, 4)
+    held = image_cost._passing_bytes(network, images)
+    assert held == 3 * images.nbytes  # the images, what goes into a layer and what comes out
