@@ -1,12 +1,14 @@
 """Whether the labels of an epoch can be trained on, and what is said where they cannot."""
 
 import numpy as np
+from torch import Tensor
 
 from common.data.sampler import images_per_pass
 from common.errors import UserError
 from common.recipe import Sampling
 from common.types import PseudoLabels
 
+COLLAPSED = 0.9999  # mean cosine; of a ResNet-50 with random weights it is 0.999
 LEAST_RECALL = 0.95  # both of a pair must list each other, so every miss costs twice
 
 
@@ -26,6 +28,21 @@ def require_usable(pseudo: PseudoLabels, sampling: Sampling, epoch: int) -> None
 def unusable(pseudo: PseudoLabels, epoch: int, why: str, also: str = "") -> UserError:
     """The error for labels that cannot be trained on: epoch, settings, counts, what to try."""
     return UserError(f"epoch {epoch + 1}: {_described(pseudo, why, also)}")
+
+
+def collapsed(features: Tensor) -> str | None:
+    """A warning where all images look alike to the network: (N, D) unit rows, nearly equal ones.
+
+    The neighbour search takes long there: its fast product proves next to no row.
+    """
+    cosine = float(features.mean(dim=0).square().sum())
+    if not cosine >= COLLAPSED:  # nor for NaN, which the clustering refuses
+        return None
+    return (
+        f"the features of all images are nearly equal (their mean cosine is {cosine:.6f}), so the "
+        "network tells nothing apart, and the clustering takes long. Compare the learning rate "
+        "with the recipe's, and begin from better initial weights (encoder.weights)."
+    )
 
 
 def noise_alone(pseudo: PseudoLabels) -> str | None:

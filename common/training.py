@@ -12,7 +12,13 @@ from common.errors import UserError
 from common.evaluator.extract import extract
 from common.evaluator.testing import evaluate_dataset
 from common.job import Job
-from common.label_checks import giant_cluster, low_recall, noise_alone, require_usable
+from common.label_checks import (
+    collapsed,
+    giant_cluster,
+    low_recall,
+    noise_alone,
+    require_usable,
+)
 from common.method import Method
 from common.optimizer import make_optimizer, minimize, set_rate
 from common.progress import Progress, Scores, restore, save, tensors_of
@@ -86,6 +92,7 @@ def _labels(
     """Labels of an epoch that can be trained on; the memory stands on them, doubts are told."""
     with progress.spending("features", seconds):
         features = method.clustering_features(lambda domain: features_of(method, job, domain))
+    _warn(job, epoch, collapsed(features))
 
     def tell(what: str, done: int, total: int) -> None:
         job.ticks(f"epoch {epoch + 1}: {what}")(done, total)
@@ -96,9 +103,14 @@ def _labels(
         require_usable(pseudo, method.recipe.sampling, epoch)
         method.begin_epoch(epoch, features, pseudo)
     for doubt in (noise_alone, giant_cluster, low_recall):
-        if warning := doubt(pseudo):
-            job.tell({"event": "warning", "epoch": epoch, "text": f"epoch {epoch + 1}: {warning}"})
+        _warn(job, epoch, doubt(pseudo))
     return pseudo
+
+
+def _warn(job: Job, epoch: int, doubt: str | None) -> None:
+    """Tell and log a doubt about an epoch, if there is one."""
+    if doubt:
+        job.tell({"event": "warning", "epoch": epoch, "text": f"epoch {epoch + 1}: {doubt}"})
 
 
 def train_epoch(

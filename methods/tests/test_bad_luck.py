@@ -7,14 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from common.backbones.weights import digest_of
 from common.errors import UserError
-from common.label_checks import giant_cluster
+from common.label_checks import collapsed, giant_cluster
 from common.run import RunDir
 from common.schedules import LinearEps
 from common.team import Team
-from common.training import train
+from common.training import features_of, train
 from common.types import PseudoLabels
 from methods import METHODS
 from methods.small_runs import IDS, PER_ID, run_small, small_data, small_job, small_recipe
@@ -105,6 +106,18 @@ def test_the_warning_of_a_giant_cluster_is_heard_and_logged(tmp_path, monkeypatc
     assert {"event": "warning", "epoch": 0, "text": "epoch 1: too large"} in RunDir(
         tmp_path
     ).events()
+
+
+def test_features_that_are_nearly_equal_are_warned_of_before_they_are_clustered(tmp_path):
+    method, job, heard = with_labels(np.arange(IDS * PER_ID) // PER_ID, tmp_path)
+    extracted = method.clustering_features(lambda domain: features_of(method, job, domain))
+    alike = F.normalize(extracted[:1] + 1e-3 * extracted, dim=1)
+    method.clustering_features = lambda extract: alike
+    train(method, job)
+    told = [e["text"] for e in heard if e.get("text")]
+    (place, _) = [n for n, text in enumerate(told) if "features of all images are nearly" in text]
+    assert "epoch 1: clustering" not in told[:place]
+    assert collapsed(extracted) is None
 
 
 def test_a_low_recall_is_logged_and_warned_of(tmp_path):
