@@ -292,7 +292,13 @@ def _outlook(
             "among more processes."
         )
         observer({"event": "warning", "text": text})
-    return {"hours": cost.hours, "memory_gb": cost.memory, "disk_gb": cost.disk}
+    return {
+        "hours": cost.hours,
+        "memory_gb": cost.memory,
+        "free_gb": cost.room,
+        "disk_gb": cost.disk,
+        "timed_images": cost.images,
+    }
 
 
 def _require_same_settings(recipes: list[Recipe], team: Team) -> None:
