@@ -82,7 +82,7 @@ class Sampling:
     Args:
         batch_size: B = P x K images per iteration, over all processes.
         instances: K; 0 draws plain shuffled batches.
-        iterations: steps per epoch; 0 means one pass of the sampler.
+        iterations: steps per epoch, at most 1,000,000; 0 means one pass of the sampler.
         cameras: prefer images of other cameras than the anchor's.
     """
 
@@ -93,7 +93,8 @@ class Sampling:
 
     def __post_init__(self) -> None:
         require_range(self, "[1, inf)", "batch_size", group="sampling")
-        require_range(self, "[0, inf)", "instances", "iterations", group="sampling")
+        require_range(self, "[0, inf)", "instances", group="sampling")
+        require_range(self, "[0, 1000000]", "iterations", group="sampling")
 
 
 @dataclass(frozen=True)

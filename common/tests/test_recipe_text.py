@@ -117,6 +117,7 @@ def test_a_name_with_two_values_is_refused():
         ("augment.erase_area=0.9,1.1", "1 at most"),
         ("sampling.batch_size=0", "must be at least 1"),
         ("sampling.instances=-1", "must not be negative"),
+        ("sampling.iterations=10000000000000000000", "must lie in [0, 1000000]"),
         ("clustering.eps=1.5", "in every epoch"),
         ("clustering.eps=nan", "in every epoch"),
         ("clustering.eps=LinearEps(start='a')", "one of"),
