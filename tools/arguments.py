@@ -25,6 +25,24 @@ MovedFolder = Annotated[
     Path | None,
     typer.Option("--data", help="Where the images lie now, for a run on a folder of your own."),
 ]
+
+
+def _folder(name: str) -> Path:
+    """A folder by name; the empty one of a shell variable that is not set is no folder."""
+    if not name:
+        raise typer.BadParameter("empty. Name a folder, or . for the one you are in.")
+    return Path(name)
+
+
+OwnFolder = Annotated[
+    Path,
+    typer.Option(
+        "--data",
+        parser=_folder,
+        metavar="PATH",
+        help="Folder of images, or one with a labels.csv.",
+    ),
+]
 RunsRoot = Annotated[Path, typer.Option(help="Folder for the run folders.")]
 
 Source = Annotated[

@@ -100,7 +100,7 @@ def reproduce(
 @app.command(epilog="Example: tools train hhcl --data crops --cameras 'cam([0-9]+)'")
 def train(
     method: args.Method,
-    data: Annotated[Path, typer.Option(help="Folder of images, or one with a labels.csv.")],
+    data: args.OwnFolder,
     cameras: args.Cameras = None,
     changes: args.Changes = None,
     precision: args.Precision = None,

@@ -108,9 +108,14 @@ def load_dataset(name: str, root: Path) -> Dataset:
 
 
 def is_own_folder(name: str) -> bool:
-    """Whether a folder is meant, not a data set; a known name is always the data set's."""
+    """Whether a folder is meant, not a data set; a known name is always the data set's.
+
+    No name, as of a shell variable that is not set, is not the working directory.
+    """
+    if not name or name in DATASETS:
+        return False
     with explained(f"{name} cannot be read"):
-        return name not in DATASETS and (os.sep in name or Path(name).is_dir())
+        return os.sep in name or Path(name).is_dir()
 
 
 def load_folder(folder: Path, cameras: str | None = None) -> Dataset:

@@ -32,6 +32,14 @@ def test_a_folder_named_like_a_data_set_is_not_taken_for_it(mine, call):
     assert checked["published"]["train"] is None
 
 
+@pytest.mark.parametrize("command", ["train hhcl --data", "data check"])
+def test_no_name_of_an_unset_variable_is_not_the_folder_one_is_in(mine, call, command, monkeypatch):
+    monkeypatch.chdir(mine)
+    done = call(*command.split(), "")
+    assert done.code == 2
+    assert "empty. Name a folder" in done.err or "unknown data set ''" in done.err
+
+
 def test_a_dry_run_tells_a_program_what_it_tells_a_person(mine, call):
     settings = ("--set", "encoder.arch=tiny", "--set", "encoder.weights=random")
     settings += ("--set", "sampling.batch_size=16", "--dry-run")
