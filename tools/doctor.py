@@ -2,7 +2,6 @@
 
 import importlib.util
 import platform
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 from common.arithmetic import has_fast_bfloat16, missing_for_compiling
 from common.backbones.weights import IBN_FILES, weights_folder
 from common.cores import own_cores
-from common.data.room import device_room, host_room
+from common.data.room import device_room, disk_room, host_room
 from methods import METHODS
 from tools.data import list_datasets
 from tools.environment import commit, package_versions
@@ -38,7 +37,7 @@ def examine(data_root: Path, runs_root: Path) -> dict[str, Any]:
         "missing_for_compiling": missing_for_compiling(),
         "gpus": [_gpu(number) for number in range(torch.cuda.device_count())],
         "memory": {"free": host_room()},
-        "disk": {"free": _free(runs_root), "folder": str(runs_root.resolve())},
+        "disk": {"free": disk_room(runs_root), "folder": str(runs_root.resolve())},
         "optional": {name: _importable(name) for name in ("faiss", "infomap")},
         "data_root": str(data_root.resolve()),
         "datasets": {row["name"]: row["found"] for row in list_datasets(data_root)},
@@ -89,12 +88,6 @@ def _gpu(number: int) -> dict[str, Any]:
         "free": device_room(device),
         "capability": f"{properties.major}.{properties.minor}",
     }
-
-
-def _free(folder: Path) -> int:
-    """Free bytes where a folder is or would be."""
-    existing = next(p for p in (folder.resolve(), *folder.resolve().parents) if p.exists())
-    return shutil.disk_usage(existing).free
 
 
 def _importable(name: str) -> bool:

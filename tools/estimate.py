@@ -62,6 +62,26 @@ class Estimate:
             f"images{form}, multiplied out)"
         )
 
+    def shortages(self, disk_room: float) -> list[str]:
+        """A sentence for what the machine has too little of.
+
+        Args:
+            disk_room: gigabytes that are free where the run folder will be.
+        """
+        said = []
+        if self.memory > self.room:
+            said.append(
+                f"that is more than the {self.room:.1f} GB of memory that are free here. Choose a "
+                "smaller sampling.batch_size, encoder.height or encoder.width, or share the work "
+                "among more processes."
+            )
+        if self.disk > disk_room:
+            said.append(
+                f"that is more than the {disk_room:.2f} GB that are free on the disk of the run "
+                "folder. Free some, or choose another --runs-root."
+            )
+        return said
+
 
 def estimate(
     method: Method,

@@ -13,6 +13,7 @@ from common.backbones.encoder import build_encoder, require_size
 from common.backbones.weights import require_weights
 from common.clustering import warm_up
 from common.data.catalogue import own_name
+from common.data.room import disk_room
 from common.data.unlabelled_folder import ONE_CAMERA
 from common.errors import UserError
 from common.progress import Progress
@@ -285,18 +286,15 @@ def _outlook(
     probe = build_method(recipe, dataset, source, team, streams, restored=True, steps=1)
     cost = estimate(probe, dataset, team, options.images, options.workers)
     observer({"event": "stage", "text": f"estimate: {cost.text()}"})
-    if cost.memory > cost.room:
-        text = (
-            f"that is more than the {cost.room:.1f} GB of memory that are free here. Choose a "
-            "smaller sampling.batch_size, encoder.height or encoder.width, or share the work "
-            "among more processes."
-        )
+    free = disk_room(options.runs_root) / 1e9
+    for text in cost.shortages(free):
         observer({"event": "warning", "text": text})
     return {
         "hours": cost.hours,
         "memory_gb": cost.memory,
-        "free_gb": cost.room,
+        "free_memory_gb": cost.room,
         "disk_gb": cost.disk,
+        "free_disk_gb": free,
         "timed_images": cost.images,
     }
 

@@ -1,6 +1,7 @@
-"""How much memory there is for keeping images."""
+"""How much memory there is for keeping images, and how much disk for what a run writes."""
 
 import os
+import shutil
 from pathlib import Path
 
 import torch
@@ -19,6 +20,13 @@ def host_room() -> int:
 def device_room(device: torch.device) -> int:
     """Free bytes on a GPU; 0 for a CPU."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
+
+
+def disk_room(folder: Path) -> int:
+    """Free bytes where a folder is or would be."""
+    place = folder.resolve()
+    existing = next(path for path in (place, *place.parents) if path.exists())
+    return shutil.disk_usage(existing).free
 
 
 def _available() -> int:

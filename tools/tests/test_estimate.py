@@ -146,6 +146,21 @@ def test_a_run_that_will_be_compiled_is_said_to_be_timed_before(estimate):
     assert "128 images, before compiling," in replace(estimate(0.01), compiled=True).text()
 
 
+@pytest.mark.parametrize(
+    ("room", "disk_room", "said"),
+    [
+        (2.0, 1.0, []),
+        (0.5, 1.0, ["0.5 GB of memory that are free here"]),
+        (2.0, 0.1, ["0.10 GB that are free on the disk of the run folder"]),
+    ],
+)
+def test_what_the_machine_has_too_little_of_is_told(room, disk_room, said):
+    cost = estimates.Estimate(images=8, hours=1.0, memory=1.0, disk=0.5, room=room)
+    found = cost.shortages(disk_room)
+    assert len(found) == len(said)
+    assert all(part in text for part, text in zip(said, found, strict=True))
+
+
 def test_seconds_are_those_of_the_device_that_computes(monkeypatch):
     waited = []
     monkeypatch.setattr(torch.cuda, "synchronize", waited.append)

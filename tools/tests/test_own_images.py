@@ -52,7 +52,8 @@ def test_a_dry_run_tells_a_program_what_it_tells_a_person(mine, call):
     assert found["cameras"] == "2 (sub-folders)"
     assert len(found["deviations"]) == 2
     assert all(f"differs: {text}" in told for text in found["deviations"])
-    assert {"hours", "memory_gb", "free_gb", "disk_gb", "timed_images"} <= found.keys()
+    costs = ("hours", "memory_gb", "free_memory_gb", "disk_gb", "free_disk_gb", "timed_images")
+    assert all(found[cost] > 0 for cost in costs)
 
 
 def test_a_weight_file_is_kept_by_its_full_path_so_that_a_run_resumes_from_anywhere(
