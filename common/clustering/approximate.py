@@ -72,7 +72,7 @@ def from_cells(features: Tensor, k: int, share: float, part: range) -> Candidate
     keep = listed(features, k, torch.float32)
     centers = _centers(features)
     members = _members(features, centers)
-    nearest = (centers @ centers.T).topk(max(1, round(share * len(centers))), dim=1).indices
+    nearest = _nearest_cells(centers, max(1, round(share * len(centers))))
     after = torch.arange(1, keep + 1, device=device)  # any others: a start for the full search
     ids = (torch.arange(size, device=device)[:, None] + after).remainder_(size).int()
     limit = torch.full((size,), torch.inf, device=device)
@@ -84,6 +84,11 @@ def from_cells(features: Tensor, k: int, share: float, part: range) -> Candidate
         tell(cell + 1, len(members))
     counts = torch.full((size,), keep, dtype=torch.int32, device=device)
     return Candidates(ids, counts, limit)
+
+
+def _nearest_cells(centers: Tensor, count: int) -> Tensor:
+    """(C, count) cells, each with itself among them also where centres differ by rounding only."""
+    return (centers @ centers.T).fill_diagonal_(torch.inf).topk(count, dim=1).indices
 
 
 def _propose(features: Tensor, rows: Tensor, points: Tensor, ids: Tensor, limit: Tensor) -> None:

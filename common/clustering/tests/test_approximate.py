@@ -65,6 +65,15 @@ def test_every_list_starts_with_the_point_and_names_a_neighbor_once(form):
     assert (found.similarity[:, 1:].diff(dim=1) <= 0).all()
 
 
+@pytest.mark.parametrize("share", [0.01, 0.1])
+def test_nearly_equal_rows_are_looked_up_in_their_own_cell(share):
+    for seed in range(3):  # k-means makes many cells of them, whose centres differ by rounding
+        g = torch.Generator().manual_seed(seed)
+        features = F.normalize(torch.ones(400, 512) + 1e-5 * torch.randn(400, 512, generator=g))
+        found = find_neighbors(features, 10, Approximate(share))
+        assert all(len(set(row)) == 10 for row in found.rank.tolist())
+
+
 def test_the_search_is_the_same_every_time():
     features = clustered(1000)
     first, second = (find_neighbors(features, 10, Approximate(0.1)) for _ in range(2))
