@@ -81,6 +81,7 @@ def evaluate(
 
     Raises:
         UserError: no query has a match, or a feature is not finite.
+        ValueError: not one row for each image.
     """
     norms = require_scorable(query_features, query, gallery_features, gallery)
     size = block or _block_size(query, gallery, gallery_features.device)
@@ -103,8 +104,11 @@ def evaluate_distances(
 
     Raises:
         UserError: no query has a match, or a distance is not a number.
+        ValueError: the distances are not Q x G.
     """
     _require_match(query, gallery)
+    for rows, part in zip(matrix.shape, (query, gallery), strict=True):
+        require_rows(rows, part)
     if bad := int(matrix.isnan().any(dim=1).sum()):
         raise UserError(f"{bad} of {len(matrix)} queries have a distance that is not a number.")
     size = _block_size(query, gallery, matrix.device)
@@ -303,12 +307,21 @@ def require_scorable(
 
     Raises:
         UserError: no query has a match, or a feature is not finite.
+        ValueError: not one row for each image.
     """
     _require_match(query, gallery)
+    require_rows(len(query_features), query)
+    require_rows(len(gallery_features), gallery)
     norms = _squared_norms(gallery_features)
     _require_finite("gallery", norms)
     _require_finite("query", _squared_norms(query_features))
     return norms
+
+
+def require_rows(found: int, images: Samples) -> None:
+    """Stop unless there is one row for each image: of too many, others would be scored."""
+    if found != len(images):
+        raise ValueError(f"{found} rows for {len(images)} images")
 
 
 def _require_match(query: Samples, gallery: Samples) -> None:

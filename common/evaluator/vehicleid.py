@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from torch import Tensor
 
-from common.evaluator.retrieval import evaluate
+from common.evaluator.retrieval import evaluate, require_rows
 from common.team import ALONE, Team
 from common.types import Retrieval, Samples
 
@@ -33,7 +33,9 @@ def evaluate_splits(
 
     Raises:
         UserError: no identity has two images.
+        ValueError: not one row for each image.
     """
+    require_rows(len(features), images)
     rng = np.random.default_rng(seed)
     found = [_evaluate_split(features, images, rng, ranks, team) for _ in range(repeats)]
     return replace(

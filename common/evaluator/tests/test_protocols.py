@@ -157,3 +157,9 @@ def test_vehicles_seen_once_each_are_an_error():
 
     with pytest.raises(UserError, match="0 query"):
         evaluate_splits(features[:9], images.take(slice(0, 9)))
+
+
+def test_more_rows_than_vehicles_are_refused_instead_of_scored():
+    features, images = vehicles()
+    with pytest.raises(ValueError, match="rows for 20 images"):
+        evaluate_splits(features, images.take(slice(0, 20)))

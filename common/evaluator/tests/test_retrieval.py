@@ -220,6 +220,16 @@ def test_features_that_are_not_finite_are_an_error_that_counts_them(value, part)
         evaluate(fq, query, fg, gallery)
 
 
+def test_more_rows_than_images_are_refused_instead_of_scored():
+    fq, query, fg, gallery = random_case(0)
+    fewer = gallery.take(slice(0, 80))
+
+    with pytest.raises(ValueError, match="90 rows for 80 images"):
+        evaluate(fq, query, fg, fewer)
+    with pytest.raises(ValueError, match="90 rows for 80 images"):
+        evaluate_distances(distances(fq, fg), query, fewer)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("levels", [None, 2])
 def test_ranked_lists_equal_the_plain_ranking(seed, levels):
