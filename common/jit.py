@@ -1,6 +1,8 @@
 """Functions compiled by numba, kept between processes where there is a place for them."""
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from numba import njit
@@ -18,8 +20,25 @@ def jit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
     def compiled(function: Callable[..., Any]) -> Any:
         try:
+            function.__qualname__ += _mark_of_callees(function)
             return njit(cache=True, nogil=True, **options)(function)
-        except RuntimeError:  # no folder for the cache
+        except (OSError, RuntimeError):  # no source to look at, no folder for the cache
             return njit(nogil=True, **options)(function)
 
     return compiled
+
+
+def _mark_of_callees(function: Any) -> str:
+    """Digits that change with the files of the other kernels that a function calls.
+
+    Numba compiles these into it, but looks for changes in its own file alone. So the digits go into
+    the name under which it is kept; "" where all that it calls stands in its own file.
+    """
+    called: list[Any] = [function.__globals__.get(name) for name in function.__code__.co_names]
+    kernels = [kernel.py_func for kernel in called if hasattr(kernel, "py_func")]
+    elsewhere = [kernel for kernel in kernels if kernel.__module__ != function.__module__]
+    digest = hashlib.sha256()
+    for kernel in elsewhere:
+        digest.update(kernel.__qualname__.encode())  # with the digits of what that one calls
+        digest.update(Path(kernel.__code__.co_filename).read_bytes())
+    return f"_{digest.hexdigest()[:12]}" if elsewhere else ""
