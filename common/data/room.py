@@ -9,12 +9,14 @@ import torch
 from common.cores import processes_here
 
 MEMINFO = Path("/proc/meminfo")
-CGROUP = Path("/sys/fs/cgroup")
+CGROUP = Path("/sys/fs/cgroup")  # as version 2 of the kernel's interface has it
+OWN_CGROUP = Path("/proc/self/cgroup")
+NO_LIMIT = 2**62
 
 
 def host_room() -> int:
-    """Bytes for each process of the run on this machine, within the limit of a container."""
-    return min(_available(), _container_room()) // processes_here()
+    """Bytes for each process of the run here, within the limits of a container or a batch job."""
+    return min(_available(), _allowed()) // processes_here()
 
 
 def device_room(device: torch.device) -> int:
@@ -39,8 +41,20 @@ def _available() -> int:
     return 4 * 2**30  # a machine that does not tell, e.g. Windows
 
 
-def _container_room() -> int:
-    limit, used = CGROUP / "memory.max", CGROUP / "memory.current"
-    if not (limit.is_file() and used.is_file()) or limit.read_text("ascii").strip() == "max":
-        return 2**62
-    return max(int(limit.read_text("ascii")) - int(used.read_text("ascii")), 0)
+def _allowed() -> int:
+    """The least room in this process's control group and in those around it, e.g. a batch job's."""
+    lines = os.fsdecode(OWN_CGROUP.read_bytes()).splitlines() if OWN_CGROUP.is_file() else []
+    own = CGROUP / next((line[4:] for line in lines if line.startswith("0::/")), "")
+    groups = (own, *own.parents)
+    return min(_group_room(group) for group in groups if group.is_relative_to(CGROUP))
+
+
+def _group_room(group: Path) -> int:
+    """Bytes below a group's limit; files in memory count as free, since the kernel drops them."""
+    limit, used, parts = (group / f"memory.{name}" for name in ("max", "current", "stat"))
+    if not limit.is_file() or limit.read_text("ascii").strip() == "max":
+        return NO_LIMIT
+    kinds = dict(line.split() for line in parts.read_text("ascii").splitlines())
+    files = sum(int(kinds.get(kind, 0)) for kind in ("active_file", "inactive_file"))
+    room = int(limit.read_text("ascii")) - int(used.read_text("ascii")) + files
+    return max(room, 0)

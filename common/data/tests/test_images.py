@@ -7,8 +7,7 @@ import torchvision.transforms.functional as TF
 from PIL import Image
 from torchvision.transforms import InterpolationMode
 
-from common.cores import own_cores
-from common.data import cached_images, host_batch, room
+from common.data import cached_images, host_batch
 from common.data.augment import Draw, draw_batch
 from common.data.cached_images import CachedImages, read_pixels
 from common.data.images import Request, open_images
@@ -334,33 +333,6 @@ def test_asking_for_a_cache_without_room_says_so_before_reading(samples, monkeyp
 
     with pytest.raises(UserError, match="--images disk"):
         source(samples, "host")
-
-
-def test_the_room_on_this_machine_is_known():
-    assert room.host_room() > 2**20
-
-
-def test_the_room_of_a_container_is_its_limit_less_what_is_used(tmp_path, monkeypatch):
-    monkeypatch.setattr(room, "CGROUP", tmp_path)
-    (tmp_path / "memory.current").write_text("3000000\n")
-
-    (tmp_path / "memory.max").write_text("max\n")
-    assert room.host_room() > 2**20
-
-    (tmp_path / "memory.max").write_text("5000000\n")
-    assert room.host_room() == 2_000_000
-
-
-def test_processes_on_one_machine_share_its_room_and_cores(tmp_path, monkeypatch):
-    monkeypatch.setattr(room, "CGROUP", tmp_path)
-    (tmp_path / "memory.max").write_text("5000000\n")
-    (tmp_path / "memory.current").write_text("1000000\n")
-    alone = own_cores()
-
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
-
-    assert room.host_room() == 1_000_000
-    assert own_cores() == max(alone // 4, 1)
 
 
 def test_images_read_block_by_block_are_those_of_the_files_and_told_as_they_come(

@@ -1,0 +1,58 @@
+"""How much memory there is for images: of the machine, a container, a batch job, each process."""
+
+from common.cores import own_cores
+from common.data import room
+
+
+def test_the_room_on_this_machine_is_known():
+    assert room.host_room() > 2**20
+
+
+def limited(group, limit, used, files=0):
+    """A control group as Linux shows it."""
+    group.mkdir(exist_ok=True)
+    (group / "memory.max").write_text(f"{limit}\n")
+    (group / "memory.current").write_text(f"{used}\n")
+    (group / "memory.stat").write_text(
+        f"anon 7\ninactive_file {files // 2}\nactive_file {files // 2}\n"
+    )
+
+
+def test_the_room_of_a_container_is_its_limit_less_what_is_used_without_files(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(room, "CGROUP", tmp_path)
+
+    limited(tmp_path, "max", 3_000_000)
+    assert room.host_room() > 2**20
+
+    limited(tmp_path, 5_000_000, 3_000_000)
+    assert room.host_room() == 2_000_000
+
+    limited(tmp_path, 5_000_000, 4_900_000, files=1_900_000)
+    assert room.host_room() == 2_000_000
+
+
+def test_the_room_of_a_batch_job_is_that_of_the_tightest_group_around_it(tmp_path, monkeypatch):
+    own = tmp_path / "own"
+    own.write_text("12:pids:/elsewhere\n0::/job_7/step_0\n")
+    monkeypatch.setattr(room, "CGROUP", tmp_path)
+    monkeypatch.setattr(room, "OWN_CGROUP", own)
+    (tmp_path / "job_7" / "step_0").mkdir(parents=True)
+
+    limited(tmp_path / "job_7", 5_000_000, 1_000_000)
+    assert room.host_room() == 4_000_000
+
+    limited(tmp_path / "job_7" / "step_0", 3_000_000, 1_000_000)
+    assert room.host_room() == 2_000_000
+
+
+def test_processes_on_one_machine_share_its_room_and_cores(tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "CGROUP", tmp_path)
+    limited(tmp_path, 5_000_000, 1_000_000)
+    alone = own_cores()
+
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+
+    assert room.host_room() == 1_000_000
+    assert own_cores() == max(alone // 4, 1)
