@@ -20,6 +20,8 @@ from tools.process import INTERRUPTED
 LOST, MISTAKE = 1, 2  # exit codes: a process of the run was lost; the user can put it right
 LET_THE_FIRST_SPEAK = 15  # seconds; a mistake known to all ends the team before others repeat it
 NO_MEMORY = ("out of memory", "can't allocate memory")  # CUDA's and torch's words on a CPU
+FULL = (errno.ENOSPC, errno.EDQUOT)
+CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
 RUN_NOTE = "UNREID_RUN_NOTE"  # names the file in which `--gpus` wants to find the run folder
 
 
@@ -80,13 +82,23 @@ def sentence_of(error: Exception) -> str:
 
     Names come from anywhere, so what would steer a terminal is escaped.
     """
-    if isinstance(error, UserError):
-        return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in str(error))
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    text = _of_the_system(error) if isinstance(error, OSError) else ""
+    text = str(error) if isinstance(error, UserError) else text
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
+def _of_the_system(error: OSError) -> str:
+    """A full disk, or a place that nothing can be looked for in; "" for any other error."""
+    if error.errno in FULL:
         place = f"{error.filename} lies on" if error.filename else "the output goes to"
         return (
             f"no space is left on the disk that {place}. Free some; a run that has begun can be "
             "resumed."
+        )
+    if error.errno in CLOSED and error.filename:
+        return (
+            f"{error.filename} cannot be used: {error.strerror}. Correct its permissions or its "
+            "place."
         )
     return ""
 

@@ -48,7 +48,7 @@ def in_full(settings: EncoderSettings) -> EncoderSettings:
     """The settings with a weight file's path in full, so that they hold in any working folder."""
     if settings.weights in ("imagenet", "random"):
         return settings
-    return replace(settings, weights=str(Path(settings.weights).expanduser().absolute()))
+    return replace(settings, weights=str(_from_home(settings.weights).absolute()))
 
 
 def weights_folder() -> Path:
@@ -152,12 +152,20 @@ def _require_same_network(encoder: Encoder, file: NetworkFile) -> None:
 
 
 def _own_file(name: str) -> Path:
-    path = Path(name).expanduser()
+    path = _from_home(name)
     if not path.is_file():
         raise UserError(
             f"there is no weight file {name!r}. encoder.weights is a path, imagenet or random."
         )
     return path
+
+
+def _from_home(name: str) -> Path:
+    """The path with the home folder in place of ~; as it is where nobody has that name."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        return Path(name)
 
 
 def _ibn_file(arch: str) -> Path:

@@ -6,10 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from common.errors import UserError
+from common.run import RunDir
 from tools.output import open_closed_streams, sentence_of
 from tools.process import INTERRUPTED
 
@@ -53,6 +55,14 @@ def test_a_full_disk_is_told_in_a_sentence_wherever_it_is_met():
     full.filename = "cache"
     assert "no space is left on the disk that cache lies on" in sentence_of(full)
     assert not sentence_of(OSError(errno.EIO, "Input/output error"))
+
+
+def test_a_place_that_is_closed_is_told_in_a_sentence_wherever_it_is_met():
+    closed = PermissionError(errno.EACCES, "Permission denied", "ana/run\x1b")
+    assert sentence_of(closed).startswith("ana/run\\x1b cannot be used: Permission denied.")
+    with pytest.raises(OSError, match="too long") as caught:
+        RunDir.open(Path(300 * "a"))
+    assert "File name too long. Correct its permissions or its place." in sentence_of(caught.value)
 
 
 def test_a_name_cannot_steer_the_terminal():

@@ -136,9 +136,10 @@ def test_random_weights_need_no_file_and_tiny_has_no_others(folder):
     assert require_weights(tiny(weights="imagenet")) is None
 
 
-def test_a_path_that_does_not_exist_is_repeated(folder):
-    with pytest.raises(UserError, match="no weight file 'imagnet'"):
-        require_weights(EncoderSettings(weights="imagnet"))
+@pytest.mark.parametrize("name", ["imagnet", "~nobody-here/w.pth"])
+def test_a_path_that_does_not_exist_is_repeated(folder, name):
+    with pytest.raises(UserError, match=f"no weight file '{name}'"):
+        require_weights(EncoderSettings(weights=name))
 
 
 def test_an_unknown_architecture_is_refused_before_any_download(folder):
