@@ -70,9 +70,10 @@ def cluster_at(
     for radius in eps:
         if not 0 < radius < 1:
             raise UserError(f"clustering.eps is {radius:g}; choose it between 0 and 1, e.g. 0.6.")
+    features = features.detach()
     if settings.center_cameras:
         features = centered_by_camera(features, cams)
-    features = features.detach().contiguous()
+    features = features.contiguous()
     neighbors = search(features, settings.k1, settings.search, team)
 
     def labels() -> Labels:

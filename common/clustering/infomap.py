@@ -106,7 +106,7 @@ def neighbor_graph(features: Tensor, settings: InfoMap, team: Team = ALONE) -> G
         UserError: the package `infomap` or faiss is missing.
     """
     require_package()
-    unit = unit_rows(features)
+    unit = unit_rows(features.detach())
     neighbors = find_neighbors(unit, settings.k1, settings.search, team)
     knn_index = neighbors.rank.cpu().numpy()
     knn_dist = 1 - neighbors.similarity.cpu().numpy()

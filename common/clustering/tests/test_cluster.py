@@ -71,9 +71,12 @@ def test_settings_that_make_no_labels_are_refused(settings, message):
         cluster(clustered(), settings, 0)
 
 
-def test_features_that_require_gradient_are_clustered():
-    features = clustered().requires_grad_()
-    assert cluster(features, Dbscan(), 0).num_clusters > 0
+@pytest.mark.parametrize("settings", [Dbscan(), Dbscan(center_cameras=True), InfoMap()])
+def test_features_that_require_gradient_are_clustered(settings):
+    features, cams = clustered(), np.arange(300) % 3
+    found = cluster(features.clone().requires_grad_(), settings, 0, cams)
+    assert np.array_equal(found.labels, cluster(features, settings, 0, cams).labels)
+    assert found.num_clusters > 0
 
 
 def test_whoever_watches_hears_which_part_is_done_and_of_the_end_of_each(form):
