@@ -59,8 +59,9 @@ def told(what: str, items: Sequence[Item]) -> Iterator[Item]:
 
 def entries_on(device: torch.device, most: int) -> int:
     """float32 numbers in a block on an accelerator: `most`, or a sixteenth of a small memory."""
-    told = device.type == "cuda"
-    memory = torch.cuda.get_device_properties(device).total_memory if told else UNTOLD_MEMORY
+    memory = UNTOLD_MEMORY
+    if device.type == "cuda":
+        memory = torch.cuda.get_device_properties(device).total_memory
     return min(most, memory // 64)
 
 
