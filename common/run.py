@@ -67,13 +67,15 @@ def _written_atomically(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         temporary.replace(path)
         _sync_folder(path.parent)
-    except (OSError, RuntimeError) as error:
+    except BaseException as error:  # Ctrl-C too: half a checkpoint may be gigabytes
         temporary.unlink(missing_ok=True)
-        # When a write fails, torch's writer goes on to fail in a way of its own.
-        cause = error if isinstance(error, OSError) else error.__context__
-        if not isinstance(cause, OSError):
-            raise
-        raise _unwritable(path, cause) from None
+        # When a write fails or is stopped, torch's writer goes on to fail in a way of its own.
+        cause = error.__context__ if isinstance(error, RuntimeError) else error
+        if isinstance(cause, OSError):
+            raise _unwritable(path, cause) from None
+        if isinstance(cause, KeyboardInterrupt):
+            raise cause from None
+        raise
 
 
 def _unwritable(path: Path, error: OSError) -> UserError:

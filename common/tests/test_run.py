@@ -1,5 +1,6 @@
 """A run folder stays whole through kills, full disks and hostile files."""
 
+import io
 import json
 import os
 import pickle
@@ -100,6 +101,24 @@ def test_a_checkpoint_that_does_not_fit_on_the_disk_leaves_the_old_one_and_no_pa
             run.save("last.pt", {"epoch": 4, "bank": torch.zeros(1 << 18)})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert run.load("last.pt")["epoch"] == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["last.pt"]
+
+
+def test_ctrl_c_while_a_checkpoint_is_written_stays_that_and_leaves_no_part(tmp_path, monkeypatch):
+    run = RunDir(tmp_path)
+    run.save("last.pt", {"epoch": 3})
+
+    class Stopped(io.FileIO):
+        def write(self, data):
+            if self.tell():
+                raise KeyboardInterrupt
+            return super().write(data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", lambda path, mode: Stopped(path, mode))
+        with pytest.raises(KeyboardInterrupt):
+            run.save("last.pt", {"epoch": 4, "bank": torch.zeros(1 << 18)})
     assert run.load("last.pt")["epoch"] == 3
     assert [path.name for path in tmp_path.iterdir()] == ["last.pt"]
 
