@@ -1,17 +1,24 @@
 """Images that are read from their files each time, by worker processes."""
 
+import functools
+import logging
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from common.data.request import Request, Views
+from common.data.room import shared_room
 from common.data.transform import augment_image, normalize_image, read_image
 from common.errors import UserError
 from common.types import Samples
 
 AHEAD = 2  # batches that each worker prepares ahead
+HELD = 2  # batches that the caller has not let go yet
+
+_log = logging.getLogger(__name__)
 
 
 class DiskImages:
@@ -22,7 +29,8 @@ class DiskImages:
         height, width: in pixels.
         pad: black pixels added on all sides before the crop.
         device: where batches are wanted.
-        workers: processes, each on a batch of its own; 0 works in this process.
+        workers: processes, each on a batch of its own; 0 works in this process. Fewer are started
+            where their batches would not fit into shared memory.
     """
 
     def __init__(
@@ -49,12 +57,17 @@ class DiskImages:
         Raises:
             UserError: an image cannot be read.
         """
+        waiting = iter(requests)
+        first = next(waiting, None)
+        if first is None:
+            return
+        workers = self._fitting_workers(first)
         loader = DataLoader(
             self.reader,
-            sampler=requests,
+            sampler=chain([first], waiting),
             batch_size=None,
-            num_workers=self.workers,
-            prefetch_factor=AHEAD if self.workers else None,
+            num_workers=workers,
+            prefetch_factor=AHEAD if workers else None,
             pin_memory=self.device.type == "cuda",
             generator=torch.Generator(),  # else it draws a seed from torch's global one
         )
@@ -62,6 +75,24 @@ class DiskImages:
             if isinstance(views, str):
                 raise UserError(views)
             yield tuple(view.to(self.device, non_blocking=True) for view in views)
+
+    def _fitting_workers(self, request: Request) -> int:
+        """How many can answer such requests: without room their batches would never arrive."""
+        size = request.indices.size * 3 * self.reader.height * self.reader.width * 4  # float32
+        fitting = max((shared_room() // size - HELD) // AHEAD, 0)
+        if fitting < self.workers:
+            _report_little_room(fitting, size)
+        return min(self.workers, fitting)
+
+
+@functools.cache
+def _report_little_room(workers: int, size: int) -> None:
+    _log.warning(
+        "%d worker processes read images: shared memory (/dev/shm) has no room for the batches of "
+        "more, %.0f MB each. Give a container more, e.g. by --shm-size=8g, or take --images host.",
+        workers,
+        size / 1e6,
+    )
 
 
 class _Reader(Dataset):

@@ -1,4 +1,4 @@
-"""How much memory there is for keeping images, and how much disk for what a run writes."""
+"""Room for images in memory, to keep them and to pass them on, and on the disk for a run."""
 
 import os
 import shutil
@@ -11,6 +11,7 @@ from common.cores import processes_here
 MEMINFO = Path("/proc/meminfo")
 CGROUP = Path("/sys/fs/cgroup")  # as version 2 of the kernel's interface has it
 OWN_CGROUP = Path("/proc/self/cgroup")
+SHARED = Path("/dev/shm")
 NO_LIMIT = 2**62
 
 
@@ -29,6 +30,16 @@ def disk_room(folder: Path) -> int:
     place = folder.resolve()
     existing = next(path for path in (place, *place.parents) if path.exists())
     return shutil.disk_usage(existing).free
+
+
+def shared_room() -> int:
+    """Bytes for each process of the run here of the memory that it shares with its workers.
+
+    Containers often have 64 MB of it, less than one batch.
+    """
+    usage = shutil.disk_usage(SHARED) if SHARED.is_dir() else None
+    free = usage.free if usage and usage.total else NO_LIMIT
+    return free // processes_here()
 
 
 def _available() -> int:

@@ -7,7 +7,7 @@ import torchvision.transforms.functional as TF
 from PIL import Image
 from torchvision.transforms import InterpolationMode
 
-from common.data import cached_images, host_batch
+from common.data import cached_images, disk_images, host_batch
 from common.data.augment import Draw, draw_batch
 from common.data.cached_images import CachedImages, read_pixels
 from common.data.images import Request, open_images
@@ -182,6 +182,22 @@ def test_worker_processes_take_at_most_two_requests_each_ahead(samples):
 
     assert len(taken) <= 1 + 2 * 2
     assert len(list(batches)) == 11
+
+
+@pytest.mark.parametrize(("batches", "workers"), [(99, 3), (7, 2), (2, 0)])
+def test_no_more_workers_are_started_than_shared_memory_has_room_for(
+    samples, monkeypatch, caplog, batches, workers
+):
+    asked = requests(samples, seed=2, views=2)
+    size = asked[0].indices.size * 3 * HEIGHT * WIDTH * 4
+    monkeypatch.setattr(disk_images, "shared_room", lambda: batches * size)
+    started = []
+    monkeypatch.setattr(disk_images, "DataLoader", lambda *_, **how: started.append(how) or [])
+
+    assert list(source(samples, "disk", workers=3).batches(asked)) == []
+
+    assert [how["num_workers"] for how in started] == [workers]
+    assert ("--shm-size" in caplog.text) == (workers < 3)
 
 
 def test_reading_files_leaves_the_global_generator_alone(samples):

@@ -1,11 +1,27 @@
 """How much memory there is for images: of the machine, a container, a batch job, each process."""
 
+from unittest.mock import Mock
+
+import pytest
+
 from common.cores import own_cores
 from common.data import room
 
 
 def test_the_room_on_this_machine_is_known():
     assert room.host_room() > 2**20
+
+
+@pytest.mark.parametrize(("total", "free", "found"), [(64, 48, 48), (0, 0, room.NO_LIMIT)])
+def test_memory_shared_with_workers_is_limited_where_the_system_says_so(
+    tmp_path, monkeypatch, total, free, found
+):
+    monkeypatch.setattr(room.shutil, "disk_usage", lambda path: Mock(total=total, free=free))
+    monkeypatch.setattr(room, "SHARED", tmp_path)
+    assert room.shared_room() == found
+
+    monkeypatch.setattr(room, "SHARED", tmp_path / "none")
+    assert room.shared_room() == room.NO_LIMIT
 
 
 def limited(group, limit, used, files=0):
