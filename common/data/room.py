@@ -21,8 +21,11 @@ def host_room() -> int:
 
 
 def device_room(device: torch.device) -> int:
-    """Free bytes on a GPU; 0 for a CPU."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
+    """Free bytes on a GPU, with those that torch keeps of an earlier run; 0 for a CPU."""
+    if device.type != "cuda":
+        return 0
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + kept
 
 
 def disk_room(folder: Path) -> int:

@@ -3,6 +3,7 @@
 from unittest.mock import Mock
 
 import pytest
+import torch
 
 from common.cores import own_cores
 from common.data import room
@@ -10,6 +11,14 @@ from common.data import room
 
 def test_the_room_on_this_machine_is_known():
     assert room.host_room() > 2**20
+
+
+def test_what_torch_keeps_of_an_earlier_run_is_room_on_a_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10, 80))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 60)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 5)
+    assert room.device_room(torch.device("cuda")) == 65
+    assert room.device_room(torch.device("cpu")) == 0
 
 
 @pytest.mark.parametrize(("total", "free", "found"), [(64, 48, 48), (0, 0, room.NO_LIMIT)])
