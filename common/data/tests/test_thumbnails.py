@@ -84,6 +84,20 @@ def test_a_truncated_file_has_no_thumbnail(tmp_path):
     assert thumbnail(tmp_path / "a.jpg", BOX) is None
 
 
+def test_a_file_whose_exif_data_cannot_be_written_again_has_no_thumbnail(tmp_path):
+    image = Image.new("RGB", (80, 40), "blue")
+    exif = image.getexif()
+    exif[0x0112] = 6  # to turn it, Pillow writes the rest anew
+    exif[0x010E] = "a description"
+    image.save(tmp_path / "a.jpg", exif=exif)
+    whole = (tmp_path / "a.jpg").read_bytes()
+    damaged = whole.replace(b"\x01\x0e\x00\x02", b"\x01\x01\x00\x02")  # now an image's height
+    assert damaged != whole
+    (tmp_path / "a.jpg").write_bytes(damaged)
+
+    assert thumbnail(tmp_path / "a.jpg", BOX) is None
+
+
 def test_a_missing_file_has_no_thumbnail(tmp_path):
     assert thumbnail(tmp_path / "a.jpg", BOX) is None
 
