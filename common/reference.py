@@ -66,7 +66,7 @@ def load_case(path: Path) -> Case:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: _readable(file[key]) for key in file.files}
         meta = json.loads(np.ravel(arrays.pop("meta"))[0])  # text or bytes, alone or in an array
-    except (OSError, ValueError, TypeError, LookupError) as error:
+    except Exception as error:  # zip, zlib, NumPy and JSON each raise their own kinds
         raise UserError(
             f"{path} is not a reference case (.npz with a JSON 'meta'): {error}"
         ) from None

@@ -51,7 +51,7 @@ def test_float32_values_stored_as_float64_are_compared_as_float32():
     assert not close("x", 0.999, np.float64(0.999) + 3e-8, 1e-9).passed
 
 
-def test_a_file_without_settings_is_no_case(tmp_path):
+def test_a_file_that_is_damaged_or_without_settings_is_no_case(tmp_path):
     np.savez(tmp_path / "x.npz", a=np.zeros(3))
     with pytest.raises(UserError, match="not a reference case"):
         load_case(tmp_path / "x.npz")
@@ -60,4 +60,9 @@ def test_a_file_without_settings_is_no_case(tmp_path):
         load_case(tmp_path / "z.npz")
     (tmp_path / "y.npz").write_bytes(b"nothing")
     with pytest.raises(UserError, match="not a reference case"):
+        load_case(tmp_path / "y.npz")
+    damaged = bytearray((tmp_path / "x.npz").read_bytes())
+    damaged[80] ^= 1  # in the numbers, so that their checksum is another
+    (tmp_path / "y.npz").write_bytes(damaged)
+    with pytest.raises(UserError, match=r"y\.npz is not a reference case .*Bad CRC-32"):
         load_case(tmp_path / "y.npz")
