@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
+from threading import RLock
 from typing import TypeVar
 
 import torch
@@ -17,6 +18,8 @@ Result = TypeVar("Result")
 
 UNTOLD_MEMORY = 16 << 30  # bytes, assumed of an accelerator that is not asked
 WEIGHING, AVERAGING, SUMMING = "weighing neighbours", "averaging neighbours", "comparing neighbours"
+
+_one_at_a_time = RLock()  # of two callers at once, the later one would restore the other's 1
 
 Watcher = Callable[[str, int, int], None]
 _watcher: ContextVar[Watcher | None] = ContextVar("_watcher", default=None)
@@ -71,13 +74,14 @@ def in_threads(
     """[work(item) for item in items], as many at a time as torch uses threads.
 
     `work` should release the interpreter lock. Meanwhile torch and NumPy compute with one thread
-    per item: their own threads would wait for each other's work in busy loops, beside ours.
+    per item: their own threads would wait for each other's work in busy loops, beside ours. A
+    second caller waits for the first; `work` calls nothing of this kind.
 
     Args:
         progress: called with items done and items in all, by the calling thread.
     """
-    threads = torch.get_num_threads()
-    with _libraries().limit(limits=1, user_api="blas"):
+    with _one_at_a_time, _libraries().limit(limits=1, user_api="blas"):
+        threads = torch.get_num_threads()
         if threads == 1:
             return _collected(map(work, items), len(items), progress)
         torch.set_num_threads(1)

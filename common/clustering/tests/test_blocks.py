@@ -1,5 +1,7 @@
 """Work in threads: in order, with one thread of each library per item."""
 
+from concurrent.futures import ThreadPoolExecutor, wait
+from threading import Event
 from types import SimpleNamespace
 
 import pytest
@@ -33,6 +35,17 @@ def test_blocks_cover_every_row_once(threads):
     assert [len(block) for block in blocks] == [300, 300, 300, 100]
     assert [row for block in blocks for row in block] == list(range(1000))
     assert in_blocks(lambda start, stop: range(start, stop), 0) == []
+
+
+def test_two_callers_at_once_leave_the_libraries_their_threads():
+    begun, overlapped = Event(), Event()
+    before = [one["num_threads"] for one in threadpool_info()]
+    with ThreadPoolExecutor(2) as callers:
+        first = callers.submit(in_threads, lambda item: (begun.set(), overlapped.wait(0.1)), [0])
+        begun.wait()
+        second = callers.submit(in_threads, lambda item: (overlapped.set(), wait([first])), [0])
+        second.result()
+    assert [one["num_threads"] for one in threadpool_info()] == before
 
 
 def test_libraries_take_one_thread_per_item_and_as_many_as_before_afterwards(threads):
