@@ -38,7 +38,7 @@ class DataReport:
         errors: what no training should start with, apart from single images.
         warnings: what a strict check refuses, e.g. counts that differ.
         notes: worth knowing.
-        unmatched_ids: query identities without a gallery image from another camera.
+        unmatched_ids: identities with a query without a gallery image from another camera.
         bad_images: file name to what is wrong with it.
         images_read: whether the images were opened.
     """
@@ -80,10 +80,11 @@ def check_dataset(
     published = DATASETS[dataset.name].published if dataset.name in DATASETS else NONE
     found = {split: SplitCounts(len(s), s.num_ids, s.num_cams) for split, s in splits.items()}
     cameras = len(np.unique(np.concatenate([s.cams for s in splits.values()])))
-    unmatched = [] if dataset.protocol == "vehicleid" else unmatched_ids(dataset)
+    unmatched = set() if dataset.protocol == "vehicleid" else unmatched_queries(dataset)
+    unmatched_ids = sorted({pid for pid, _ in unmatched})
     errors = _structural_errors(dataset, published, unmatched)
     warnings = count_differences(dataset.name, found, cameras, published)
-    warnings += _unmatched_warning(unmatched, dataset) + _shared_images(splits)
+    warnings += _unmatched_warning(unmatched_ids, dataset) + _shared_images(splits)
     return DataReport(
         name=dataset.name,
         root=dataset.root,
@@ -94,7 +95,7 @@ def check_dataset(
         errors=errors,
         warnings=warnings,
         notes=_notes(dataset),
-        unmatched_ids=unmatched,
+        unmatched_ids=unmatched_ids,
         bad_images=bad_images({s: splits[s] for s in read_images}, workers, progress),
         images_read=bool(read_images),
     )
@@ -140,12 +141,12 @@ def leave_out(dataset: Dataset, paths: Collection[str]) -> Dataset:
     return replace(dataset, train=train, query=kept["query"], gallery=kept["gallery"])
 
 
-def unmatched_ids(dataset: Dataset) -> list[int]:
-    """Identities with a query for which the gallery has no image from another camera."""
+def unmatched_queries(dataset: Dataset) -> set[tuple[int, int]]:
+    """(identity, camera) of queries for which the gallery has no image from another camera."""
     cams_of: dict[int, set[int]] = defaultdict(set)
     for pid, cam in _pairs(dataset.gallery):
         cams_of[pid].add(cam)
-    return sorted({pid for pid, cam in _pairs(dataset.query) if not cams_of[pid] - {cam}})
+    return {(pid, cam) for pid, cam in _pairs(dataset.query) if not cams_of[pid] - {cam}}
 
 
 def count_differences(
@@ -180,14 +181,16 @@ def bad_images(
     return bad
 
 
-def _structural_errors(dataset: Dataset, published: Published, unmatched: list[int]) -> list[str]:
+def _structural_errors(
+    dataset: Dataset, published: Published, unmatched: set[tuple[int, int]]
+) -> list[str]:
     lacking = _lacking(dataset, published)
     errors = [f"{dataset.name} has no {split} images. Restore them." for split in lacking]
-    if not lacking and len(dataset.query) and len(unmatched) == dataset.query.num_ids:
+    if not lacking and unmatched and unmatched == _pairs(dataset.query):
+        ids = shortened(np.unique(dataset.query.pids), _SHOWN)
         errors.append(
-            f"{dataset.name} cannot be tested: no query identity has a gallery image from another "
-            f"camera than its query's: {shortened(unmatched, _SHOWN)}. Correct the cameras, or "
-            "leave the test part out."
+            f"{dataset.name} cannot be tested: no query has a gallery image of its identity from "
+            f"another camera: {ids}. Correct the cameras, or leave the test part out."
         )
     for split in SPLITS:
         counts = Counter(getattr(dataset, split).paths)

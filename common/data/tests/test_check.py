@@ -246,6 +246,13 @@ def test_a_test_that_no_query_can_pass_is_an_error():
         require_sound(report)
 
 
+def test_a_test_is_possible_where_every_identity_has_a_query_with_a_match_and_one_without():
+    report = checked(made(query=[(1, 0), (1, 1), (2, 0), (2, 1)], gallery=[(1, 1), (2, 1)]))
+
+    assert report.unmatched_ids == [1, 2]
+    require_sound(report)
+
+
 @pytest.mark.parametrize(
     ("dataset", "lacking"),
     [
