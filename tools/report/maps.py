@@ -96,7 +96,9 @@ def palette(numbers: np.ndarray) -> np.ndarray:
 
 def _map(title: str, note: str, plane: np.ndarray, ids: np.ndarray, colors: np.ndarray) -> Html:
     count = len(np.unique(ids[ids >= 0]))
-    spoken = f"{count:,} colours; {note}" if (ids < 0).any() else f"{count:,} colours"
+    spoken = f"{count:,} colour{'s' * (count != 1)}"
+    if (ids < 0).any():
+        spoken += f"; {note}"
     return scatter_chart(title, spoken, plane, palette(colors), ids < 0)
 
 

@@ -26,9 +26,10 @@ def ranked_lists(inputs: ReportInputs) -> Html:
     if inputs.query_features is None or inputs.gallery_features is None:
         return Html("")
     of_query, of_gallery = map(torch.from_numpy, (inputs.query_features, inputs.gallery_features))
-    which = _sample(query, gallery)
-    if len(which) == 0:
+    scored = np.flatnonzero(has_match(query, gallery))
+    if len(scored) == 0:
         return Html("")
+    which = _sample(scored)
     precision = average_precisions(of_query, of_gallery, query, gallery, which)
     box = thumbnail_box(inputs.recipe.encoder.height, inputs.recipe.encoder.width)
     albums = Album(query, box, inputs.cam_names), Album(gallery, box, inputs.cam_names)
@@ -40,7 +41,7 @@ def ranked_lists(inputs: ReportInputs) -> Html:
             for row, place in enumerate(places)
         ]
         groups.append(element("div", element("h3", title), *rows, css="group"))
-    return join([_introduction(len(which)), *groups])
+    return join([_introduction(len(which), len(scored)), *groups])
 
 
 def average_precisions(
@@ -72,8 +73,7 @@ def examples(precision: np.ndarray) -> list[tuple[str, np.ndarray]]:
     ]
 
 
-def _sample(query: Samples, gallery: Samples) -> np.ndarray:
-    scored = np.flatnonzero(has_match(query, gallery))
+def _sample(scored: np.ndarray) -> np.ndarray:
     drawn = np.random.default_rng(SEED).permutation(scored)[:SAMPLED]
     return np.sort(drawn)
 
@@ -101,12 +101,13 @@ def _matches(query: Samples, gallery: Samples, place: int) -> int:
     return int((same & (gallery.cams != query.cams[place])).sum())
 
 
-def _introduction(count: int) -> Html:
+def _introduction(sampled: int, scored: int) -> Html:
+    drawn = f"{sampled:,} queries drawn at random"
     return element(
         "p",
         f"Query first, then the nearest {TOP} gallery images, nearest first. Images of the query's "
         "identity from its own camera are left out, as in the evaluation. ✓ marks the query's "
-        f"identity, ✗ any other. Examples by average precision (AP) among {count:,} queries "
-        "drawn at random.",
+        "identity, ✗ any other. Examples by average precision (AP) among "
+        f"{drawn if sampled < scored else 'all queries that have a match'}.",
         css="note",
     )

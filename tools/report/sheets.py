@@ -126,7 +126,9 @@ def _outliers(labels: np.ndarray, table: ClusterTable, album: Album) -> Html:
     if len(outside) == 0:
         return Html("")
     drawn = np.random.default_rng(SEED).permutation(outside)[:OUTLIERS]
-    note = f": {len(drawn)} of {len(outside):,} images that no cluster took, drawn at random."
+    note = f": {_count(len(outside), 'image', 'images')} that no cluster took."
+    if len(drawn) < len(outside):
+        note = f": {len(drawn)} of {len(outside):,} images that no cluster took, drawn at random."
     strip = album.strip(np.sort(drawn), [""] * len(drawn))
     heading = element("h3", "Outliers", element("span", note, css="aside"))
     return element("div", heading, strip, css="group")

@@ -3,10 +3,11 @@
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tools.report.figures import Line, line_chart
-from tools.report.maps import feature_maps
+from tools.report.maps import _map, feature_maps
 from tools.report.page import page
 
 
@@ -52,6 +53,14 @@ def test_counts_have_whole_numbers_beside_them_and_other_values_need_not():
     assert [tick for tick in ticks(17, 18, 17) if "." in tick] == []
     assert [tick for tick in ticks(17, 17) if "." in tick] == []
     assert [tick for tick in ticks(17.0, 18.0, 17.0) if "." in tick]
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"), [([0, 0, -1], "1 colour; odd<"), ([0, 0, 1], "2 colours<")]
+)
+def test_the_colours_of_a_map_are_counted(ids, said):
+    shown = np.array(ids)
+    assert said in _map("Map", "odd", np.zeros((3, 2)), shown, shown)
 
 
 def test_charts_take_their_colours_from_the_page(full):

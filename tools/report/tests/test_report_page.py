@@ -11,7 +11,7 @@ import pytest
 from common.errors import UserError
 from common.recipe import PaperResult
 from common.types import Samples
-from tools.report import write_page
+from tools.report import ranking, sheets, write_page
 from tools.report.page import page
 
 VOID = {"meta", "img", "br", "path", "use", "image", "rect", "line"}
@@ -231,12 +231,21 @@ def test_a_resumption_after_changes_is_said(inputs):
         {"changed": [], "deviations": wider},
         {"changed": ["device cpu, now another"], "deviations": wider},
     ]
-    environment = {**inputs.environment, "resumptions": resumptions}
-    html = page(replace(inputs, environment=environment))
+    html = page(replace(inputs, environment={**inputs.environment, "resumptions": resumptions}))
 
     assert "Resumed after changes: device cpu, now another." in html
     assert html.count("Resumed after changes") == 1
     assert html.count("Batch norm sees more.") == 1
+
+
+def test_examples_are_said_to_be_drawn_only_where_there_are_more(full, inputs, monkeypatch):
+    assert "among all queries that have a match." in full
+    assert ": 6 images that no cluster took." in full
+    monkeypatch.setattr(ranking, "SAMPLED", 4)
+    monkeypatch.setattr(sheets, "OUTLIERS", 2)
+    html = page(replace(inputs, train_features=None))
+    assert "among 4 queries drawn at random." in html
+    assert ": 2 of 6 images that no cluster took, drawn at random." in html
 
 
 def test_an_early_stop_is_said(inputs):
