@@ -86,11 +86,13 @@ def stacked_chart(title: str, lines: Sequence[Line]) -> Html:
             axes.stairs(top, edges, baseline=base, fill=True, color=SERIES[number % len(SERIES)])
             base = top
         _epochs_below(axes)
-        return _captioned(title, _key(lines, filled=True), _svg(figure, _spoken(title, lines)))
+        return _captioned(
+            title, _key(lines, filled=len(lines)), _svg(figure, _spoken(title, lines))
+        )
 
 
 def size_chart(title: str, sizes: dict[str, np.ndarray], unit: str) -> Html:
-    """Histograms over each other: how many clusters or identities have how many images."""
+    """Histograms, the first one filled: how many clusters or identities have how many images."""
     with mpl.rc_context(OPTIONS):
         figure, axes = _canvas()
         largest = max(int(found.max()) for found in sizes.values())
@@ -98,7 +100,8 @@ def size_chart(title: str, sizes: dict[str, np.ndarray], unit: str) -> Html:
         lines = []
         for number, (name, found) in enumerate(sizes.items()):
             counts, _ = np.histogram(found, edges)
-            axes.stairs(counts, edges, color=SERIES[number], linewidth=1.6, fill=number == 0)
+            style = {"linewidth": 1.6, "linestyle": DASHES[number], "fill": number == 0}
+            axes.stairs(counts, edges, color=SERIES[number], **style)
             lines.append(Line(name, [], []))
         axes.set_xlabel(unit, color=MUTED)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -108,7 +111,7 @@ def size_chart(title: str, sizes: dict[str, np.ndarray], unit: str) -> Html:
             f"{np.median(found):g}"
             for name, found in sizes.items()
         )
-        return _captioned(title, _key(lines), _svg(figure, spoken))
+        return _captioned(title, _key(lines, filled=1), _svg(figure, spoken))
 
 
 def scatter_chart(
@@ -194,15 +197,15 @@ def _by_weight(lines: Sequence[Line]) -> list[Line]:
     return sorted(lines, key=lambda line: line.reference)
 
 
-def _key(lines: Sequence[Line], filled: bool = False) -> Html:
-    """Names beside samples of their line; nothing for a single line."""
+def _key(lines: Sequence[Line], filled: int = 0) -> Html:
+    """Names beside samples of their line, of the first `filled` of their area; none for one."""
     if len(lines) < 2:
         return Html("")
     entries = []
     for number, line in enumerate(_by_weight(lines)):
         color = "--muted" if line.reference else f"--series-{number % len(SERIES) + 1}"
         dash = "dotted" if line.reference else DASH_NAMES[number % len(DASHES)]
-        shape = "filled" if filled else dash
+        shape = "filled" if number < filled else dash
         sample = element("i", css=f"sample {shape}", attributes={"style": f"color:var({color})"})
         entries.append(element("span", sample, line.name))
     return join(entries)

@@ -55,6 +55,13 @@ def test_counts_have_whole_numbers_beside_them_and_other_values_need_not():
     assert [tick for tick in ticks(17.0, 18.0, 17.0) if "." in tick]
 
 
+def test_the_key_of_the_sizes_shows_an_area_and_a_dashed_line_as_they_are_drawn(full):
+    chart = full[full.index("How many, by size</b>") :].partition("</figure>")[0]
+    samples = re.findall(r'sample (\w+)"[^>]*></i>([\w ]+)<', chart)
+    assert samples == [("filled", "clusters"), ("dashed", "true identities")]
+    assert chart.count("stroke-dasharray") == 1
+
+
 @pytest.mark.parametrize(
     ("ids", "said"), [([0, 0, -1], "1 colour; odd<"), ([0, 0, 1], "2 colours<")]
 )
