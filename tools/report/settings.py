@@ -4,6 +4,7 @@ import dataclasses
 import typing
 from typing import Any
 
+from common.errors import shortened
 from common.recipe import Clustering, Recipe
 from common.schedules import Schedule
 from tools.report.inputs import ReportInputs
@@ -110,7 +111,7 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list | tuple):
-        return ", ".join(map(_text, value)) or "–"
+        return shortened(map(_text, value)) or "–"  # images that were left out may be many
     return str(value)
 
 

@@ -13,6 +13,7 @@ from common.recipe import PaperResult
 from common.types import Samples
 from tools.report import ranking, sheets, write_page
 from tools.report.page import page
+from tools.report.settings import environment
 
 VOID = {"meta", "img", "br", "path", "use", "image", "rect", "line"}
 
@@ -246,6 +247,11 @@ def test_examples_are_said_to_be_drawn_only_where_there_are_more(full, inputs, m
     html = page(replace(inputs, train_features=None))
     assert "among 4 queries drawn at random." in html
     assert ": 2 of 6 images that no cluster took, drawn at random." in html
+
+
+def test_of_many_images_that_were_left_out_a_few_are_named(inputs):
+    dropped = {"dataset": {"dropped": [f"{number}.jpg" for number in range(1000)]}}
+    assert "8.jpg, 9.jpg and 990 more<" in environment(replace(inputs, environment=dropped))
 
 
 def test_an_early_stop_is_said(inputs):
