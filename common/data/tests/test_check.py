@@ -186,6 +186,14 @@ def test_dropping_bad_images_keeps_the_rest_and_closes_gaps_of_identities(tmp_pa
     assert sound.gallery.cams.tolist() == [2], "cameras keep their numbers"
 
 
+def test_dropping_leaves_a_part_without_images_as_it_is():
+    dataset = made()
+
+    sound = leave_out(dataset, dataset.train.paths[:1])
+
+    assert [len(part) for part in (sound.train, sound.query, sound.gallery)] == [1, 0, 0]
+
+
 def test_dropping_everything_is_refused(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"")
     dataset = load_folder(tmp_path)
