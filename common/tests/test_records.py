@@ -46,6 +46,13 @@ def test_a_place_within_a_record_is_told_by_its_full_name(changed, said):
     assert misfit({**DONE, **changed}, PROGRESS) == said
 
 
+def test_a_published_number_may_be_missing_and_is_never_a_word():
+    paper = {**dict.fromkeys(("map", "rank1", "rank5", "rank10")), "source": "", "compares": "last"}
+    assert not misfit({**paper, "map": 84.2}, RESULT["paper"])
+    assert misfit({**paper, "rank5": "high"}, RESULT["paper"]) == "rank5 is 'high'"
+    assert misfit({**paper, "compares": "first"}, RESULT["paper"]) == "compares is 'first'"
+
+
 def test_what_is_missing_is_told():
     assert misfit({"event": "warning"}, EVENTS["warning"]) == "text is missing"
     assert misfit([], RESULT) == "it is []"

@@ -172,16 +172,17 @@ def test_bad_images_stop_with_the_first_twenty_and_the_count(tmp_path):
 def test_dropping_bad_images_keeps_the_rest_and_closes_gaps_of_identities(tmp_path):
     (tmp_path / "labels.csv").write_text(
         "image,id,cam,split\na.jpg,5,1,train\nb.jpg,6,1,train\nc.jpg,7,1,train\n"
-        "d.jpg,1,1,query\ne.jpg,1,2,gallery\nf.jpg,1,3,gallery\n"
+        "d.jpg,1,1,query\ng.jpg,1,2,query\ne.jpg,1,2,gallery\nf.jpg,1,3,gallery\n"
     )
-    for name in "abcdef":
-        (tmp_path / f"{name}.jpg").write_bytes(b"" if name in "be" else encoded())
+    for name in "abcdefg":
+        (tmp_path / f"{name}.jpg").write_bytes(b"" if name in "beg" else encoded())
     dataset = load_folder(tmp_path)
 
     sound = leave_out(dataset, check_dataset(dataset).bad_images)
 
     assert [Path(path).name for path in sound.train.paths] == ["a.jpg", "c.jpg"]
     assert sound.train.pids.tolist() == [0, 1]
+    assert [Path(path).name for path in sound.query.paths] == ["d.jpg"]
     assert [Path(path).name for path in sound.gallery.paths] == ["f.jpg"]
     assert sound.gallery.cams.tolist() == [2], "cameras keep their numbers"
 
