@@ -239,6 +239,11 @@ def test_clusters_are_compared_with_the_authors_log_where_there_is_one(tmp_path,
     assert results([tmp_path / "other"])[0]["curve"] is None
 
 
+def test_run_folders_are_found_by_name(tmp_path, market):
+    made = [make_run(tmp_path, market, finished=False) for _ in range(11)]  # run-10 is the last
+    assert run_folders([tmp_path], required=True) == sorted(made)
+
+
 def test_folders_may_be_runs_or_hold_runs_and_count_once(tmp_path, market):
     folder = make_run(tmp_path, market, best=0.8, last=0.8)
     assert run_folders([tmp_path, folder], required=True) == [folder]
