@@ -100,6 +100,9 @@ def estimate(
         team: its processes share batches and extractions; each times its own device.
         kind: where images are kept.
         workers: that read files, 0 for none beside this process; by default the usual number.
+
+    Raises:
+        UserError: a step of a few images already takes more memory than is free.
     """
     encoder, recipe, settings = method.encoder, method.recipe, method.recipe.encoder
     batch = recipe.sampling.batch_size // team.size

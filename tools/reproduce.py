@@ -97,7 +97,16 @@ def train(
     options: RunOptions,
     observer: Observer,
 ) -> dict[str, Any]:
-    """Train on a folder of own images; it is tested where `labels.csv` names a test part."""
+    """Train on a folder of own images; it is tested where `labels.csv` names a test part.
+
+    Args:
+        cameras: pattern for cameras in the file names of a folder without labels.
+        changes: settings, each as "NAME=VALUE".
+
+    Raises:
+        UserError: an unknown method, a folder or images that cannot be used, weights that are
+            missing, or settings that do not fit.
+    """
     base = replace(spec_of(method).user_recipe, dataset=own_name(data))
     recipe = changed(base, changes or [])
     team = join_team(options.device)
@@ -118,6 +127,10 @@ def resume(
 
     Args:
         moved: where its data lie now, which is recorded.
+
+    Raises:
+        UserError: no run there, one that is finished, in use or damaged, or data that are gone or
+            have changed.
     """
     team = join_team(options.device)
     folder = team.together(lambda: RunDir.open(run))
@@ -158,6 +171,9 @@ def run_recipe(
         base: the recipe before the user's changes, to say what differs.
         target, source: data sets as read from disk.
         dry_run: announce and stop; the images are not opened.
+
+    Raises:
+        UserError: data that are not sound, settings that do not fit, or no room for the run.
     """
     heard = observer if team.first else _silence
     opened, trained = ((), ()) if dry_run else (SPLITS, ("train",))
