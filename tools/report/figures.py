@@ -100,8 +100,14 @@ def size_chart(title: str, sizes: dict[str, np.ndarray], unit: str) -> Html:
         lines = []
         for number, (name, found) in enumerate(sizes.items()):
             counts, _ = np.histogram(found, edges)
-            style = {"linewidth": 1.6, "linestyle": DASHES[number], "fill": number == 0}
-            axes.stairs(counts, edges, color=SERIES[number], **style)
+            axes.stairs(
+                counts,
+                edges,
+                color=SERIES[number],
+                linewidth=1.6,
+                linestyle=DASHES[number],
+                fill=number == 0,
+            )
             lines.append(Line(name, [], []))
         axes.set_xlabel(unit, color=MUTED)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
