@@ -10,10 +10,11 @@ import torch.nn.functional as F
 
 from common.recipe import PaperResult
 from common.types import Samples
+from tools.report.clusters import ClusterTable
 from tools.report.curves import course
 from tools.report.ranking import ranked_lists
 from tools.report.results import duration, headline, results
-from tools.report.sheets import cluster_sheets
+from tools.report.sheets import chosen, cluster_sheets
 
 
 def text_of(html):
@@ -118,7 +119,7 @@ def test_a_ranked_list_counts_the_matches_and_shows_the_nearest_first(inputs):
 
 
 def test_a_sheet_counts_its_cluster_and_shows_the_main_identity_first(inputs):
-    labels, truth = np.array([4, 4, 4, 4, 4, 4, 4, -1]), np.array([5, 2, 2, -1, 2, 6, 5, 2])
+    labels, truth = np.array([4, 4, 4, 4, 4, 4, 4, -1]), np.array([5, 2, 2, -1, 2, 0, 5, 2])
     train = Samples(inputs.train.paths[:8], truth, np.array([0, 1, 1, 0, 0, 1, 0, 0]))
     shown = cluster_sheets(replace(inputs, train=train, labels=labels, truth=truth))
     assert "Cluster 4 · 7 images · 2 cameras · 3 identities" in shown
@@ -128,10 +129,11 @@ def test_a_sheet_counts_its_cluster_and_shows_the_main_identity_first(inputs):
         ("tile", "2"),
         ("tile", "2"),
         ("tile", ""),
+        ("tile other", "0"),
         ("tile other", "5"),
         ("tile other", "5"),
-        ("tile other", "6"),
     ]
+    assert "How many, by size" not in shown, "of one cluster"
     facts = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", shown))
     assert facts == {
         "true identities": "3",
@@ -142,3 +144,15 @@ def test_a_sheet_counts_its_cluster_and_shows_the_main_identity_first(inputs):
         "pair recall": "57.1 %",  # 3 + 1 of 6 + 1 pairs
         "purity": "50.0 %",
     }
+
+
+def test_the_most_telling_clusters_are_chosen_and_none_of_them_twice():
+    cameras = np.array([3, 1, 1, 1, 2, 3, 6, 6, 6, 6])
+    strangers = np.array([0, 0, 3, 1, 0, 0, 9, 9, 9, 9])
+    table = ClusterTable(np.arange(10), np.arange(2, 12), cameras, strangers + 1, strangers)
+    found = [(title, rows.tolist()) for title, _, rows in chosen(table, with_cams=True)]
+    largest, mixed = ("Largest", [9, 8, 7, 6]), ("Most mixed", [2, 3])
+    assert found == [largest, mixed, ("Most cameras", [5, 0, 4, 1])]
+    alike = replace(table, strangers=0 * strangers)
+    assert [title for title, *_ in chosen(table, with_cams=False)] == ["Largest", "Most mixed"]
+    assert [title for title, *_ in chosen(alike, with_cams=True)] == ["Largest", "Most cameras"]
