@@ -15,15 +15,21 @@ from methods import METHODS
 IMAGES, CLUSTERS, DIM = 48, 6, 16
 
 
-def losses(method, **changes):
-    """The loss terms of a second step on drawn features, with these settings."""
-    spec, g = METHODS[method], torch.Generator().manual_seed(2)
+def begun(method, labels, g, **changes):
+    """The method at the begin of an epoch on drawn features, with these settings and labels."""
+    spec = METHODS[method]
     recipe = Recipe(method, "case", replace(spec.settings(), **changes))
     replay = replayed(spec.build, recipe, DIM, TrainData(IMAGES, np.zeros(IMAGES, np.int64)))
     features = F.normalize(torch.randn(IMAGES, DIM, generator=g), dim=1)
-    labels = np.arange(IMAGES) % CLUSTERS
     replay.begin_training(lambda domain: features)
     replay.begin_epoch(0, features, PseudoLabels(labels))
+    return replay
+
+
+def losses(method, **changes):
+    """The loss terms of a second step."""
+    g, labels = torch.Generator().manual_seed(2), np.arange(IMAGES) % CLUSTERS
+    replay = begun(method, labels, g, **changes)
     for _ in range(2):
         indices = torch.randperm(IMAGES, generator=g)[:16].numpy()
         views = torch.randn(2, 16, DIM, generator=g)
