@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from itertools import pairwise
@@ -91,14 +92,7 @@ def test_every_benchmark_refuses_a_device_that_is_not_there(name, monkeypatch):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="written for machines with CUDA")
 def test_every_row_of_the_script_for_gpus_asks_for_what_there_is(tmp_path):
-    python = tmp_path / "python"  # says what it was asked for
-    python.write_text('#!/bin/sh\necho "$*"\n')
-    python.chmod(0o755)
-    script = Path(tools.bench.__file__).with_name("gpu_rows.sh")
-    place = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
-    command = ["bash", str(script), str(tmp_path / "rows")]
-    subprocess.run(command, env=place, check=True, capture_output=True)
-    asked = [path.read_text().split() for path in (tmp_path / "rows").glob("*.json")]
+    asked, told = gpu_rows(tmp_path)
     for words in asked:
         changes = [word for option, word in pairwise(words) if option == "--set"]
         match words[2:5]:
@@ -107,8 +101,30 @@ def test_every_row_of_the_script_for_gpus_asks_for_what_there_is(tmp_path):
             case ["reproduce", method, dataset]:
                 override(METHODS[method].find(dataset), parse_changes(changes))
     assert {words[2] for words in asked} == {"doctor", "bench", "reproduce"}
-    misspelt = subprocess.run([*command, "labls"], env=place, check=True, capture_output=True)
-    assert b"there is no row labls; there are: doctor epoch-fast " in misspelt.stdout
+    assert told.count("done after") == len(asked) + 1  # the tests
+    assert "there is no row labls; there are: doctor epoch-fast " in gpu_rows(tmp_path, "labls")[1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="written for machines with CUDA")
+def test_no_row_for_gpus_is_lost_by_another_and_none_begins_when_the_time_is_up(tmp_path):
+    told = gpu_rows(tmp_path, "doctor", "labels", "tests", broken="pseudo-labels")[1]
+    assert "labels failed, see labels.log" in told
+    assert "tests done" in told
+    assert gpu_rows(tmp_path, "doctor", minutes=0) == ([], "doctor: left out, the time is up\n")
+
+
+def gpu_rows(folder, *rows, broken="-", minutes=30):
+    """What the script asks `tools` for, in words, and says; a `python3` that only repeats it."""
+    shutil.rmtree(folder / "rows", ignore_errors=True)
+    python = folder / "python3"
+    python.write_text(f'#!/bin/sh\necho "$*"\ncase "$*" in *" {broken} "*) exit 1;; esac\n')
+    python.chmod(0o755)
+    place = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+    script = Path(tools.bench.__file__).with_name("gpu_rows.sh")
+    command = ["bash", str(script), str(folder / "rows"), *rows]
+    place["MINUTES"] = str(minutes)
+    ended = subprocess.run(command, env=place, check=True, capture_output=True, text=True)
+    return [path.read_text().split() for path in (folder / "rows").glob("*.json")], ended.stdout
 
 
 def test_rows_are_printed_as_a_table_or_as_json(made_up, call):
