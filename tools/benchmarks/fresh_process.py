@@ -1,11 +1,14 @@
 """A process of its own for a measurement, and the memory that it takes."""
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
 import torch
+
+STATUS = Path("/proc/self/status")
 
 
 def fresh_process(prepare: Callable[[], None] | None = None) -> ProcessPoolExecutor:
@@ -55,8 +58,6 @@ def device_peak_mb(device: torch.device) -> float | None:
 
 
 def _status_mb(name: str) -> float | None:
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return None
-    line = next(line for line in status.read_text().splitlines() if line.startswith(name))
-    return int(line.split()[1]) / 1024
+    status = STATUS.read_text() if STATUS.exists() else ""
+    found = re.search(rf"^{name}:\s+(\d+) kB", status, re.MULTILINE)
+    return int(found[1]) / 1024 if found else None

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tools.benchmarks import evaluation, memory
+from tools.benchmarks import evaluation, fresh_process, memory
 
 
 def test_every_memory_rule_equals_its_plain_loop():
@@ -14,6 +14,15 @@ def test_every_memory_rule_equals_its_plain_loop():
     assert [row["rule"] for row in rows] == ["blend_rows_", "blend_hardest_", "blend_mean_"]
     assert all(row["equal"] for row in rows)
     assert torch.get_num_threads() == threads
+
+
+def test_memory_of_which_the_system_tells_a_part_is_left_open(tmp_path, monkeypatch):
+    status = tmp_path / "status"
+    status.write_text("Groups:\nVmRSS:\t    2048 kB\n")
+    monkeypatch.setattr(fresh_process, "STATUS", status)
+
+    assert fresh_process.PeakMemory(torch.device("cpu")).before == 2
+    assert fresh_process.peak_mb() is None
 
 
 @pytest.mark.slow
