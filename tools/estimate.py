@@ -156,7 +156,7 @@ def _search_seconds(images: int, encoder: Encoder, recipe: Recipe, team: Team) -
     """One search among drawn features, multiplied by the square of the images' number."""
     if images < MANY_IMAGES:
         return 0.0
-    warm_up()
+    warm_up(team.device)
     settings = recipe.clustering
     features = reid_like_features(PROBE_ROWS, encoder.num_features, device=str(team.device))
     search = timed(lambda: find_neighbors(features, settings.k1, settings.search), team.device)

@@ -218,8 +218,9 @@ def _carry_out(
     heard = observer if team.first else _silence
     if team.first:
         note_run(run.path)
-    heard({"event": "stage", "text": "compiling the clustering kernels (once per machine)"})
-    warm_up()
+    if team.device.type == "cpu":
+        heard({"event": "stage", "text": "compiling the clustering kernels (once per machine)"})
+    warm_up(team.device)
     method, job = team.together(
         lambda: assemble(recipe, dataset, source, options, team, run, heard, restored=resumed)
     )

@@ -9,11 +9,16 @@ from common.clustering.jaccard import jaccard_pairs
 from common.clustering.similarity import pair_similarities
 
 
-def warm_up() -> None:
-    """Run every kernel that this machine needs, so that it is compiled or read from its cache.
+def warm_up(device: torch.device) -> None:
+    """Run every kernel that labels need there, so that it is compiled or read from its cache.
 
     Takes about ten seconds the first time on a machine, a fraction of a second later.
+
+    Args:
+        device: of the features; only the form for CPUs is compiled.
     """
+    if device.type != "cpu":
+        return
     generator = torch.Generator().manual_seed(0)
     size = candidates.BLOCK // 4 + 64  # two blocks: one of their products is off the diagonal
     features = F.normalize(torch.randn(size, 8, generator=generator), dim=1)

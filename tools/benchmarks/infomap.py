@@ -48,7 +48,7 @@ def run(
 
 def _row(size: int, dim: int, similarity: float, threads: int, device: str) -> dict[str, Any]:
     torch.set_num_threads(threads)
-    warm_up()
+    warm_up(torch.device(device))
     settings = InfoMap(similarity=similarity)
     cluster(reid_like_features(256, dim, 1, device), settings, 0)  # load the libraries
     features = reid_like_features(size, dim, 0, device)

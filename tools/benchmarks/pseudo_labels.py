@@ -164,7 +164,7 @@ def _measured(setup: Setup) -> list[Measured]:
 def _measure(setup: Setup) -> list[Measured]:
     torch.set_num_threads(setup.threads)
     compiled.AVAILABLE &= setup.numba
-    warm_up()
+    warm_up(torch.device(setup.device))
     parts: Callable[[Tensor, Setup], Clustered] = _dense_parts if setup.dense else _sparse_parts
     parts(reid_like_features(256, setup.dim, 1, setup.device), setup)  # load the libraries
     features = reid_like_features(setup.size, setup.dim, 0, setup.device)

@@ -93,7 +93,7 @@ def test_whoever_watches_hears_which_part_is_done_and_of_the_end_of_each(form):
 
 
 @pytest.mark.skipif(not compiled.AVAILABLE, reason="numba cannot be used")
-def test_warming_up_runs_every_kernel_that_python_calls(monkeypatch):
+def test_warming_up_runs_every_kernel_for_a_cpu_and_none_for_a_gpu(monkeypatch):
     kernels, run = set(), set()
 
     def watch(name, kernel):
@@ -105,6 +105,8 @@ def test_warming_up_runs_every_kernel_that_python_calls(monkeypatch):
             inner = name[0] == "_" or name in ("grown", "similarity")  # other kernels alone call it
             if hasattr(kernel, "signatures") and not inner:
                 monkeypatch.setattr(module, name, watch(name, kernel))
-    warm_up()
+    warm_up(torch.device("cuda"))
+    assert run == set()
+    warm_up(torch.device("cpu"))
     assert "close_pairs" in kernels
     assert run == kernels
