@@ -13,6 +13,10 @@ class UserError(Exception):
     """
 
 
+class MissingPackage(UserError):
+    """What was asked for needs an optional package, which the message names."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A sentence with the known name that is nearest in any case, after a blank; else "".
 

@@ -237,7 +237,7 @@ def verify(
         console.show(cases_table(rows))
     if json:
         print_json(rows)
-    if not all(row["passed"] for row in rows):
+    if any(row["passed"] is False for row in rows):
         raise typer.Exit(1)
 
 

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import common.clustering.cases
 import common.data.cases
 import common.evaluator.cases
 import methods
-from common.errors import UserError, did_you_mean
+from common.errors import MissingPackage, UserError, did_you_mean
 from common.reference import Check, Runner, load_case
 from common.run import Event
 from methods import METHODS
@@ -26,6 +27,9 @@ COMMON: dict[str, Runner] = {
     **common.data.cases.CASES,
     **common.evaluator.cases.CASES,
 }
+
+SAID = {True: "passed", False: "FAILED", None: "left out"}
+STYLES = {True: "", False: "red", None: "yellow"}
 
 
 @dataclass(frozen=True)
@@ -54,9 +58,9 @@ def verify(
 
     A row holds `method` ("common" for the shared layer), `case`, `file`, `difference` and
     `tolerance` of the quantity that came closest to failing, `quantity` (its name), `passed`
-    (of all quantities), `checks` (their number), `seconds`, and `error` ("" where the case
-    could be run). `difference` is None where there is no number: other shapes, not finite, or
-    an error.
+    (of all quantities; None where the case needs a package that is missing), `checks` (their
+    number), `seconds`, and `error` ("" where the case could be run). `difference` is None where
+    there is no number: other shapes, not finite, or an error.
 
     Args:
         method: only the cases of this method, or "common".
@@ -86,8 +90,7 @@ def verify(
 
 
 def cases_table(rows: list[dict[str, Any]]) -> Table:
-    """A line per case; failed ones in red."""
-    failed = [row for row in rows if not row["passed"]]
+    """A line per case; failed ones in red, those left out in yellow."""
     cells = [
         [
             row["method"],
@@ -95,7 +98,7 @@ def cases_table(rows: list[dict[str, Any]]) -> Table:
             row["error"] or row["quantity"],
             "-" if row["difference"] is None else f"{row['difference']:.1e}",
             f"{row['tolerance']:.0e}",
-            "passed" if row["passed"] else "FAILED",
+            SAID[row["passed"]],
         ]
         for row in rows
     ]
@@ -103,10 +106,12 @@ def cases_table(rows: list[dict[str, Any]]) -> Table:
         ("method", "case", "closest to failing", "difference", "tolerance", ""),
         cells,
         texts=range(3),
-        styles=["" if row["passed"] else "red" for row in rows],
+        styles=[STYLES[row["passed"]] for row in rows],
     )
     checks = sum(row["checks"] for row in rows)
-    table.caption = f"{len(rows)} cases, {checks} quantities, {len(failed)} cases failed"
+    count = Counter(row["passed"] for row in rows)
+    left_out = f", {count[None]} left out" if count[None] else ""
+    table.caption = f"{len(rows)} cases, {checks} quantities, {count[False]} cases failed{left_out}"
     table.caption_justify = "left"
     return table
 
@@ -133,12 +138,16 @@ def kind_of(path: Path) -> Kind | None:
 
 
 def verified(path: Path, kind: Kind) -> dict[str, Any]:
-    """The row of one case; whatever its runner raises makes it a failed one."""
+    """The row of one case; whatever its runner raises makes it a failed one, or one left out."""
     since = time.perf_counter()
+    checks: list[Check] = []
+    error, left_out = "", False
     try:
-        checks, error = kind.runner(load_case(path)), ""
+        checks = kind.runner(load_case(path))
+    except MissingPackage as missing:
+        error, left_out = str(missing), True
     except Exception as raised:  # a damaged or foreign file may break a runner in any way
-        checks, error = [], f"{type(raised).__name__}: {raised}"
+        error = f"{type(raised).__name__}: {raised}"
     if not checks and not error:
         error = "nothing was compared"
     worst = max(checks, key=_strain, default=Check(error, math.inf, 0.0))
@@ -149,7 +158,7 @@ def verified(path: Path, kind: Kind) -> dict[str, Any]:
         "quantity": worst.name,
         "difference": worst.difference if math.isfinite(worst.difference) else None,
         "tolerance": worst.tolerance,
-        "passed": bool(checks) and all(check.passed for check in checks),
+        "passed": None if left_out else bool(checks) and all(check.passed for check in checks),
         "checks": len(checks),
         "seconds": time.perf_counter() - since,
         "error": error,

@@ -19,7 +19,7 @@ from common.clustering.neighbors import (
     search_in_full,
 )
 from common.clustering.similarity import check_unit_rows
-from common.errors import UserError
+from common.errors import MissingPackage
 from common.recipe import Approximate, Search
 from common.team import ALONE, Team
 
@@ -40,7 +40,7 @@ def find_neighbors(features: Tensor, k: int, search: Search, team: Team = ALONE)
         team: each has the same cells and looks up a part of the rows.
 
     Raises:
-        UserError: faiss cannot be imported.
+        MissingPackage: faiss cannot be imported.
     """
     if not isinstance(search, Approximate):
         return nearest_neighbors(features, k, team)
@@ -54,9 +54,9 @@ def find_neighbors(features: Tensor, k: int, search: Search, team: Team = ALONE)
 
 
 def check_search(search: Search) -> None:
-    """Raise UserError unless the search can be done here."""
+    """Raise MissingPackage unless the search can be done here."""
     if isinstance(search, Approximate) and Kmeans is None:
-        raise UserError(
+        raise MissingPackage(
             "the approximate search needs faiss, which cannot be imported: pip install faiss-cpu, "
             'or choose the exact search by --set "clustering.search=Exact()".'
         )

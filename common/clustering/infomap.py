@@ -7,7 +7,7 @@ from torch import Tensor
 
 from common.clustering.approximate import find_neighbors
 from common.clustering.similarity import unit_rows
-from common.errors import UserError
+from common.errors import MissingPackage
 from common.recipe import InfoMap
 from common.team import ALONE, Team
 
@@ -78,7 +78,7 @@ def infomap_labels(features: Tensor, settings: InfoMap) -> Modules:
         features: (N, D) float32; normalized here.
 
     Raises:
-        UserError: the package `infomap` or faiss is missing.
+        MissingPackage: `infomap`, or faiss.
     """
     return modules_of(neighbor_graph(features, settings), settings)
 
@@ -90,9 +90,9 @@ def modules_of(graph: Graph, settings: InfoMap) -> Modules:
 
 
 def require_package() -> None:
-    """Raise UserError unless the package `infomap` can be imported."""
+    """Raise MissingPackage unless the package `infomap` can be imported."""
     if Infomap is None:
-        raise UserError('InfoMap needs the package infomap: pip install "unreid[infomap]".')
+        raise MissingPackage('InfoMap needs the package infomap: pip install "unreid[infomap]".')
 
 
 def neighbor_graph(features: Tensor, settings: InfoMap, team: Team = ALONE) -> Graph:
@@ -103,7 +103,7 @@ def neighbor_graph(features: Tensor, settings: InfoMap, team: Team = ALONE) -> G
     disagree).
 
     Raises:
-        UserError: the package `infomap` or faiss is missing.
+        MissingPackage: `infomap`, or faiss.
     """
     require_package()
     unit = unit_rows(features.detach())

@@ -15,6 +15,7 @@ from methods import METHODS
 from tools.verify import KINDS, Kind, case_files, kind_of, verified, verify
 
 HHCL = Path(methods.__path__[0]) / "hhcl/tests/reference"
+INFOMAP = HHCL.parents[2] / "clustercontrast/tests/reference/clustercontrast_infomap.npz"
 SHARED = Path(common.__path__[0]) / "tests/reference/common_erasing.npz"
 
 
@@ -137,6 +138,20 @@ def test_the_longest_kind_wins():
 def test_no_kind_has_two_owners():
     prefixes = [kind.prefix for kind in KINDS]
     assert len(prefixes) == len(set(prefixes))
+
+
+def test_a_case_whose_package_is_missing_is_left_out_and_says_what_to_install(
+    tmp_path, call, monkeypatch
+):
+    monkeypatch.setattr("common.clustering.infomap.Infomap", None)  # as README's command leaves it
+    copied(tmp_path, HHCL / "hhcl_cm.npz")
+    copied(tmp_path, INFOMAP)
+    called = call("verify", "--reference", tmp_path)
+    assert called.code == 0
+    assert "0 cases failed, 1 left out" in called.out
+    assert "pip install" in called.out
+    left_out, passed = json.loads(call("verify", "--reference", tmp_path, "--json").out)
+    assert (left_out["case"], left_out["passed"], passed["passed"]) == (INFOMAP.stem, None, True)
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", None])

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from common.clustering import infomap as infomap_module
 from common.clustering.infomap import infomap_labels, kept_modules, neighbor_graph
-from common.errors import UserError
+from common.errors import MissingPackage
 from common.recipe import InfoMap
 
 
@@ -64,5 +64,5 @@ def test_images_without_any_edge_are_all_outliers():
 
 def test_a_missing_package_gives_the_command_to_install_it(monkeypatch):
     monkeypatch.setattr(infomap_module, "Infomap", None)
-    with pytest.raises(UserError, match=r'pip install "unreid\[infomap\]"'):
+    with pytest.raises(MissingPackage, match=r'pip install "unreid\[infomap\]"'):
         infomap_labels(torch.eye(4), InfoMap())
