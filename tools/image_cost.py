@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from common.arithmetic import set_arithmetic
 from common.backbones.encoder import Encoder
 from common.data.room import device_room, host_room
 from common.errors import UserError
@@ -51,6 +52,7 @@ def measured(method: Method, batch: int, team: Team) -> ImageCost:
     Raises:
         UserError: not even a few fit into memory.
     """
+    set_arithmetic("exact")  # for "fast" too: to try algorithms out takes longer than these steps
     encoder, settings = method.encoder, method.recipe.encoder
     encoder.grouping.chunks = 1  # the few images would not fill the recipe's groups
     images = torch.rand(PROBE_IMAGES, 3, settings.height, settings.width, device=team.device)

@@ -142,6 +142,18 @@ def test_images_of_which_not_even_a_few_fit_into_memory_are_refused(estimate, mo
         estimate(8.0)
 
 
+@pytest.mark.parametrize("precision", ["exact", "fast"])
+def test_nothing_is_timed_in_tf32_or_beside_a_search_for_algorithms(
+    precision, estimate, monkeypatch
+):
+    cudnn = torch.backends.cudnn
+    for name in ("allow_tf32", "benchmark"):  # as torch has it, and as another run has left it
+        monkeypatch.setattr(cudnn, name, True)
+    estimate(8.0, replace(RECIPE, precision=precision))
+    assert not cudnn.allow_tf32
+    assert not cudnn.benchmark
+
+
 def test_a_run_that_will_be_compiled_is_said_to_be_timed_before(estimate):
     assert "128 images, before compiling," in replace(estimate(0.01), compiled=True).text()
 
