@@ -40,6 +40,7 @@ _BROKEN = (
     NotImplementedError,  # a compression that zipfile does not know
     MemoryError,
     RecursionError,  # tarfile calls itself for every header that extends the next one
+    SystemError,  # what Python 3.12 makes of it in a buffered read
 )
 
 

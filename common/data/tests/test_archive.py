@@ -240,7 +240,7 @@ def test_headers_count_for_the_limits_of_a_tar(tmp_path):
     assert_refused(archive, "refused as a bomb", Limits(total=300_000))
 
 
-@pytest.mark.parametrize("error", [MemoryError, RecursionError])
+@pytest.mark.parametrize("error", [MemoryError, RecursionError, SystemError])
 def test_an_archive_that_exhausts_the_reader_is_refused(tmp_path, monkeypatch, error):
     def exhausted(file: tarfile.TarFile) -> None:
         raise error
