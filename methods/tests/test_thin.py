@@ -9,7 +9,7 @@ import pytest
 import methods
 from methods import METHODS
 
-MOST_LINES = 262  # of code, docstrings and comments not counted; DSGL is the largest
+MOST_LINES = 263  # of code, docstrings and comments not counted; DSGL is the largest
 DATA = ("recipes.py", "curves.py")  # numbers of papers and logs
 CHECKS = ("cases.py",)  # how stored cases are run
 SHARED = 6  # equal lines in a row that would be worth one place in common/
