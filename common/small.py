@@ -45,7 +45,7 @@ def on_synthetic(paper: Recipe) -> Recipe:
         epochs=20,
         bn_chunks=1,
         eval_every=1,
-        paper=PaperResult(settings="ours: a tiny encoder from random weights", compares="last"),
+        paper=PaperResult(settings="ours, with a tiny encoder from random weights", compares="last"),
     )
 
 
@@ -66,7 +66,7 @@ def for_own_images(paper: Recipe) -> Recipe:
         epochs=12,
         bn_chunks=2,
         eval_every=3,
-        paper=PaperResult(settings="ours: for own images on any machine", compares="last"),
+        paper=PaperResult(settings="ours, for your own images on any machine", compares="last"),
     )
 
 
