@@ -45,7 +45,9 @@ def on_synthetic(paper: Recipe) -> Recipe:
         epochs=20,
         bn_chunks=1,
         eval_every=1,
-        paper=PaperResult(settings="ours, with a tiny encoder from random weights", compares="last"),
+        paper=PaperResult(
+            settings="ours, with a tiny encoder from random weights", compares="last"
+        ),
     )
 
 
