@@ -6,7 +6,7 @@ takes sizes, seeds and settings from the case and calls the code that training c
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,11 @@ class Check:
 
 
 Runner = Callable[[Case], list[Check]]
+
+
+def kind_of(name: str, kinds: Iterable[str]) -> str | None:
+    """The longest of the kinds that a case's name begins with, or None."""
+    return max(filter(name.startswith, kinds), key=len, default=None)
 
 
 def load_case(path: Path) -> Case:

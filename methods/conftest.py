@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from common.reference import load_case
+from common.reference import kind_of, load_case
 from methods import METHODS
 
 
@@ -14,7 +14,8 @@ class StoredCase(pytest.Item):
 
     def runtest(self) -> None:
         kinds = METHODS[self.path.parents[2].name].cases
-        kind = max(filter(self.name.startswith, kinds), key=len)
+        kind = kind_of(self.name, kinds)
+        assert kind, "no kind has this name"
         checks = kinds[kind](load_case(self.path))
         assert checks, "nothing was compared"
         assert [check for check in checks if not check.passed] == []

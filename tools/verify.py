@@ -16,7 +16,7 @@ import common.data.cases
 import common.evaluator.cases
 import methods
 from common.errors import MissingPackage, UserError, did_you_mean
-from common.reference import Check, Runner, load_case
+from common.reference import Check, Runner, kind_of, load_case
 from common.run import Event
 from methods import METHODS
 from tools.layout import rich_table
@@ -72,13 +72,13 @@ def verify(
     """
     _require_known(method)
     files = case_files(reference)
-    if unknown := [path for path in files if kind_of(path) is None]:
+    if unknown := [path for path in files if find_kind(path) is None]:
         known = ", ".join(sorted(kind.prefix for kind in KINDS))
         raise UserError(
             f"unknown kind of reference case: {', '.join(map(str, unknown))}. A file's name must "
             f"begin with one of: {known}."
         )
-    chosen = [(path, kind) for path in files if (kind := kind_of(path)) and _asked(kind, method)]
+    chosen = [(path, kind) for path in files if (kind := find_kind(path)) and _asked(kind, method)]
     if not chosen:
         where = reference if reference is not None else "the installed package"
         raise UserError(f"no reference cases{f' of {method}' if method else ''} in {where}.")
@@ -131,10 +131,10 @@ def case_files(reference: Path | None) -> list[Path]:
     return sorted(reference.rglob("*.npz"))
 
 
-def kind_of(path: Path) -> Kind | None:
-    """The kind whose name is the longest beginning of the file's name."""
-    fitting = [kind for kind in KINDS if path.stem.startswith(kind.prefix)]
-    return max(fitting, key=lambda kind: len(kind.prefix), default=None)
+def find_kind(path: Path) -> Kind | None:
+    """Whose case a file is, and how it is run; None for a file of an unknown kind."""
+    prefix = kind_of(path.stem, [kind.prefix for kind in KINDS])
+    return next((kind for kind in KINDS if kind.prefix == prefix), None)
 
 
 def verified(path: Path, kind: Kind) -> dict[str, Any]:

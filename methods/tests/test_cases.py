@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from common.reference import kind_of
 from methods import METHODS
 
 FOLDER = Path(__file__).parents[1]
@@ -13,5 +14,4 @@ FOLDER = Path(__file__).parents[1]
 def test_every_kind_has_stored_cases_and_every_case_a_kind(name):
     kinds = METHODS[name].cases
     stored = [path.stem for path in (FOLDER / name / "tests" / "reference").glob("*.npz")]
-    found = {max(filter(case.startswith, kinds), key=len, default=case) for case in stored}
-    assert found == set(kinds)
+    assert {kind_of(case, kinds) for case in stored} == set(kinds)

@@ -12,7 +12,7 @@ import methods
 from common.errors import UserError
 from common.reference import Check
 from methods import METHODS
-from tools.verify import KINDS, Kind, case_files, kind_of, verified, verify
+from tools.verify import KINDS, Kind, case_files, find_kind, verified, verify
 
 HHCL = Path(methods.__path__[0]) / "hhcl/tests/reference"
 INFOMAP = HHCL.parents[2] / "clustercontrast/tests/reference/clustercontrast_infomap.npz"
@@ -46,7 +46,7 @@ def test_every_stored_case_is_found_once_and_every_method_has_some():
     folders = [Path(package.__path__[0]) for package in (common, methods)]
     stored = [path for folder in folders for path in folder.rglob("*.npz")]
     assert sorted(case_files(None)) == sorted(stored)
-    assert {kind_of(path).owner for path in stored} == {"common", *METHODS}
+    assert {find_kind(path).owner for path in stored} == {"common", *METHODS}
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_the_longest_kind_wins():
         for other in KINDS
         if kind.prefix.startswith(other.prefix) and kind.prefix != other.prefix
     )
-    assert kind_of(Path(f"{longer}_x.npz")).prefix == longer
+    assert find_kind(Path(f"{longer}_x.npz")).prefix == longer
 
 
 def test_no_kind_has_two_owners():
