@@ -194,7 +194,7 @@ def hardest_and_mean(
     """
     present, position = hardest_members(bank, rows, embeddings)
     _, mean = row_means(rows, embeddings)
-    return present, embeddings[position], mean
+    return present, embeddings.index_select(0, position), mean
 
 
 @torch.no_grad()
@@ -215,7 +215,7 @@ def blend_hardest_(bank: Tensor, rows: np.ndarray, embeddings: Tensor, momentum:
     `blend_rows_`.
     """
     present, position = hardest_members(bank, rows, embeddings)
-    blend_distinct_(bank, present, embeddings[position], momentum)
+    blend_distinct_(bank, present, embeddings.index_select(0, position), momentum)
 
 
 def blend_mean_(bank: Tensor, rows: np.ndarray, embeddings: Tensor, momentum: float) -> None:
