@@ -11,7 +11,7 @@ import torch
 from common.arithmetic import has_fast_bfloat16, missing_for_compiling
 from common.backbones.weights import IBN_FILES, weights_folder
 from common.cores import own_cores
-from common.data.room import device_room, disk_room, host_room
+from common.room import device_room, disk_room, host_room
 from methods import METHODS
 from tools.data import list_datasets
 from tools.environment import commit, package_versions

@@ -14,10 +14,10 @@ from torch.utils._pytree import tree_leaves
 
 from common.arithmetic import set_arithmetic
 from common.backbones.encoder import Encoder
-from common.data.room import device_room, host_room
 from common.errors import UserError
 from common.method import Method
 from common.recipe import EncoderSettings
+from common.room import device_room, host_room
 from common.team import Team
 from tools.benchmarks.clock import Clock
 

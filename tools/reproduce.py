@@ -13,12 +13,12 @@ from common.backbones.encoder import build_encoder, require_size
 from common.backbones.weights import require_weights
 from common.clustering import warm_up
 from common.data.catalogue import own_name
-from common.data.room import disk_room
 from common.data.unlabelled_folder import ONE_CAMERA
 from common.errors import UserError
 from common.progress import Progress
 from common.recipe import Recipe
 from common.recipe_text import flatten, to_json, to_plain
+from common.room import disk_room
 from common.run import Event, Observer, RunDir
 from common.streams import Streams
 from common.team import Team, join_team, leave_team

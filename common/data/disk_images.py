@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from common.data.request import Request, Views
-from common.data.room import shared_room
 from common.data.transform import augment_image, normalize_image, read_image
 from common.errors import UserError
+from common.room import shared_room
 from common.types import Samples
 
 AHEAD = 2  # batches that each worker prepares ahead

@@ -8,9 +8,9 @@ from common.cores import own_cores
 from common.data.cached_images import CachedImages, read_pixels
 from common.data.disk_images import DiskImages
 from common.data.request import ImageSource, Request
-from common.data.room import device_room, host_room
 from common.errors import UserError
 from common.recipe import Augment
+from common.room import device_room, host_room
 from common.types import Samples, Tick
 
 __all__ = ["ImageSource", "Kind", "Request", "open_images"]

@@ -1,4 +1,4 @@
-"""Room for images in memory, to keep them and to pass them on, and on the disk for a run."""
+"""What is left of the memory and the disk of this machine."""
 
 import os
 import shutil

@@ -5,8 +5,8 @@ from unittest.mock import Mock
 import pytest
 import torch
 
+from common import room
 from common.cores import own_cores
-from common.data import room
 
 
 def test_the_room_on_this_machine_is_known():
