@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from common.tests.waits import waits
 from common.transfer import on_device
-from common.waits import waits
 
 X = torch.tensor([3, 1, 2])
 Y = torch.arange(12.0).view(3, 4)

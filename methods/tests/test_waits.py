@@ -19,13 +19,13 @@ from common.data.cached_images import CachedImages
 from common.data.request import Request
 from common.evaluator.retrieval import evaluate
 from common.optimizer import make_optimizer
-from common.pretended_gpu import pretended_gpu
 from common.recipe import Augment, Dbscan
 from common.schedules import Constant
 from common.streams import Streams
 from common.team import Team
+from common.tests.pretended_gpu import pretended_gpu
+from common.tests.waits import TO_HOST, waits
 from common.types import PseudoLabels
-from common.waits import TO_HOST, waits
 from methods import METHODS
 from methods.small_runs import small_data, small_job, small_recipe
 

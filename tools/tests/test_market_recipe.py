@@ -12,7 +12,7 @@ from PIL import Image
 from common.batches import domain_batches
 from common.data.datasets import load_dataset
 from common.data.images import open_images
-from common.data.made import make_market1501
+from common.data.tests.made import make_market1501
 from common.job import DomainImages, Job
 from common.optimizer import make_optimizer
 from common.recipe_text import override

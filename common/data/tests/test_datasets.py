@@ -12,7 +12,7 @@ from PIL import Image
 from common.data.catalogue import DATASETS
 from common.data.check import check_dataset
 from common.data.datasets import LAYOUTS, fingerprint, load_dataset
-from common.data.made import make_market1501
+from common.data.tests.made import make_market1501
 from common.errors import UserError
 
 MARKET = ("bounding_box_train", "query", "bounding_box_test")

@@ -13,7 +13,7 @@ from torch._ops import OpOverload
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-ROOT = f"{Path(__file__).parents[1]}/"
+ROOT = f"{Path(__file__).parents[2]}/"
 # The environment, with torch in it, may lie in the same folder.
 OURS = tuple(f"{ROOT}{room}/" for room in ("common", "methods", "tools"))
 aten = torch.ops.aten

@@ -1,4 +1,4 @@
-"""A made tree with the names and counts of Market-1501, for dry runs and tests."""
+"""A made tree with the names and counts of Market-1501."""
 
 from collections.abc import Iterator
 from pathlib import Path
