@@ -6,8 +6,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from common.cores import usable_cores
 from common.data.catalogue import DATASETS
-from common.data.probe_workers import probed
+from common.data.probe import probe_all
+from common.data.programs import answers
 from common.data.published import NONE, Published
 from common.data.scan import relabelled
 from common.errors import UserError, shortened
@@ -16,6 +18,8 @@ from common.types import SPLITS, Dataset, Samples, Tick
 TEST = SPLITS[1:]
 
 _SHOWN = 20
+_PORTION = 64  # images between two signs of life
+_WORTH_PROCESSES = 1_000  # below, starting processes takes longer than the work
 
 
 @dataclass(frozen=True)
@@ -169,11 +173,15 @@ def count_differences(
 def bad_images(
     splits: dict[str, Samples], workers: int | None = None, progress: Tick | None = None
 ) -> dict[str, str]:
-    """File name to reason for every image that cannot be used."""
+    """File name to reason for every image that cannot be used; arguments as in `check_dataset`."""
     paths = list(dict.fromkeys(path for samples in splits.values() for path in samples.paths))
+    portions = [paths[i : i + _PORTION] for i in range(0, len(paths), _PORTION)]
+    if workers is None:
+        workers = usable_cores() if len(paths) >= _WORTH_PROCESSES else 1
     bad: dict[str, str] = {}
     done = 0
-    for portion, reasons in probed(paths, workers):
+    found = answers(probe_all, [[portion] for portion in portions], workers)
+    for portion, reasons in zip(portions, found, strict=True):
         bad |= {path: why for path, why in zip(portion, reasons, strict=True) if why}
         done += len(portion)
         if progress:

@@ -1,11 +1,5 @@
-"""Whether one image file can be used, and why not.
+"""Whether one image file can be used, and why not."""
 
-Also a program, started by `probe_workers`: a JSON list of names a line in, a JSON list of
-answers a line out. It imports nothing of ours, so that it starts fast and from anywhere.
-"""
-
-import json
-import sys
 import warnings
 from pathlib import Path
 
@@ -41,7 +35,7 @@ def probe(path: str) -> str:
 
 
 def probe_all(paths: list[str]) -> list[str]:
-    """`probe` for a portion of the files."""
+    """`probe` for each of some files."""
     return [probe(path) for path in paths]
 
 
@@ -88,8 +82,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read: {error.strerror}"
     return f"cannot be decoded: {text}"
-
-
-if __name__ == "__main__":
-    for question in sys.stdin:
-        print(json.dumps(probe_all(json.loads(question))), flush=True)

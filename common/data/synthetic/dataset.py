@@ -6,8 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from common.cores import usable_cores
-from common.data.synthetic.drawing import write_whole
-from common.data.synthetic.processes import draw_everyone
+from common.data.synthetic.drawing import draw_everyone, write_whole
 from common.data.synthetic.schedule import FOLDERS, all_shots
 from common.data.synthetic.settings import DRAWING, SyntheticSettings, differences, read_record
 from common.data.synthetic.streams import Part

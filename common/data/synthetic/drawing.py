@@ -1,9 +1,13 @@
 """The images of some people, drawn and written."""
 
 import os
+from collections.abc import Iterator
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+from common.data.programs import answers
 from common.data.synthetic.camera import Camera, draw_camera
 from common.data.synthetic.identity import draw_person
 from common.data.synthetic.picture import HEIGHT, WIDTH, photograph
@@ -15,24 +19,35 @@ from common.data.synthetic.strength import STRENGTHS
 PORTION = 5  # people between two signs of life
 
 
-def portions_of(settings: SyntheticSettings) -> list[range]:
-    """All people, a few at a time."""
-    starts = range(0, settings.people, PORTION)
-    return [range(start, min(start + PORTION, settings.people)) for start in starts]
+def draw_everyone(root: Path, settings: SyntheticSettings, workers: int) -> Iterator[int]:
+    """Write the images of all people, a few at a time, and tell how many these are.
+
+    Args:
+        workers: processes; 0 or 1 for none beside this one.
+    """
+    everyone = range(settings.people)
+    portions = [everyone[first : first + PORTION] for first in everyone[::PORTION]]
+    calls = [[str(root), asdict(settings), pids.start, pids.stop] for pids in portions]
+    return answers(draw_people, calls, workers)
 
 
-def draw_people(root: Path, settings: SyntheticSettings, pids: range) -> int:
-    """Write all images of these people and return how many they are."""
+def draw_people(root: str, plain: dict[str, Any], start: int, stop: int) -> int:
+    """Write all images of the people `start` to `stop` - 1 and return how many they are.
+
+    Args:
+        plain: the fields of `SyntheticSettings`.
+    """
+    settings = SyntheticSettings(**plain)
     seed, part = settings.seed, settings.part
     strength = STRENGTHS[settings.strength]
     drawn = 0
-    for pid in pids:
+    for pid in range(start, stop):
         person = draw_person(stream(seed, part, "identity", pid), part)
         for shot in shots_of(pid, settings):
             rng = stream(seed, part, "image", pid, shot.camera, shot.number)
             camera = camera_of(seed, part, settings.strength, shot.camera)
             jpeg = photograph(person, camera, strength, rng, seed=seed, part=part)
-            write_whole(root / shot.folder / shot.name, jpeg)
+            write_whole(Path(root, shot.folder, shot.name), jpeg)
             drawn += 1
     return drawn
 

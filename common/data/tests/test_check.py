@@ -2,6 +2,7 @@
 
 import io
 import struct
+import sys
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common.data import probe_workers
+from common.data import check
 from common.data.check import check_dataset, leave_out, require_sound
 from common.data.datasets import load_dataset, load_folder
 from common.data.probe import probe
@@ -117,7 +118,7 @@ def mixed(tmp_path) -> Path:
 def test_all_bad_images_are_listed_in_one_report_by_any_number_of_processes(
     mixed, workers, monkeypatch
 ):
-    monkeypatch.setattr(probe_workers, "_PORTION", 3)
+    monkeypatch.setattr(check, "_PORTION", 3)
     ticks = []
 
     report = check_dataset(
@@ -141,16 +142,17 @@ def test_images_are_left_alone_when_that_is_asked(mixed):
 
 
 def test_no_images_need_no_processes():
-    assert list(probe_workers.probed([], workers=2)) == []
+    assert check.bad_images({}, workers=2) == {}
 
 
-def test_a_dying_process_ends_the_check_instead_of_waiting_for_ever(tmp_path, monkeypatch):
-    program = tmp_path / "dies.py"
-    program.write_text("import sys; sys.stdin.readline()")
-    monkeypatch.setattr(probe_workers.probe, "__file__", str(program))
+def test_a_dying_process_ends_the_check_instead_of_waiting_for_ever(mixed, monkeypatch):
+    monkeypatch.setattr(check, "_PORTION", 1)
+    monkeypatch.setattr(check, "probe_all", sys.exit)
 
-    with pytest.raises(RuntimeError, match=r"died while it decoded images from a\.jpg on"):
-        list(probe_workers.probed(["a.jpg"] * 200, workers=2))
+    with pytest.raises(
+        RuntimeError, match=r"ended early, with exit code 1, when it was given \[\["
+    ):
+        check_dataset(load_folder(mixed), workers=2)
 
 
 def test_bad_images_stop_with_the_first_twenty_and_the_count(tmp_path):
