@@ -26,6 +26,7 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from common.cores import processes_here
 from common.devices import find_device, require_devices
 from common.errors import LostProcess, UserError
 from common.types import MemoryUpdate
@@ -137,15 +138,13 @@ class Team:
         """
         if self.size == 1:
             return compute()
-        labels = np.empty(0, np.int64)
 
-        def about() -> str:
-            nonlocal labels
+        def text() -> str:
             labels, details = compute()
-            return json.dumps([labels.shape, details])
+            return json.dumps([labels.tolist(), details])
 
-        shape, details = json.loads(self.text_from_first(about))
-        return self._integers_from(0, labels.ravel()).reshape(shape), details
+        labels, details = json.loads(self.text_from_first(text))
+        return np.array(labels, np.int64), details
 
     def text_from_first(self, compute: Callable[[], str]) -> str:
         """Compute a text on rank 0, give it to all. A `UserError` there is raised on all."""
@@ -198,23 +197,18 @@ class Team:
         self.together(compare)
 
     def _text_from(self, rank: int, text: str) -> str:
-        """A text of one rank on every rank, sent as plain numbers; file names need not be UTF-8."""
-        sent = np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint8)
-        received = bytes(self._integers_from(rank, sent).astype(np.uint8))
-        return received.decode("utf-8", "surrogateescape")
-
-    def _integers_from(self, rank: int, values: np.ndarray) -> np.ndarray:
-        """Integers of one rank, whatever their number, on every rank."""
+        """A text of one rank on every rank, sent as bytes; file names need not be UTF-8."""
         if self.size == 1:
-            return values
-        data = torch.from_numpy(values.astype(np.int64)).to(self.device)
+            return text
+        sent = np.frombuffer(bytearray(text, "utf-8", "surrogateescape"), np.uint8)
+        data = torch.from_numpy(sent).to(self.device)
         length = torch.tensor([len(data)], device=self.device)
         with _exchange():
             dist.broadcast(length, src=rank)
             if self.rank != rank:
-                data = torch.zeros(int(length), dtype=torch.int64, device=self.device)
+                data = torch.empty(int(length), dtype=torch.uint8, device=self.device)
             dist.broadcast(data, src=rank)
-        return data.cpu().numpy()
+        return data.cpu().numpy().tobytes().decode("utf-8", "surrogateescape")
 
     def copy_buffers(self, module: nn.Module) -> None:
         """Rank 0's buffers (running statistics follow the first chunk) to all ranks."""
@@ -254,7 +248,7 @@ def join_team(device: str) -> Team:
     if not {"WORLD_SIZE", "RANK"} <= os.environ.keys():  # some platforms set the first alone
         return Team(device=found)
     name = str(found)
-    require_devices(name, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    require_devices(name, processes_here())
     if name == "cuda":
         name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         torch.cuda.set_device(name)
