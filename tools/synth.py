@@ -1,7 +1,6 @@
 """`tools data synth`: draw a synthetic data set, and make sure that the runs find one."""
 
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,7 @@ def synth(
         part=SYNTHETIC_SETS[name],
     )
     start = time.perf_counter()
-    write_synthetic(folder, **asdict(settings), workers=workers, progress=progress)
+    write_synthetic(folder, settings, workers, progress)
     shots = list(all_shots(settings))
     splits = {"train": TRAIN, "query": QUERY, "gallery": GALLERY}
     people = {split: [s.pid for s in shots if s.folder == f] for split, f in splits.items()}
@@ -82,4 +81,5 @@ def ensure_synthetic(data_root: Path, name: str, *, progress: Tick | None = None
     folder = data_root / name
     if is_complete(folder):
         return folder
-    return write_synthetic(folder, part=SYNTHETIC_SETS[name], progress=progress)
+    settings = SyntheticSettings(part=SYNTHETIC_SETS[name])
+    return write_synthetic(folder, settings, progress=progress)

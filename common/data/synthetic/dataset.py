@@ -9,7 +9,6 @@ from common.cores import usable_cores
 from common.data.synthetic.drawing import draw_everyone, write_whole
 from common.data.synthetic.schedule import FOLDERS, all_shots
 from common.data.synthetic.settings import DRAWING, SyntheticSettings, differences, read_record
-from common.data.synthetic.streams import Part
 from common.errors import UserError, explained
 
 COMPLETE = "synthetic.json"
@@ -20,14 +19,7 @@ Progress = Callable[[int, int], None]
 
 def write_synthetic(
     root: Path,
-    *,
-    strength: str = "default",
-    seed: int = 0,
-    train_ids: int = 100,
-    test_ids: int = 50,
-    distractors: int = 50,
-    cameras: int = 6,
-    part: Part = "a",
+    settings: SyntheticSettings,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
@@ -39,8 +31,6 @@ def write_synthetic(
 
     Args:
         root: the set's own folder, made if missing.
-        strength, seed, train_ids, test_ids, distractors, cameras, part: see
-            `SyntheticSettings`.
         workers: processes; None for one per core, fewer for a small set; 0 or 1 for none
             beside this one.
         progress: called with the number of images drawn so far and of all.
@@ -49,10 +39,8 @@ def write_synthetic(
         `root`.
 
     Raises:
-        UserError: a setting that is not possible, or a folder that holds something else or
-            cannot be written.
+        UserError: a folder that holds something else or cannot be written.
     """
-    settings = SyntheticSettings(strength, seed, train_ids, test_ids, distractors, cameras, part)
     total = sum(1 for _ in all_shots(settings))
     workers = _default_workers(total) if workers is None else workers
     with explained(f"{root} cannot be read or written"):

@@ -11,7 +11,7 @@ from common.data.descriptors import (
     read_images,
     standardize_cameras,
 )
-from common.data.synthetic import write_synthetic
+from common.data.synthetic import SyntheticSettings, write_synthetic
 from common.types import Samples
 
 
@@ -52,7 +52,7 @@ def mean_average_precision(features: np.ndarray, pids: np.ndarray, cams: np.ndar
 
 
 def drawn(folder: Path, strength: str) -> Samples:
-    write_synthetic(folder, strength=strength, train_ids=30, test_ids=1, distractors=0)
+    write_synthetic(folder, SyntheticSettings(strength, train_ids=30, test_ids=1, distractors=0))
     paths = sorted((folder / "bounding_box_train").glob("*.jpg"))
     pids = np.array([int(path.name[:4]) for path in paths])
     cams = np.array([int(path.name[6]) for path in paths])

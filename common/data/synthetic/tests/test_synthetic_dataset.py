@@ -15,12 +15,16 @@ from common.data.synthetic.schedule import FOLDERS, all_shots
 from common.errors import UserError
 
 NAME = re.compile(r"(\d{4,})_c(\d{1,2})s1_(\d{6})_00\.jpg")
-SMALL = {"train_ids": 4, "test_ids": 3, "distractors": 2, "workers": 1}
+SMALL = {"train_ids": 4, "test_ids": 3, "distractors": 2}
+
+
+def write_small(root: Path, workers: int = 1, progress=None, **changes) -> Path:
+    return write_synthetic(root, SyntheticSettings(**{**SMALL, **changes}), workers, progress)
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory) -> Path:
-    return write_synthetic(tmp_path_factory.mktemp("data") / "synthetic", **SMALL)
+    return write_small(tmp_path_factory.mktemp("data") / "synthetic")
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -83,32 +87,32 @@ def test_default_counts_are_about_those_of_the_documentation():
 
 
 def test_two_processes_write_the_same_bytes_as_one(small, tmp_path):
-    write_synthetic(tmp_path / "two", **{**SMALL, "workers": 2})
+    write_small(tmp_path / "two", workers=2)
     assert contents(tmp_path / "two") == contents(small)
 
 
 def test_a_process_that_fails_is_told_and_leaves_no_complete_set(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONHOME", str(tmp_path))  # no Python starts like this
     with pytest.raises(RuntimeError, match="ended early"):
-        write_synthetic(tmp_path / "synthetic", **{**SMALL, "workers": 2})
+        write_small(tmp_path / "synthetic", workers=2)
     assert not (tmp_path / "synthetic" / "synthetic.json").exists()
 
 
 def test_more_people_leave_the_others_as_they_are(small, tmp_path):
-    more = write_synthetic(tmp_path / "more", **{**SMALL, "train_ids": 5})
+    more = write_small(tmp_path / "more", train_ids=5)
     people = {name: image for name, image in contents(small).items() if "_train" in name}
     assert people.items() <= contents(more).items()
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"part": "b"}, {"strength": "hard"}])
 def test_another_seed_part_or_strength_gives_other_images(small, tmp_path, change):
-    other = write_synthetic(tmp_path / "other", **SMALL, **change)
+    other = write_small(tmp_path / "other", **change)
     assert not set(contents(other).values()) & set(contents(small).values())
 
 
 def test_a_complete_set_is_not_drawn_again(small):
     before = {path: path.stat().st_mtime_ns for path in small.rglob("*")}
-    write_synthetic(small, **SMALL, progress=lambda done, total: pytest.fail("drawn again"))
+    write_small(small, progress=lambda done, total: pytest.fail("drawn again"))
     assert {path: path.stat().st_mtime_ns for path in small.rglob("*")} == before
 
 
@@ -121,9 +125,9 @@ def test_an_interrupted_set_is_completed(small, tmp_path):
 
     root = tmp_path / "synthetic"
     with pytest.raises(Interrupted):
-        write_synthetic(root, **SMALL, progress=interrupt)
+        write_small(root, progress=interrupt)
     assert not (root / "synthetic.json").exists()
-    write_synthetic(root, **SMALL)
+    write_small(root)
     assert contents(root) == contents(small)
     assert {path.name for path in root.iterdir()} == {*FOLDERS, "synthetic.json"}
 
@@ -131,7 +135,7 @@ def test_an_interrupted_set_is_completed(small, tmp_path):
 def test_lost_images_are_drawn_again(small, tmp_path):
     root = shutil.copytree(small, tmp_path / "synthetic")
     next((root / "query").iterdir()).unlink()
-    write_synthetic(root, **SMALL)
+    write_small(root)
     assert contents(root) == contents(small)
 
 
@@ -142,14 +146,14 @@ def test_a_set_that_lost_images_is_incomplete_until_it_is_drawn_again(small, tmp
 
     with pytest.raises(UserError, match=r"lacks \d+ of its \d+ images(?s:.*)tools data synth"):
         load_dataset("synthetic", tmp_path)
-    write_synthetic(root, **SMALL)
+    write_small(root)
     assert load_dataset("synthetic", tmp_path).train.num_ids == SMALL["train_ids"]
 
 
 def test_a_set_with_other_settings_is_refused_by_name(small):
     before = contents(small)
     with pytest.raises(UserError, match=r"seed 0 instead of 3"):
-        write_synthetic(small, **SMALL, seed=3)
+        write_small(small, seed=3)
     assert contents(small) == before
 
 
@@ -158,13 +162,13 @@ def test_a_set_of_another_drawing_version_is_refused(small, tmp_path):
     record = json.loads((root / "synthetic.json").read_text())
     (root / "synthetic.json").write_text(json.dumps({**record, "drawing": 0}))
     with pytest.raises(UserError, match="drawing 0 instead of"):
-        write_synthetic(root, **SMALL)
+        write_small(root)
 
 
 def test_a_folder_with_something_else_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match="holds no synthetic set"):
-        write_synthetic(tmp_path, **SMALL)
+        write_small(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
@@ -181,7 +185,7 @@ def test_a_folder_with_something_else_is_refused(tmp_path):
 )
 def test_impossible_settings_are_refused_before_anything_is_written(tmp_path, change, message):
     with pytest.raises(UserError, match=message):
-        write_synthetic(tmp_path / "synthetic", **{**SMALL, **change})
+        write_small(tmp_path / "synthetic", **change)
     assert not (tmp_path / "synthetic").exists()
 
 
@@ -198,16 +202,14 @@ def test_any_number_of_people_and_cameras_can_be_planned():
 
 def test_progress_ends_with_all_images(tmp_path):
     seen = []
-    write_synthetic(
-        tmp_path / "s", **SMALL, progress=lambda done, total: seen.append((done, total))
-    )
+    write_small(tmp_path / "s", progress=lambda done, total: seen.append((done, total)))
     assert seen == sorted(seen)
     assert seen[-1][0] == seen[-1][1] == len(list((tmp_path / "s").rglob("*.jpg")))
 
 
 def test_the_version_says_how_a_set_differs_from_the_default_one(tmp_path, small):
     assert version(small) == "train_ids 4, test_ids 3, distractors 2"
-    write_synthetic(tmp_path / "synthetic", strength="hard", seed=3, **SMALL)
+    write_small(tmp_path / "synthetic", strength="hard", seed=3)
     loaded = load_dataset("synthetic", tmp_path)
     assert loaded.version.startswith("strength hard, seed 3, train_ids 4")
     assert version(tmp_path) == ""  # nothing drawn here
