@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -75,21 +74,15 @@ def method_of(path: Path) -> str:
 
 
 def _read(path: Path) -> Any:
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    if path.suffix == ".npz":
-        return _read_npz(path)
-    if path.suffix in TORCH_SUFFIXES:
-        return _read_torch(path)
-    raise UserError(
-        f"{path}: weights are read from .pth, .pt, .tar, .safetensors and .npz files only."
-    )
-
-
-def _read_torch(path: Path) -> Any:
     try:
-        with torch.serialization.safe_globals(_numpy_scalars()):
-            return torch.load(path, map_location="cpu", weights_only=True)
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                return {key: torch.from_numpy(file[key]) for key in file.files}
+        if path.suffix in TORCH_SUFFIXES:
+            with torch.serialization.safe_globals(_numpy_scalars()):
+                return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         asked = re.search(r"GLOBAL (\S+)", str(error))
         reason = f"it asks for {asked[1]}" if asked else "it is not a plain torch file"
@@ -97,8 +90,14 @@ def _read_torch(path: Path) -> Any:
             f"{path} was refused: {reason}; reading it could run a program. Weights are read from "
             "files of tensors and plain values only."
         ) from None
-    except Exception as error:  # zip, tar and torch each raise their own kinds
-        raise _damaged(path, error) from None
+    except Exception as error:  # zip, tar, NumPy, torch and the like each raise their own kinds
+        raise UserError(
+            f"{path} cannot be read as weights ({type(error).__name__}: {error}). It may be "
+            "damaged or of another kind: delete it and get it again."
+        ) from None
+    raise UserError(
+        f"{path}: weights are read from .pth, .pt, .tar, .safetensors and .npz files only."
+    )
 
 
 def _numpy_scalars() -> list[Any]:
@@ -110,25 +109,3 @@ def _numpy_scalars() -> list[Any]:
         np.dtype,
         *(type(np.dtype(kind)) for kind in ("float64", "float32", "int64", "int32")),
     ]
-
-
-def _read_safetensors(path: Path) -> Any:
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise _damaged(path, error) from None
-
-
-def _read_npz(path: Path) -> Any:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: torch.from_numpy(file[key]) for key in file.files}
-    except Exception as error:  # zip, zlib, NumPy and its tokenizer each raise their own kinds
-        raise _damaged(path, error) from None
-
-
-def _damaged(path: Path, error: Exception) -> UserError:
-    return UserError(
-        f"{path} cannot be read as weights ({type(error).__name__}: {error}). It may be damaged "
-        "or of another kind: delete it and get it again."
-    )
