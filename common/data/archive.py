@@ -28,6 +28,11 @@ _COMPRESSED = (  # with more of a bzip2 file than "BZh", with which a name in a 
     (b"BZh.1AY&SY", bz2.open),
     (b"\xfd7zXZ\0", lzma.open),
 )
+# What an archive may unpack to before it is taken for a bomb.
+_MOST_BYTES = 200 * 2**30
+_MOST_MEMBERS = 2_000_000  # files and folders
+_MOST_RATIO = 100.0  # bytes unpacked per byte of the archive; images hardly shrink: 1 is usual
+_RATIO_FROM = 64 * 2**20  # unpacked bytes from which the ratio counts
 _TAR_MAGIC, _TAR_MAGIC_PLACE = b"ustar", 257
 _BROKEN = (
     zipfile.BadZipFile,
@@ -45,23 +50,6 @@ _BROKEN = (
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What an archive may unpack to before it is taken for a bomb.
-
-    Args:
-        total: bytes of all files.
-        ratio: bytes unpacked per byte of the archive; images hardly shrink, so 1 is usual.
-        ratio_from: unpacked bytes from which the ratio counts.
-        members: files and folders.
-    """
-
-    total: int = 200 * 2**30
-    ratio: float = 100.0
-    ratio_from: int = 64 * 2**20
-    members: int = 2_000_000
-
-
-@dataclass(frozen=True)
 class Member:
     """One entry of an archive; `opened` gives the content of a file, and None is a folder."""
 
@@ -69,12 +57,7 @@ class Member:
     opened: Callable[[], IO[bytes] | None] | None
 
 
-def unpack(
-    archive: Path,
-    target: Path,
-    limits: Limits | None = None,
-    progress: Tick | None = None,
-) -> int:
+def unpack(archive: Path, target: Path, progress: Tick | None = None) -> int:
     """Unpack a zip or tar (gz, bz2, xz) file into a new folder and return the number of files.
 
     Every name is judged before it is written, every byte counted while it is. If anything is
@@ -94,17 +77,16 @@ def unpack(
     with explained(f"{target} cannot be made"):
         target.mkdir()
     try:
-        return _Unpacking(archive, target, limits or Limits(), progress).run()
+        return _Unpacking(archive, target, progress).run()
     except BaseException:
         shutil.rmtree(target, ignore_errors=True)
         raise
 
 
 class _Unpacking:
-    def __init__(self, archive: Path, target: Path, limits: Limits, progress: Tick | None) -> None:
+    def __init__(self, archive: Path, target: Path, progress: Tick | None) -> None:
         self.archive = archive
         self.target = target
-        self.limits = limits
         self.progress = progress
         self.packed = archive.stat().st_size
         self.written = 0
@@ -116,8 +98,8 @@ class _Unpacking:
             with closing(self._members()) as found:
                 self.expected = self._require_room()
                 for count, member in enumerate(found, start=1):
-                    if count > self.limits.members:
-                        raise self._bomb(f"more than {self.limits.members:,} members")
+                    if count > _MOST_MEMBERS:
+                        raise self._bomb(f"more than {_MOST_MEMBERS:,} members")
                     files += self._written(member)
         except _BROKEN as error:
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -163,7 +145,7 @@ class _Unpacking:
             ) from None
 
     def _write(self, member: Member) -> int:
-        path = self.target.joinpath(*safe_parts(self.archive, member.name))
+        path = self.target.joinpath(*_safe_parts(self.archive, member.name))
         if member.opened is None:
             path.mkdir(parents=True, exist_ok=True)
             return 0
@@ -181,10 +163,10 @@ class _Unpacking:
         return 1
 
     def _require_within_limits(self, size: int) -> None:
-        if size > self.limits.total:
-            raise self._bomb(f"more than {self.limits.total / 1e9:.1f} GB")
-        if size > self.limits.ratio_from and size > self.limits.ratio * self.packed:
-            raise self._bomb(f"more than {self.limits.ratio:g} times its own size")
+        if size > _MOST_BYTES:
+            raise self._bomb(f"more than {_MOST_BYTES / 1e9:.1f} GB")
+        if size > _RATIO_FROM and size > _MOST_RATIO * self.packed:
+            raise self._bomb(f"more than {_MOST_RATIO:g} times its own size")
 
     def _bomb(self, what: str) -> UserError:
         return UserError(
@@ -193,7 +175,7 @@ class _Unpacking:
         )
 
 
-def safe_parts(archive: Path, name: str) -> list[str]:
+def _safe_parts(archive: Path, name: str) -> list[str]:
     """The parts of a member's name, all of them below the target.
 
     Raises:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from common.data.archive import Limits, unpack
+from common.data import archive as unpacking
+from common.data.archive import unpack
 from common.errors import UserError
 
 KINDS = ("zip", "tar", "tar.gz", "tar.bz2", "tar.xz")
@@ -42,11 +43,11 @@ def tree(folder: Path) -> dict[str, bytes]:
     }
 
 
-def assert_refused(archive: Path, message: str, limits: Limits | None = None) -> None:
+def assert_refused(archive: Path, message: str) -> None:
     """With the message, and nothing new beside the archive."""
     before = tree(archive.parent)
     with pytest.raises(UserError, match=message):
-        unpack(archive, archive.parent / "target", limits)
+        unpack(archive, archive.parent / "target")
     assert tree(archive.parent) == before
     assert not (archive.parent / "target").exists()
 
@@ -117,21 +118,27 @@ def test_links_in_a_zip_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar.gz"])
-def test_bombs_are_refused_by_size_ratio_and_number(tmp_path, kind):
+def test_bombs_are_refused_by_size_ratio_and_number(tmp_path, kind, monkeypatch):
     archive = pack(tmp_path / f"x.{kind}", {f"{n}.bmp": b"\0" * 400_000 for n in range(5)})
 
-    assert_refused(archive, "refused as a bomb", Limits(total=1_000_000))
-    assert_refused(archive, "100 times its own size", Limits(ratio_from=1_000_000))
-    assert_refused(archive, "more than 4 members", Limits(members=4))
+    for limit, least, message in (
+        ("_MOST_BYTES", 1_000_000, "refused as a bomb"),
+        ("_RATIO_FROM", 1_000_000, "100 times its own size"),
+        ("_MOST_MEMBERS", 4, "more than 4 members"),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(unpacking, limit, least)
+            assert_refused(archive, message)
     assert unpack(archive, tmp_path / "target") == 5, "small archives may shrink well"
 
 
-def test_a_zip_that_lies_about_its_sizes_is_refused(tmp_path):
+def test_a_zip_that_lies_about_its_sizes_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(unpacking, "_MOST_BYTES", 1_000_000)
     archive = pack(tmp_path / "x.zip", {"a.bmp": b"\0" * 3_000_000})
     true, false = ((3_000_000).to_bytes(4, "little"), (10).to_bytes(4, "little"))
     archive.write_bytes(archive.read_bytes().replace(true, false))
 
-    assert_refused(archive, "cannot be unpacked|bomb", Limits(total=1_000_000))
+    assert_refused(archive, "cannot be unpacked|bomb")
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])
@@ -235,9 +242,10 @@ def test_headers_that_extend_each_other_without_end_are_refused(tmp_path):
     assert_refused(chain, "cannot be unpacked")
 
 
-def test_headers_count_for_the_limits_of_a_tar(tmp_path):
+def test_headers_count_for_the_limits_of_a_tar(tmp_path, monkeypatch):
+    monkeypatch.setattr(unpacking, "_MOST_BYTES", 300_000)
     archive = headers(tmp_path / "x.tar.gz", tarfile.XGLTYPE, 100_000, count=5)
-    assert_refused(archive, "refused as a bomb", Limits(total=300_000))
+    assert_refused(archive, "refused as a bomb")
 
 
 @pytest.mark.parametrize("error", [MemoryError, RecursionError, SystemError])
