@@ -1,6 +1,5 @@
 """What a run needs besides the method: images, processes, generators, a place to write."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,7 +63,7 @@ class Job:
     def tell(self, event: Event) -> None:
         """Show an event, and keep it in the log."""
         self.observer(event)
-        if self.team.first and math.isfinite(event.get("map", 0.0)):
+        if self.team.first:
             self.run.log(event)
 
     def ticks(self, what: str) -> Tick:
