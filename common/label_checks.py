@@ -68,19 +68,14 @@ def _described(pseudo: PseudoLabels, why: str, also: str = "") -> str:
 
 def giant_cluster(pseudo: PseudoLabels) -> str | None:
     """A warning where one cluster holds more than half of the images."""
-    giant, images = _giant(pseudo), len(pseudo.labels)
-    if not giant or images < 100:
+    images = len(pseudo.labels)
+    giant = int(np.bincount(pseudo.labels[pseudo.labels >= 0]).max(initial=0))
+    if 2 * giant <= images or images < 100:
         return None
     return (
         f"one cluster holds {giant} of {images} images: eps is probably too large for these "
         "features. Try a smaller clustering.eps."
     )
-
-
-def _giant(pseudo: PseudoLabels) -> int:
-    """Size of a cluster of more than half of the images, 0 without one."""
-    largest = int(np.bincount(pseudo.labels[pseudo.labels >= 0]).max(initial=0))
-    return largest if 2 * largest > len(pseudo.labels) else 0
 
 
 def low_recall(pseudo: PseudoLabels) -> str | None:
