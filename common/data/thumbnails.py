@@ -6,11 +6,10 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from common.data.probe import FORMATS
+from common.data.probe import FORMATS, MAX_PIXELS
 
 AREA = 64 * 128  # pixels of a thumbnail that fills its box
 QUALITY = 70
-LARGEST = 64_000_000  # pixels; a larger file is not worth decoding for a thumbnail
 
 
 def thumbnail_box(height: int, width: int) -> tuple[int, int]:
@@ -29,7 +28,7 @@ def thumbnail(path: str | Path, box: tuple[int, int]) -> bytes | None:
     """
     try:
         with Image.open(path, formats=FORMATS) as image:
-            if image.width * image.height > LARGEST:
+            if image.width * image.height > MAX_PIXELS:
                 return None
             image.draft("RGB", (2 * box[0], 2 * box[1]))  # JPEG only: decode at a lower size
             upright = ImageOps.exif_transpose(image)

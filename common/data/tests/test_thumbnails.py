@@ -104,6 +104,6 @@ def test_a_missing_file_has_no_thumbnail(tmp_path):
 
 def test_an_absurdly_large_image_is_not_decoded(tmp_path, monkeypatch):
     Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
-    monkeypatch.setattr(thumbnails, "LARGEST", 40 * 40 - 1)
+    monkeypatch.setattr(thumbnails, "MAX_PIXELS", 40 * 40 - 1)
 
     assert thumbnail(tmp_path / "a.png", BOX) is None
