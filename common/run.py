@@ -19,7 +19,7 @@ import os
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO, TextIO
@@ -332,19 +332,15 @@ def _locked(file: TextIO) -> bool:
     except (BlockingIOError, PermissionError):
         return False
     except OSError:  # some network file systems have no locks either
-        return True
+        pass
     return True
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename durable; not every platform can sync a folder."""
-    try:
+    """Make a rename durable, on platforms that can sync a folder."""
+    with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError:
-        return
-    finally:
-        os.close(handle)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

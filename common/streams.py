@@ -32,17 +32,11 @@ class Stream:
         """Plain tensors and numbers, safe to load with `weights_only=True`."""
         version, words, gauss = self.python.getstate()
         kind, keys, position, has_gauss, cached = self.numpy.get_state(legacy=True)
-        words_of_numpy = np.asarray(keys, dtype=np.int64)
+        words_of_numpy = torch.from_numpy(np.asarray(keys, dtype=np.int64))
         return {
             "torch": self.torch.get_state(),
             "python": [version, torch.tensor(words, dtype=torch.int64), gauss],
-            "numpy": [
-                kind,
-                torch.from_numpy(words_of_numpy),
-                position,
-                has_gauss,
-                cached,
-            ],
+            "numpy": [kind, words_of_numpy, position, has_gauss, cached],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
