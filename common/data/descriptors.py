@@ -4,9 +4,8 @@ They take images as (N, H, W, 3) uint8 and return (N, D) float32, compared by Eu
 """
 
 import numpy as np
-from PIL import Image
 
-from common.data.probe import FORMATS
+from common.data.transform import read_image
 from common.types import Samples
 
 HEIGHT, WIDTH = 128, 64  # images are read at this size
@@ -57,9 +56,4 @@ def best_handmade(samples: Samples) -> np.ndarray:
 
 def read_images(paths: np.ndarray) -> np.ndarray:
     """(N, 128, 64, 3) uint8 of N image files."""
-    images = np.empty((len(paths), HEIGHT, WIDTH, 3), dtype=np.uint8)
-    for index, path in enumerate(paths):
-        with Image.open(path, formats=FORMATS) as image:
-            small = image.convert("RGB").resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
-            images[index] = np.asarray(small)
-    return images
+    return np.stack([np.asarray(read_image(path, HEIGHT, WIDTH)) for path in paths])
