@@ -58,4 +58,4 @@ def normalized(pixels: Tensor) -> Tensor:
 @functools.cache
 def normalization_table() -> Tensor:
     """(3, 256) float32: the normalized value of every channel and byte, on the host."""
-    return normalize(torch.arange(256).expand(3, 256), channel_dim=0)
+    return normalize(torch.arange(256).expand(3, 256))

@@ -67,17 +67,16 @@ def augment_image(image: Image.Image, draw: Draw, row: int, pad: int) -> Tensor:
 def normalize_image(image: Image.Image) -> Tensor:
     """Test transform after resizing: (value / 255 - mean) / std in float32, (3, H, W)."""
     values = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
-    return normalize(values, channel_dim=0)
+    return normalize(values)
 
 
-def normalize(values: Tensor, channel_dim: int) -> Tensor:
+def normalize(values: Tensor) -> Tensor:
     """(value / 255 - mean) / std in float32, in this order of operations.
 
     Args:
-        values: uint8 with three channels along `channel_dim`.
+        values: (3, ...) uint8.
     """
-    shape = [1] * values.dim()
-    shape[channel_dim] = 3
+    shape = (3, *[1] * (values.dim() - 1))
     mean, std = torch.tensor(MEAN).view(shape), torch.tensor(STD).view(shape)
     return values.float().div(255).sub(mean).div(std)
 
