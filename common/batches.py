@@ -6,7 +6,7 @@ from itertools import islice
 import numpy as np
 
 from common.data.augment import draw_batch
-from common.data.images import Request
+from common.data.request import Request
 from common.data.sampler import identity_batches, iterations_of
 from common.job import Job
 from common.method import Method

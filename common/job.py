@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.data.images import ImageSource
+from common.data.request import ImageSource
 from common.run import Event, Observer, RunDir, ticks
 from common.streams import Streams
 from common.team import Team

@@ -10,7 +10,8 @@ from common.backbones.network import require_pairs
 from common.clustering import require_possible
 from common.data.check import check_dataset, leave_out, require_sound
 from common.data.datasets import fingerprint, is_own_folder
-from common.data.images import ImageSource, open_images
+from common.data.images import open_images
+from common.data.request import ImageSource
 from common.data.sampler import images_per_pass
 from common.data.synthetic import is_complete
 from common.errors import UserError

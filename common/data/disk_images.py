@@ -5,10 +5,12 @@ import logging
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from common.data.augment import Draw
 from common.data.request import Request, Views
 from common.data.transform import augment_image, normalize_image, read_image
 from common.errors import UserError
@@ -108,16 +110,16 @@ class _Reader(Dataset):
         """The views, or what a `UserError` said: raised in a worker, it would arrive with the
         worker's traceback in its text."""
         try:
-            return tuple(self._view(request, number) for number in range(request.indices.shape[1]))
+            return tuple(self._view(indices, draw) for indices, draw in request.views())
         except UserError as error:
             return str(error)
 
-    def _view(self, request: Request, number: int) -> Tensor:
+    def _view(self, indices: np.ndarray, draw: Draw | None) -> Tensor:
         images = []
-        for row, index in enumerate(request.indices[:, number]):
+        for row, index in enumerate(indices):
             image = read_image(self.paths[index], self.height, self.width)
-            if request.draws is None:
+            if draw is None:
                 images.append(normalize_image(image))
             else:
-                images.append(augment_image(image, request.draws[number], row, self.pad))
+                images.append(augment_image(image, draw, row, self.pad))
         return torch.stack(images)

@@ -7,13 +7,11 @@ import torch
 from common.cores import own_cores
 from common.data.cached_images import CachedImages, read_pixels
 from common.data.disk_images import DiskImages
-from common.data.request import ImageSource, Request
+from common.data.request import ImageSource
 from common.errors import UserError
 from common.recipe import Augment
 from common.room import device_room, host_room
 from common.types import Samples, Tick
-
-__all__ = ["ImageSource", "Kind", "Request", "open_images"]
 
 Kind = Literal["auto", "device", "host", "disk"]
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from common.backbones.network import EXTRACTED_AT_ONCE, Encoder
-from common.data.images import ImageSource, Request
+from common.data.request import ImageSource, Request
 from common.team import Team
 from common.types import Tick
 

@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 
 from common.data.augment import draw_batch
-from common.data.images import ImageSource, Request, open_images
+from common.data.images import open_images
+from common.data.request import ImageSource, Request
 from common.devices import find_device
 from common.recipe import Augment
 from common.streams import Stream

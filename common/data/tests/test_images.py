@@ -10,8 +10,9 @@ from torchvision.transforms import InterpolationMode
 from common.data import cached_images, disk_images, host_batch
 from common.data.augment import Draw, draw_batch
 from common.data.cached_images import CachedImages, read_pixels
-from common.data.images import Request, open_images
+from common.data.images import open_images
 from common.data.pixels import normalization_table, transform_batch
+from common.data.request import Request
 from common.errors import UserError
 from common.recipe import Augment
 from common.streams import Stream
