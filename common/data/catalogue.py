@@ -43,26 +43,16 @@ _MARKET_PARTS = "bounding_box_train/, query/ and bounding_box_test/ with images"
 _RESEARCH = "academic research only"
 _NO_LICENCE = "none stated; the authors' terms apply"
 
-_VEHICLEID_ORIGIN = (
-    "Liu et al., Deep Relative Distance Learning, CVPR 2016; offered on request on the PKU "
-    "VehicleID page of Peking University's multimedia learning group"
-)
-_VEHICLEID_FOLDERS = _below(("vehicleid",), ("VehicleID", "VehicleID_V1.0"))
-_CELEBREID_ORIGIN = (
-    "Huang et al., Celebrities-ReID, IJCNN 2019; offered on the GitHub page Huang-3/Celeb-reID"
-)
-_CELEBREID_FOLDERS = _below(("celebreid",), ("CelebReID", "Celeb-reID"))
-_CELEBREID_HOLDS = "train/, query/ and gallery/ with images named like 12_3_0.jpg"
-
 
 def _vehicleid(test_size: int) -> Description:
     return Description(
         title=f"VehicleID, test list of {test_size} identities",
-        folders=_VEHICLEID_FOLDERS,
+        folders=_below(("vehicleid",), ("VehicleID", "VehicleID_V1.0")),
         holds="image/<name>.jpg and train_test_split/ with train_list.txt and "
         f"test_list_{test_size}.txt",
         published=published.vehicleid(test_size),
-        origin=_VEHICLEID_ORIGIN,
+        origin="Liu et al., Deep Relative Distance Learning, CVPR 2016; offered on request on the "
+        "PKU VehicleID page of Peking University's multimedia learning group",
         terms=f"{_RESEARCH}, by a signed agreement",
         licence=_NO_LICENCE,
     )
@@ -71,10 +61,11 @@ def _vehicleid(test_size: int) -> Description:
 def _celebreid(title: str) -> Description:
     return Description(
         title=title,
-        folders=_CELEBREID_FOLDERS,
-        holds=_CELEBREID_HOLDS,
+        folders=_below(("celebreid",), ("CelebReID", "Celeb-reID")),
+        holds="train/, query/ and gallery/ with images named like 12_3_0.jpg",
         published=published.CELEBREID,
-        origin=_CELEBREID_ORIGIN,
+        origin="Huang et al., Celebrities-ReID, IJCNN 2019; offered on the GitHub page "
+        "Huang-3/Celeb-reID",
         terms=f"{_RESEARCH}; the password of the archive is asked for by mail",
         licence=_NO_LICENCE,
     )
