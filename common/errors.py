@@ -1,6 +1,6 @@
 """Errors that are told in a sentence, without a traceback."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 
@@ -32,6 +32,12 @@ def shortened(items: Iterable[object], limit: int = 10) -> str:
     texts = [str(item) for item in items]
     more = f" and {len(texts) - limit:,} more" if len(texts) > limit else ""
     return ", ".join(texts[:limit]) + more
+
+
+def listed(items: Sequence[str], limit: int) -> list[str]:
+    """An indented line for each of the first few, and one for how many more there are."""
+    more = [f"  and {len(items) - limit:,} more"] if len(items) > limit else []
+    return [f"  {item}" for item in items[:limit]] + more
 
 
 class LostProcess(Exception):

@@ -12,7 +12,7 @@ from common.data.probe import probe_all
 from common.data.programs import answers
 from common.data.published import NONE, Published
 from common.data.scan import relabelled
-from common.errors import UserError, shortened
+from common.errors import UserError, listed, shortened
 from common.types import SPLITS, Dataset, Samples, Tick
 
 TEST = SPLITS[1:]
@@ -116,10 +116,11 @@ def require_sound(report: DataReport, strict: bool = False, skip_bad: bool = Fal
         UserError: everything that was found, at most twenty lines of a kind.
     """
     problems = report.errors + (report.warnings if strict else [])
-    lines = _listed(problems)
+    lines = listed(problems, _SHOWN)
     if report.bad_images and not skip_bad:
         lines.append(f"{len(report.bad_images):,} images cannot be used:")
-        lines += _listed([f"{path}: {reason}" for path, reason in report.bad_images.items()])
+        bad = [f"{path}: {reason}" for path, reason in report.bad_images.items()]
+        lines += listed(bad, _SHOWN)
         lines.append("Replace them, or leave them out with --skip-bad-images.")
     if lines:
         raise UserError("\n".join([f"{report.name} at {report.root} is not sound.", *lines]))
@@ -253,8 +254,3 @@ def _notes(dataset: Dataset) -> list[str]:
 
 def _pairs(samples: Samples) -> set[tuple[int, int]]:
     return set(zip(samples.pids.tolist(), samples.cams.tolist(), strict=True))
-
-
-def _listed(items: list[str]) -> list[str]:
-    more = [f"  and {len(items) - _SHOWN:,} more"] if len(items) > _SHOWN else []
-    return [f"  {item}" for item in items[:_SHOWN]] + more

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from common.data.catalogue import own_name
 from common.data.scan import Row, files_below, numbered, relabelled, samples_of
-from common.errors import UserError, explained
+from common.errors import UserError, explained, listed
 from common.types import SPLITS, Dataset
 
 LABELS = "labels.csv"
@@ -42,9 +42,8 @@ def read_labelled_folder(folder: Path) -> Dataset:
         except ValueError as error:
             bad.append(f"line {number}: {error}")
     if bad:
-        more = f"\n  and {len(bad) - _SHOWN:,} more" if len(bad) > _SHOWN else ""
-        shown = "".join(f"\n  {text}" for text in bad[:_SHOWN])
-        raise UserError(f"{file}: {len(bad):,} lines cannot be used. Correct them.{shown}{more}")
+        said = f"{file}: {len(bad):,} lines cannot be used. Correct them."
+        raise UserError("\n".join([said, *listed(bad, _SHOWN)]))
     return _dataset(folder, rows)
 
 
