@@ -6,18 +6,16 @@ from pathlib import Path
 
 import torch
 
-from common.cores import processes_here
+from common.cores import control_groups, processes_here
 
 MEMINFO = Path("/proc/meminfo")
-CGROUP = Path("/sys/fs/cgroup")  # as version 2 of the kernel's interface has it
-OWN_CGROUP = Path("/proc/self/cgroup")
 SHARED = Path("/dev/shm")
 NO_LIMIT = 2**62
 
 
 def host_room() -> int:
     """Bytes for each process of the run here, within the limits of a container or a batch job."""
-    return min(_available(), _allowed()) // processes_here()
+    return min(_available(), *map(_group_room, control_groups())) // processes_here()
 
 
 def device_room(device: torch.device) -> int:
@@ -53,14 +51,6 @@ def _available() -> int:
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     return 4 * 2**30  # a machine that does not tell, e.g. Windows
-
-
-def _allowed() -> int:
-    """The least room in this process's control group and in those around it, e.g. a batch job's."""
-    lines = os.fsdecode(OWN_CGROUP.read_bytes()).splitlines() if OWN_CGROUP.is_file() else []
-    own = CGROUP / next((line[4:] for line in lines if line.startswith("0::/")), "")
-    groups = (own, *own.parents)
-    return min(_group_room(group) for group in groups if group.is_relative_to(CGROUP))
 
 
 def _group_room(group: Path) -> int:

@@ -26,7 +26,7 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from common.cores import processes_here
+from common.cores import processes_here, usable_cores
 from common.devices import find_device, require_devices
 from common.errors import LostProcess, UserError
 from common.types import MemoryUpdate
@@ -235,7 +235,7 @@ def _exchange() -> Iterator[None]:
 
 
 def join_team(device: str) -> Team:
-    """The team that `torchrun` started, or a team of one.
+    """The team that `torchrun` started, or a team of one, with no more threads than cores.
 
     Args:
         device: as `find_device` takes it.
@@ -245,6 +245,8 @@ def join_team(device: str) -> Team:
         LostProcess: another process cannot be reached.
     """
     found = find_device(device)
+    if "OMP_NUM_THREADS" not in os.environ and usable_cores() < torch.get_num_threads():
+        torch.set_num_threads(usable_cores())  # torch knows nothing of a container's share
     if not {"WORLD_SIZE", "RANK"} <= os.environ.keys():  # some platforms set the first alone
         return Team(device=found)
     name = str(found)

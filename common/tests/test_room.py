@@ -1,12 +1,15 @@
-"""How much memory there is for images: of the machine, a container, a batch job, each process."""
+"""How much memory and how many cores there are: of the machine, a container, a batch job, each
+process."""
 
+import os
 from unittest.mock import Mock
 
 import pytest
 import torch
 
-from common import room
-from common.cores import own_cores
+from common import cores, room
+from common.cores import own_cores, usable_cores
+from common.team import join_team
 
 
 def test_the_room_on_this_machine_is_known():
@@ -46,7 +49,7 @@ def limited(group, limit, used, files=0):
 def test_the_room_of_a_container_is_its_limit_less_what_is_used_without_files(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(room, "CGROUP", tmp_path)
+    monkeypatch.setattr(cores, "CGROUP", tmp_path)
 
     limited(tmp_path, "max", 3_000_000)
     assert room.host_room() > 2**20
@@ -61,8 +64,8 @@ def test_the_room_of_a_container_is_its_limit_less_what_is_used_without_files(
 def test_the_room_of_a_batch_job_is_that_of_the_tightest_group_around_it(tmp_path, monkeypatch):
     own = tmp_path / "own"
     own.write_text("12:pids:/elsewhere\n0::/job_7/step_0\n")
-    monkeypatch.setattr(room, "CGROUP", tmp_path)
-    monkeypatch.setattr(room, "OWN_CGROUP", own)
+    monkeypatch.setattr(cores, "CGROUP", tmp_path)
+    monkeypatch.setattr(cores, "OWN_CGROUP", own)
     (tmp_path / "job_7" / "step_0").mkdir(parents=True)
 
     limited(tmp_path / "job_7", 5_000_000, 1_000_000)
@@ -73,7 +76,7 @@ def test_the_room_of_a_batch_job_is_that_of_the_tightest_group_around_it(tmp_pat
 
 
 def test_processes_on_one_machine_share_its_room_and_cores(tmp_path, monkeypatch):
-    monkeypatch.setattr(room, "CGROUP", tmp_path)
+    monkeypatch.setattr(cores, "CGROUP", tmp_path)
     limited(tmp_path, 5_000_000, 1_000_000)
     alone = own_cores()
 
@@ -81,3 +84,19 @@ def test_processes_on_one_machine_share_its_room_and_cores(tmp_path, monkeypatch
 
     assert room.host_room() == 1_000_000
     assert own_cores() == max(alone // 4, 1)
+
+
+@pytest.mark.parametrize(("limit", "found"), [("max", 8), ("150000", 2), ("1600000", 8)])
+def test_the_time_of_a_container_counts_as_cores(tmp_path, monkeypatch, limit, found):
+    monkeypatch.setattr(cores, "CGROUP", tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(8), raising=False)
+    (tmp_path / "cpu.max").write_text(f"{limit} 100000\n")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    threads = []
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+
+    join_team("cpu")
+
+    assert usable_cores() == found
+    assert threads == ([2] if found == 2 else []), "torch's own number stays where it fits"
