@@ -1,6 +1,7 @@
 """One image: a person in front of a camera."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from PIL import ImageDraw
@@ -77,11 +78,5 @@ def _beside(person: Person, camera: Camera, strength: Strength, rng: np.random.G
     pose = _pose(person, camera, strength, rng)
     away = (1 if rng.random() < 0.5 else -1) * rng.uniform(0.25, 0.5) * CANVAS[0]
     farther = rng.uniform(-0.08, 0.04)
-    return Pose(
-        pose.yaw,
-        pose.phase,
-        pose.stride,
-        pose.x + away,
-        pose.ground * (1 + farther),
-        pose.size * (1 + farther),
-    )
+    ground, size = pose.ground * (1 + farther), pose.size * (1 + farther)
+    return replace(pose, x=pose.x + away, ground=ground, size=size)
