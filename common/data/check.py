@@ -1,6 +1,6 @@
 """What is wrong with a data set, found before training: counts, matches, every single image."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
@@ -84,9 +84,9 @@ def check_dataset(
     published = DATASETS[dataset.name].published if dataset.name in DATASETS else NONE
     found = {split: SplitCounts(len(s), s.num_ids, s.num_cams) for split, s in splits.items()}
     cameras = len(np.unique(np.concatenate([s.cams for s in splits.values()])))
-    unmatched = set() if dataset.protocol == "vehicleid" else unmatched_queries(dataset)
-    unmatched_ids = sorted({pid for pid, _ in unmatched})
-    errors = _structural_errors(dataset, published, unmatched)
+    matched = has_match(dataset.query, dataset.gallery)  # no queries under protocol "vehicleid"
+    unmatched_ids = np.unique(dataset.query.pids[~matched]).tolist()
+    errors = _structural_errors(dataset, published, matched)
     warnings = count_differences(dataset.name, found, cameras, published)
     warnings += _unmatched_warning(unmatched_ids, dataset) + _shared_images(splits)
     return DataReport(
@@ -146,12 +146,21 @@ def leave_out(dataset: Dataset, paths: Collection[str]) -> Dataset:
     return replace(dataset, train=train, query=kept["query"], gallery=kept["gallery"])
 
 
-def unmatched_queries(dataset: Dataset) -> set[tuple[int, int]]:
-    """(identity, camera) of queries for which the gallery has no image from another camera."""
-    cams_of: dict[int, set[int]] = defaultdict(set)
-    for pid, cam in _pairs(dataset.gallery):
-        cams_of[pid].add(cam)
-    return {(pid, cam) for pid, cam in _pairs(dataset.query) if not cams_of[pid] - {cam}}
+def has_match(query: Samples, gallery: Samples) -> np.ndarray:
+    """(Q,) bool: whether the gallery shows the query's identity from another camera."""
+    joined = query.join(gallery)
+    pid, cam = (np.unique(ids, return_inverse=True)[1] for ids in (joined.pids, joined.cams))
+    pid_and_cam = pid * (1 + cam.max(initial=0)) + cam
+    images, junk = (
+        _occurrences(ids[len(query) :], ids[: len(query)]) for ids in (pid, pid_and_cam)
+    )
+    return images > junk
+
+
+def _occurrences(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """How often each wanted value occurs among the values."""
+    ordered = np.sort(values)
+    return np.searchsorted(ordered, wanted, "right") - np.searchsorted(ordered, wanted, "left")
 
 
 def count_differences(
@@ -190,12 +199,10 @@ def bad_images(
     return bad
 
 
-def _structural_errors(
-    dataset: Dataset, published: Published, unmatched: set[tuple[int, int]]
-) -> list[str]:
+def _structural_errors(dataset: Dataset, published: Published, matched: np.ndarray) -> list[str]:
     lacking = _lacking(dataset, published)
     errors = [f"{dataset.name} has no {split} images. Restore them." for split in lacking]
-    if not lacking and unmatched and unmatched == _pairs(dataset.query):
+    if not lacking and len(matched) and not matched.any():
         ids = shortened(np.unique(dataset.query.pids), _SHOWN)
         errors.append(
             f"{dataset.name} cannot be tested: no query has a gallery image of its identity from "
@@ -250,7 +257,3 @@ def _notes(dataset: Dataset) -> list[str]:
     if both := len(set(dataset.query.paths) & set(dataset.gallery.paths)):
         notes.append(f"{both:,} images are query and gallery at once.")
     return notes
-
-
-def _pairs(samples: Samples) -> set[tuple[int, int]]:
-    return set(zip(samples.pids.tolist(), samples.cams.tolist(), strict=True))

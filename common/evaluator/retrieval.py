@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from common.data.check import has_match
 from common.errors import UserError
 from common.team import ALONE, Team
 from common.types import Retrieval, Samples
@@ -33,17 +34,6 @@ def distances(query: Tensor, gallery: Tensor) -> Tensor:
         (Q, G) float32.
     """
     return _distances(query, gallery, _squared_norms(gallery))
-
-
-def has_match(query: Samples, gallery: Samples) -> np.ndarray:
-    """(Q,) bool: whether the gallery shows the query's identity from another camera."""
-    joined = query.join(gallery)
-    pid, cam = (np.unique(ids, return_inverse=True)[1] for ids in (joined.pids, joined.cams))
-    pid_and_cam = pid * (1 + cam.max(initial=0)) + cam
-    images, junk = (
-        _occurrences(ids[len(query) :], ids[: len(query)]) for ids in (pid, pid_and_cam)
-    )
-    return images > junk
 
 
 @torch.no_grad()
@@ -292,12 +282,6 @@ def _sorted_rows_(matrix: Tensor) -> Tensor:
         return matrix.sort(dim=1).values
     matrix.numpy().sort(axis=1)
     return matrix
-
-
-def _occurrences(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """How often each wanted value occurs among the values."""
-    ordered = np.sort(values)
-    return np.searchsorted(ordered, wanted, "right") - np.searchsorted(ordered, wanted, "left")
 
 
 def require_scorable(

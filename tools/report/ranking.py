@@ -4,8 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from common.data.check import has_match
 from common.data.thumbnails import thumbnail_box
-from common.evaluator.retrieval import distances, has_match, ranked, score_
+from common.evaluator.retrieval import distances, ranked, score_
 from common.types import Samples
 from tools.report.inputs import ReportInputs
 from tools.report.markup import Html, element, join

@@ -7,6 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
+from common.data.check import has_match
 from common.errors import UserError
 from common.evaluator.retrieval import (
     GPU_ENTRIES,
@@ -15,7 +16,6 @@ from common.evaluator.retrieval import (
     distances,
     evaluate,
     evaluate_distances,
-    has_match,
     ranked,
 )
 from common.team import Team
