@@ -1,16 +1,13 @@
 """What an image of a recipe costs this device: seconds and bytes, measured on a few."""
 
-import weakref
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 import torch
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from common.arithmetic import set_arithmetic
 from common.backbones.encoder import Encoder
@@ -109,7 +106,7 @@ def timed(run: Callable[[], object], device: torch.device) -> float:
 
 def _kept_bytes(encoder: Encoder, images: Tensor) -> int:
     """Bytes that backward needs besides the weights; the first step, as a warm-up."""
-    weights = _shapes_of_weights(encoder)
+    weights = {p.shape for p in encoder.parameters()}  # also of their copies in bfloat16
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -126,50 +123,16 @@ def _kept_bytes(encoder: Encoder, images: Tensor) -> int:
 
 
 def _passing_bytes(encoder: Encoder, images: Tensor) -> int:
-    """Most bytes that a pass without backward holds at a time, the images among them."""
-    with torch.no_grad(), _Held(_shapes_of_weights(encoder)) as held:
-        encoder(images.clone())
-    return held.most
+    """Most bytes that a pass without backward holds as a layer ends, the images among them."""
+    held, most = WeakTensorKeyDictionary(), 0  # by whoever computes with them
 
+    def count(layer: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
+        nonlocal most
+        for tensor in (images, *given, made):
+            held[tensor] = None
+        sizes = {s.data_ptr(): s.nbytes() for s in map(Tensor.untyped_storage, held)}
+        most = max(most, sum(sizes.values()))
 
-def _shapes_of_weights(encoder: Encoder) -> set[torch.Size]:
-    """Of tensors that may be copies of weights in bfloat16, which are the same for all images."""
-    return {parameter.shape for parameter in encoder.parameters()}
-
-
-class _Held(TorchDispatchMode):
-    """Counts the bytes of tensors that operations make, while anything holds them.
-
-    Args:
-        unlike: shapes that do not count.
-
-    Attributes:
-        most: bytes at any one time.
-    """
-
-    def __init__(self, unlike: set[torch.Size]) -> None:
-        super().__init__()
-        self.unlike = unlike
-        self.now = self.most = 0
-        self.holders: Counter[int] = Counter()
-
-    def __torch_dispatch__(
-        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        made = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(made):
-            if isinstance(tensor, Tensor) and tensor.shape not in self.unlike:
-                self._hold(tensor)
-        return made
-
-    def _hold(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
-        place, size = storage.data_ptr(), storage.nbytes()
-        self.now += 0 if self.holders[place] else size
-        self.holders[place] += 1
-        self.most = max(self.most, self.now)
-        weakref.finalize(tensor, self._release, place, size)
-
-    def _release(self, place: int, size: int) -> None:
-        self.holders[place] -= 1
-        self.now -= 0 if self.holders[place] else size
+    with torch.no_grad(), register_module_forward_hook(count):
+        encoder(images)
+    return most
