@@ -112,7 +112,8 @@ def estimate(
     drawn = batch * (2 if recipe.source else 1)  # a step has a batch of each domain
     tested = 1 + sum(map(recipe.due, range(recipe.epochs)))
     trained = recipe.steps(n) * drawn
-    extracted = (recipe.epochs * n + tested * tests * len(method.evaluated())) / team.size
+    fills = 1 if hasattr(method, "memory") else recipe.epochs  # what lasts the run is clustered
+    extracted = (fills * n + tested * tests * len(method.evaluated())) / team.size
     seconds = trained * (passes * image.train + teachers * image.teach) + extracted * image.extract
     pixels = (n + tests) * 3 * settings.height * settings.width
     if place_of(pixels, team.device, kind) == "disk":
