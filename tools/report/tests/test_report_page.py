@@ -12,10 +12,26 @@ from common.errors import UserError
 from common.recipe import PaperResult
 from common.types import Samples
 from tools.report import ranking, sheets, write_page
+from tools.report.curves import course
 from tools.report.page import page
 from tools.report.settings import environment
 
+COURSE = "tools.report.page.course"
+DRAWN = {}
 VOID = {"meta", "img", "br", "path", "use", "image", "rect", "line"}
+
+
+@pytest.fixture(autouse=True)
+def courses_drawn_once(monkeypatch):
+    """The course takes most of a page's time, and few tests here change what it shows."""
+
+    def drawn(inputs):
+        shown = repr((inputs.events, inputs.result))
+        if shown not in DRAWN:
+            DRAWN[shown] = course(inputs)
+        return DRAWN[shown]
+
+    monkeypatch.setattr(COURSE, drawn)
 
 
 class Reader(HTMLParser):
@@ -114,7 +130,8 @@ def test_changed_settings_are_marked(full):
     assert marked == ["min_samples"]
 
 
-def test_the_same_inputs_give_the_same_page(full, inputs):
+def test_the_same_inputs_give_the_same_page(full, inputs, monkeypatch):
+    monkeypatch.setattr(COURSE, course)
     assert page(inputs) == full
 
 
