@@ -15,7 +15,7 @@ from common.data.synthetic.schedule import FOLDERS, all_shots
 from common.errors import UserError
 
 NAME = re.compile(r"(\d{4,})_c(\d{1,2})s1_(\d{6})_00\.jpg")
-SMALL = {"train_ids": 4, "test_ids": 3, "distractors": 2}
+SMALL = {"train_ids": 4, "test_ids": 3, "distractors": 2, "cameras": 3}
 
 
 def write_small(root: Path, workers: int = 1, progress=None, **changes) -> Path:
@@ -208,7 +208,7 @@ def test_progress_ends_with_all_images(tmp_path):
 
 
 def test_the_version_says_how_a_set_differs_from_the_default_one(tmp_path, small):
-    assert version(small) == "train_ids 4, test_ids 3, distractors 2"
+    assert version(small) == "train_ids 4, test_ids 3, distractors 2, cameras 3"
     write_small(tmp_path / "synthetic", strength="hard", seed=3)
     loaded = load_dataset("synthetic", tmp_path)
     assert loaded.version.startswith("strength hard, seed 3, train_ids 4")
