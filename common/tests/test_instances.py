@@ -25,6 +25,11 @@ def started(seed=0, images=30, source=5, dim=16):
     return memory, z, index
 
 
+def test_all_rows_start_at_unit_length():
+    memory, _, _ = started()
+    torch.testing.assert_close(memory.bank.norm(dim=1), torch.ones(35))
+
+
 def test_the_preview_of_an_update_is_the_update():
     memory, z, index = started()
     seen = MemoryUpdate(z, index * 0, index)
