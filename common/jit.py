@@ -14,6 +14,9 @@ def jit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     What was compiled is kept for the next process, unless neither the package's folder nor the
     user's home can be written: then every process compiles anew.
 
+    A count that starts at 0 and is handed to another kernel has to start as np.int64(0). A plain 0
+    is of a type of its own, for which numba would compile the other kernel as well.
+
     Args:
         options: of numba's `njit`.
     """

@@ -194,8 +194,8 @@ def close_pairs(
             _add_all_minima(
                 i, starts, columns, places, list_starts, list_values, own, count, near, sums
             )
-        others = grown(others, used, count)
-        distances = grown(distances, used, count)
+        others = grown(others, used + count)
+        distances = grown(distances, used + count)
         end = used
         for n in range(count):
             distance = max(np.float32(1) - sums[n] / (np.float32(2) - sums[n]), np.float32(0))

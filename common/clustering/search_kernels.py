@@ -152,7 +152,7 @@ def merge_rows(
     """
     magnitude = (1 << (8 * block.itemsize - 1)) - 1  # all bits but the sign
     for r in range(start, stop):
-        c = 0
+        c = np.int64(0)  # of this type: see `jit`
         while c < block.shape[1]:
             c = _fill_row(block, r, c, top, left, keys, ids, counts, bounds, magnitude)
             if counts[top + r] == keys.shape[1]:

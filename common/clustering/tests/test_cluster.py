@@ -110,3 +110,13 @@ def test_warming_up_runs_every_kernel_for_a_cpu_and_none_for_a_gpu(monkeypatch):
     warm_up(torch.device("cpu"))
     assert "close_pairs" in kernels
     assert run == kernels
+
+
+@pytest.mark.skipif(not compiled.AVAILABLE, reason="numba cannot be used")
+def test_no_kernel_is_compiled_for_a_constant():
+    """Seen where kernels are compiled anew: one that is read from its cache hides its callees."""
+    warm_up(torch.device("cpu"))
+    for module in (compiled.jaccard, compiled.minima, compiled.search):
+        for name, kernel in vars(module).items():
+            for types in getattr(kernel, "signatures", ()):
+                assert "Literal" not in str(types), name
