@@ -8,7 +8,7 @@ from typing import Any
 from numba import njit
 
 
-def jit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+def jit(*, inner: bool = False, **options: Any) -> Callable[[Callable[..., Any]], Any]:
     """A decorator: compile the function at its first call; it runs beside other threads.
 
     What was compiled is kept for the next process, unless neither the package's folder nor the
@@ -18,15 +18,17 @@ def jit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     is of a type of its own, for which numba would compile the other kernel as well.
 
     Args:
+        inner: only other kernels call it, so what Python would call is not compiled.
         options: of numba's `njit`.
     """
+    options |= {"nogil": True, "no_cpython_wrapper": inner, "no_cfunc_wrapper": True}
 
     def compiled(function: Callable[..., Any]) -> Any:
         try:
             function.__qualname__ += _mark_of_callees(function)
-            return njit(cache=True, nogil=True, **options)(function)
+            return njit(cache=True, **options)(function)
         except (OSError, RuntimeError):  # no source to look at, no folder for the cache
-            return njit(nogil=True, **options)(function)
+            return njit(**options)(function)
 
     return compiled
 

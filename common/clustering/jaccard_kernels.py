@@ -14,7 +14,7 @@ SparseBlock = tuple[Array, Array, Array]
 """Entries per row, then for all entries a point and a number."""
 
 
-@jit()
+@jit(inner=True)
 def grown(array: Array, wanted: int) -> Array:
     """The array with room for at least `wanted` entries.
 
@@ -70,7 +70,7 @@ def mutual_positions(rank: Array, mutual: Array, start: int, stop: int) -> None:
             mutual[i, a] = place
 
 
-@jit()
+@jit(inner=True)
 def _add_reciprocal(i: int, rank: Array, mutual: Array, mark: Array, columns: Array, n: int) -> int:
     """Write R(i) to columns[n:] and mark it; returns the new end."""
     for a in range(rank.shape[1]):
@@ -81,7 +81,7 @@ def _add_reciprocal(i: int, rank: Array, mutual: Array, mark: Array, columns: Ar
     return n
 
 
-@jit()
+@jit(inner=True)
 def _add_halves(
     i: int, rank: Array, mutual: Array, half: int, mark: Array, columns: Array, start: int, n: int
 ) -> int:
@@ -104,7 +104,7 @@ def _add_halves(
     return end
 
 
-@jit()
+@jit(inner=True)
 def _softmax(values: Array, start: int, end: int, powers: Array) -> None:
     """Softmax of values[start:end] in place.
 

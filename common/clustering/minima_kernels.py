@@ -47,7 +47,7 @@ def sort_columns(
             fill[i] += 1
 
 
-@jit()
+@jit(inner=True)
 def _choose_lists(
     i: int,
     starts: Array,
@@ -83,7 +83,7 @@ def _choose_lists(
     return chosen, missed
 
 
-@jit()
+@jit(inner=True)
 def _add_minima(
     count: int, begins: Array, ends: Array, list_rows: Array, list_values: Array, shared: Array
 ) -> None:
@@ -95,7 +95,7 @@ def _add_minima(
             shared[list_rows[m]] += other if other < value else value
 
 
-@jit()
+@jit(inner=True)
 def _take_largest(
     count: int,
     begins: Array,
@@ -120,7 +120,7 @@ def _take_largest(
     return taken
 
 
-@jit()
+@jit(inner=True)
 def _add_all_minima(
     i: int,
     starts: Array,

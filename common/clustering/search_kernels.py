@@ -14,13 +14,13 @@ Array = np.ndarray
 STRIDE = 64  # similarities compared at once before looking for single hits
 
 
-@jit(inline="always")
+@jit(inner=True, inline="always")
 def _ordered(bits: int, magnitude: int) -> int:
     """Integer that orders like the floating-point number with these bits."""
     return bits if bits >= 0 else bits ^ magnitude
 
 
-@jit()
+@jit(inner=True)
 def _keep_largest(keys: Array, ids: Array, row: int, count: int, keep: int) -> int:
     """Move the `keep` largest of a row's `count` keys to the front; return the smallest kept."""
     low, high, last = 0, count - 1, keep - 1
@@ -46,7 +46,7 @@ def _keep_largest(keys: Array, ids: Array, row: int, count: int, keep: int) -> i
     return keys[row, last]
 
 
-@jit()
+@jit(inner=True)
 def _fill_row(
     block: Array,
     r: int,
@@ -86,7 +86,7 @@ def _fill_row(
     return c
 
 
-@jit()
+@jit(inner=True)
 def _fill_columns(
     block: Array,
     r: int,
@@ -123,7 +123,7 @@ def _fill_columns(
     return c
 
 
-@jit()
+@jit(inner=True)
 def _cut(keys: Array, ids: Array, counts: Array, bounds: Array, keep: int, row: int) -> None:
     """Reduce a list to its `keep` best; whatever follows must be better than all that is lost."""
     bounds[row] = _keep_largest(keys, ids, row, counts[row], keep)
@@ -192,7 +192,7 @@ def finish(
             _cut(keys, ids, counts, bounds, keep, row)
 
 
-@jit(fastmath={"reassoc", "contract"})
+@jit(inner=True, fastmath={"reassoc", "contract"})
 def similarity(features: Array, i: int, j: int) -> np.float32:
     """Inner product of two rows: summed in float64, rounded to float32, equal for (j, i)."""
     total = 0.0
