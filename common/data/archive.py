@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -216,11 +217,7 @@ def _zip_members(archive: Path) -> Generator[Member, None, None]:
             if info.flag_bits & 1:
                 raise UserError(f"{archive} is encrypted. Unpack it by hand with its password.")
             folder = info.filename.endswith(("/", "\\"))  # the latter from old Windows programs
-            yield Member(info.filename, None if folder else _zip_opener(file, info))
-
-
-def _zip_opener(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], IO[bytes]]:
-    return lambda: file.open(info)
+            yield Member(info.filename, None if folder else partial(file.open, info))
 
 
 def _tar_members(
@@ -234,13 +231,9 @@ def _tar_members(
             if not (info.isreg() or info.isdir()):
                 raise _refused(archive, info.name)
             stream.allowed = math.inf
-            yield Member(info.name, None if info.isdir() else _tar_opener(file, info))
+            yield Member(info.name, None if info.isdir() else partial(file.extractfile, info))
             stream.allowed = _LONGEST_HEADER
         stream.require_end(file.offset)
-
-
-def _tar_opener(file: tarfile.TarFile, info: tarfile.TarInfo) -> Callable[[], IO[bytes] | None]:
-    return lambda: file.extractfile(info)
 
 
 class _TarStream(io.BufferedReader):
