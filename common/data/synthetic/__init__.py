@@ -6,12 +6,11 @@ background, color, noise and sharpness. The files have the layout and names of M
 
 from common.data.synthetic.dataset import is_complete, lost_images, version, write_synthetic
 from common.data.synthetic.settings import SYNTHETIC_SETS, SyntheticSettings
-from common.data.synthetic.strength import STRENGTHS, Strength
+from common.data.synthetic.strength import STRENGTHS
 
 __all__ = [
     "STRENGTHS",
     "SYNTHETIC_SETS",
-    "Strength",
     "SyntheticSettings",
     "is_complete",
     "lost_images",
