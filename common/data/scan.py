@@ -20,20 +20,12 @@ def jpegs(folder: Path) -> list[str]:
 
     The released loaders list files this way, so what they ignore is no part of a named set.
     """
-    return [
-        entry.name
-        for entry in _entries(folder)
-        if entry.name.endswith(".jpg") and not entry.name.startswith(".") and not _is_folder(entry)
-    ]
+    return [name for name in _shown(folder) if name.endswith(".jpg")]
 
 
 def images(folder: Path) -> list[str]:
     """Image names in a folder, of every kind that own folders may hold."""
-    return [
-        entry.name
-        for entry in _entries(folder)
-        if is_image(entry.name) and not entry.name.startswith(".") and not _is_folder(entry)
-    ]
+    return [name for name in _shown(folder) if is_image(name)]
 
 
 def files_below(folder: Path) -> list[str]:
@@ -102,6 +94,12 @@ def relabelled(samples: Samples) -> Samples:
 def numbered(values: Iterable[int | str]) -> dict[int | str, int]:
     """Distinct values in ascending order, numbered from 0."""
     return {value: number for number, value in enumerate(sorted(set(values)))}
+
+
+def _shown(folder: Path) -> list[str]:
+    """Names of all that is neither hidden nor a folder."""
+    names = [entry.name for entry in _entries(folder) if not _is_folder(entry)]
+    return [name for name in names if not name.startswith(".")]
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
