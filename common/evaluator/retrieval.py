@@ -44,7 +44,6 @@ def evaluate(
     gallery: Samples,
     *,
     ranks: int = 50,
-    block: int | None = None,
     team: Team = ALONE,
 ) -> Retrieval:
     """mAP and CMC by the Market-1501 protocol.
@@ -64,8 +63,6 @@ def evaluate(
         query_features, gallery_features: (Q, D), (G, D) on one device, which does the work.
         query, gallery: identities and cameras of the rows.
         ranks: R, length of the CMC.
-        block: queries at a time; changes memory and speed only. Default: about 8 MB of
-            distances on the CPU, up to 128 MB for a large gallery; 128 MB on a GPU.
         team: all have the same features. Each scores a part of the blocks, which are those of
             one process, so that the result is one process's to the last bit.
 
@@ -74,7 +71,7 @@ def evaluate(
         ValueError: not one row for each image.
     """
     norms = require_scorable(query_features, query, gallery_features, gallery)
-    size = block or _block_size(query, gallery, gallery_features.device)
+    size = _block_size(query, gallery, gallery_features.device)
 
     def rows(part: slice) -> Tensor:
         return _distances(query_features[part], gallery_features, norms)
@@ -216,7 +213,7 @@ def cumulative(first: np.ndarray, ranks: int) -> np.ndarray:
 
 
 def _block_size(query: Samples, gallery: Samples, device: torch.device) -> int:
-    """Queries at a time; depends on the data and the kind of device alone."""
+    """Queries at a time, by the data and the kind of device alone; no result depends on it."""
     entries = CPU_ENTRIES if device.type == "cpu" else GPU_ENTRIES
     fitting = max(1, max(entries, min(THIN * len(gallery), GPU_ENTRIES)) // len(gallery))
     return min(fitting, max(THIN, -(-len(query) // SHARES)))

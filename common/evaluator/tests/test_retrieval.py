@@ -9,6 +9,7 @@ from sklearn.metrics import average_precision_score
 
 from common.data.check import has_match
 from common.errors import UserError
+from common.evaluator import retrieval
 from common.evaluator.retrieval import (
     GPU_ENTRIES,
     _block_size,
@@ -90,11 +91,12 @@ def test_given_distances_are_scored_and_left_as_they_are(seed):
 
 @pytest.mark.parametrize("block", [1, 2, 5, 16, 17, 1000])
 @pytest.mark.parametrize("levels", [None, 2])
-def test_the_block_size_changes_nothing(block, levels):
+def test_the_block_size_changes_nothing(block, levels, monkeypatch):
     case = random_case(3, levels=levels)
 
     whole = evaluate(*case)
-    found = evaluate(*case, block=block)
+    monkeypatch.setattr(retrieval, "_block_size", lambda *_: block)
+    found = evaluate(*case)
 
     assert found.map == whole.map
     assert found.num_valid == whole.num_valid
@@ -276,13 +278,15 @@ def test_several_processes_score_what_one_scores_to_the_last_bit(processes, bloc
     fq, fg = torch.randn(170, 24, generator=g), torch.randn(300, 24, generator=g)
     rng = np.random.default_rng(processes)
     query, gallery = samples(rng, 170, 20, 3), samples(rng, 300, 20, 3)
-    alone = evaluate(fq, query, fg, gallery, block=block)
+    if block:
+        monkeypatch.setattr(retrieval, "_block_size", lambda *_: block)
+    alone = evaluate(fq, query, fg, gallery)
     filled = []  # by every process: precisions, ranks; zero where another one scores
     monkeypatch.setattr(Team, "complete_", lambda team, rows: filled.append(rows) or rows)
     for rank in range(processes):
-        evaluate(fq, query, fg, gallery, block=block, team=Team(rank, processes))
+        evaluate(fq, query, fg, gallery, team=Team(rank, processes))
     whole = [sum(filled[0::2]), sum(filled[1::2])]
     monkeypatch.setattr(Team, "complete_", lambda team, rows: whole.pop(0))
-    together = evaluate(fq, query, fg, gallery, block=block, team=Team(0, processes))
+    together = evaluate(fq, query, fg, gallery, team=Team(0, processes))
     assert together.map == alone.map
     assert np.array_equal(together.cmc, alone.cmc)
