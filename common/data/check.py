@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -56,9 +56,9 @@ class DataReport:
     errors: list[str]
     warnings: list[str]
     notes: list[str]
-    unmatched_ids: list[int] = field(default_factory=list)
-    bad_images: dict[str, str] = field(default_factory=dict)
-    images_read: bool = True
+    unmatched_ids: list[int]
+    bad_images: dict[str, str]
+    images_read: bool
 
     @property
     def sound(self) -> bool:

@@ -16,7 +16,6 @@ def evaluate_splits(
     *,
     repeats: int = 10,
     seed: int = 1,
-    ranks: int = 50,
     team: Team = ALONE,
 ) -> Retrieval:
     """Mean mAP and CMC over random splits: one gallery image per identity, the rest are queries.
@@ -37,7 +36,7 @@ def evaluate_splits(
     """
     require_rows(len(features), images)
     rng = np.random.default_rng(seed)
-    found = [_evaluate_split(features, images, rng, ranks, team) for _ in range(repeats)]
+    found = [_evaluate_split(features, images, rng, team) for _ in range(repeats)]
     return replace(
         found[0],
         map=float(np.mean([result.map for result in found])),
@@ -55,7 +54,7 @@ def split(pids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _evaluate_split(
-    features: Tensor, images: Samples, rng: np.random.Generator, ranks: int, team: Team
+    features: Tensor, images: Samples, rng: np.random.Generator, team: Team
 ) -> Retrieval:
     shown = split(images.pids, rng)
     query, gallery = np.flatnonzero(~shown), np.flatnonzero(shown)
@@ -65,6 +64,5 @@ def _evaluate_split(
         everywhere,
         features[gallery],
         images.take(gallery),
-        ranks=ranks,
         team=team,
     )
