@@ -84,9 +84,21 @@ def test_a_step_of_two_domains_has_two_batches(estimate):
 def test_a_teacher_s_passes_tests_and_weights_are_counted(estimate):
     alone, taught = estimate(8.0), estimate(8.0, recipe_of("dccc"))
     assert (taught.hours - alone.hours) * 3600 == pytest.approx(STEPS + 4 * 50)
-    assert taught.memory > alone.memory
     network = sum(t.nbytes for t in build_encoder(RECIPE.encoder).state_dict().values())
     assert (taught.disk - alone.disk) * 1e9 == pytest.approx(network)
+
+
+def test_memory_holds_a_step_networks_moments_features_and_images(estimate, monkeypatch):
+    image = image_cost.ImageCost(8, train=1.0, teach=1.0, extract=1.0, kept=1e6, passing=1e5)
+    monkeypatch.setattr(estimates, "measured", lambda *given: image)
+    encoder = build_encoder(RECIPE.encoder)
+    network = sum(t.nbytes for t in encoder.state_dict().values())
+    moments = 3 * sum(p.nbytes for p in encoder.parameters())  # with the gradients
+    features, pixels = 2 * 100 * encoder.num_features * 4, 150 * 3 * 64 * 32
+    alone = 128 * image.kept + network + moments + features + pixels
+    assert estimate(8.0).memory * 1e9 == pytest.approx(alone)
+    taught = alone + 128 * image.passing + network  # by a pass and the weights of a teacher
+    assert estimate(8.0, recipe_of("dccc")).memory * 1e9 == pytest.approx(taught)
 
 
 def test_partners_that_the_encoder_learns_from_are_counted(estimate):
