@@ -107,11 +107,12 @@ def test_links_and_devices_in_a_tar_are_refused(tmp_path, kind):
     assert_refused(archive, "a link or a device")
 
 
-def test_links_in_a_zip_are_refused(tmp_path):
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO])
+def test_links_and_devices_in_a_zip_are_refused(tmp_path, kind):
     archive = tmp_path / "x.zip"
     with zipfile.ZipFile(archive, "w") as file:
         info = zipfile.ZipInfo("set/link")
-        info.external_attr = (stat.S_IFLNK | 0o777) << 16
+        info.external_attr = (kind | 0o777) << 16
         file.writestr(info, "/etc")
 
     assert_refused(archive, "a link or a device")
