@@ -68,8 +68,9 @@ def require_known(path, original, **expected):
     """The file gives the original's network, and says what it holds."""
     encoder = fresh(original)
     load_trained(encoder, path)
+    found = encoder.state_dict()
     for name, tensor in original.state_dict().items():
-        assert torch.equal(tensor, encoder.state_dict()[name])
+        assert torch.equal(tensor, found[name])
     assert describe_network(path) == NetworkInfo(trained=True, **expected)
 
 
