@@ -95,7 +95,7 @@ def test_one_giant_cluster_is_warned_of():
     labels = np.zeros(200, np.int64)
     labels[:90] = np.arange(90) // 10 + 1
     assert "one cluster holds 110 of 200 images" in giant_cluster(PseudoLabels(labels))
-    assert giant_cluster(PseudoLabels(np.arange(200) // 10)) is None
+    assert giant_cluster(PseudoLabels(np.arange(200) // 100)) is None
 
 
 def test_the_warning_of_a_giant_cluster_is_heard_and_logged(tmp_path, monkeypatch):
