@@ -12,6 +12,7 @@ from sklearn.cluster import DBSCAN
 from common.clustering import cluster_at, compiled, sparse, tensors
 from common.clustering.jaccard import half_length, jaccard_distance, jaccard_pairs
 from common.clustering.neighbors import nearest_neighbors
+from common.clustering.rows import SparseRows
 from common.recipe import Dbscan
 
 EPS = (0.4, 0.5, 0.6, 0.7)
@@ -290,3 +291,19 @@ def test_the_sums_of_minima_leave_the_rows_as_they_are():
     first, second = (sparse.close_pairs(rows, 0.6) for _ in range(2))
     assert torch.equal(rows.columns, before)
     assert np.array_equal(first.distance, second.distance)
+
+
+def test_a_pair_that_rounding_brings_within_the_radius_is_found():
+    """Beyond 1/2 each of 1,633 equal terms is rounded up, below, without the hub's, none."""
+    hub, term = 0.40006, 3521 * 2.0**-25 + 2.0**-36
+    pair = [(0, hub), *((column, term) for column in range(1, 1634))]
+    entries = [pair, pair, *([(0, hub), (1634, 0.6)] for _ in range(1998))]
+    starts = torch.tensor([0, *(len(row) for row in entries)]).cumsum(0)
+    columns, values = (
+        torch.tensor(part) for part in zip(*(one for row in entries for one in row), strict=True)
+    )
+
+    found = sparse.close_pairs(SparseRows(starts, columns.int(), values), 0.6)
+
+    alike = (found.first == 0) & (found.second == 1)
+    assert found.distance[alike].tolist() == [pytest.approx(0.6, abs=1e-5)]
