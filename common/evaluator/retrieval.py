@@ -90,14 +90,14 @@ def evaluate_distances(
     """The scores of `evaluate` for given distances (Q, G), e.g. re-ranked ones.
 
     Raises:
-        UserError: no query has a match, or a distance is not a number.
+        UserError: no query has a match, or a distance is not finite.
         ValueError: the distances are not Q x G.
     """
     _require_match(query, gallery)
     for rows, part in zip(matrix.shape, (query, gallery), strict=True):
         require_rows(rows, part)
-    if bad := int(matrix.isnan().any(dim=1).sum()):
-        raise UserError(f"{bad} of {len(matrix)} queries have a distance that is not a number.")
+    if bad := int((~matrix.isfinite()).any(dim=1).sum()):
+        raise UserError(f"{bad} of {len(matrix)} queries have a distance that is not finite.")
     size = _block_size(query, gallery, matrix.device)
 
     def copied(part: slice) -> Tensor:

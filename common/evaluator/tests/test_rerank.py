@@ -153,10 +153,11 @@ def test_reranking_refuses_what_cannot_be_scored():
         evaluate_dataset(features, data_set(query_pids, gallery_pids, "vehicleid"), reranked=True)
 
 
-def test_distances_that_are_no_numbers_are_refused():
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_distances_that_are_not_finite_are_refused(value):
     query, gallery, query_pids, gallery_pids = random_features(0)
     dataset = data_set(query_pids, gallery_pids)
     matrix = distances(query, gallery)
-    matrix[2, 5] = torch.nan
-    with pytest.raises(UserError, match="1 of 14 queries have a distance that is not a number"):
+    matrix[2, 5] = value
+    with pytest.raises(UserError, match="1 of 14 queries have a distance that is not finite"):
         evaluate_distances(matrix, dataset.query, dataset.gallery)
