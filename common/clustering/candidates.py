@@ -192,13 +192,12 @@ class _Lists:
 
     def merge(self, block: Tensor, top: int, left: int) -> None:
         """Offer the similarities of the points from `top` and from `left` to lists of the part."""
-        rows, columns = block.shape
         work = (block.view(self.keys.dtype).numpy(), top, left, *self.arrays)
         with self.locks[top]:
-            compiled.search.merge_rows(*work, 0, rows)
+            compiled.search.merge_rows(*work)
         if left > top and left in self.locks:
             with self.locks[left]:
-                compiled.search.merge_columns(*work, 0, columns)
+                compiled.search.merge_columns(*work)
 
     def finish(self) -> tuple[Tensor, Tensor, Tensor]:
         """Candidates, their counts, and the largest similarity that was dropped (-inf if none)."""

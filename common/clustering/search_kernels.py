@@ -91,7 +91,6 @@ def _fill_columns(
     block: Array,
     r: int,
     c: int,
-    stop: int,
     top: int,
     left: int,
     keys: Array,
@@ -100,9 +99,9 @@ def _fill_columns(
     bounds: Array,
     magnitude: int,
 ) -> int:
-    """Offer block[r, c:stop] to the lists of its columns until one is full; return the next c."""
-    while c < stop:
-        end = min(c + STRIDE, stop)
+    """Offer block[r, c:] to the lists of its columns until one is full; return the next c."""
+    while c < block.shape[1]:
+        end = min(c + STRIDE, block.shape[1])
         some = block[r, c:end]
         own = bounds[left + c : left + end]
         hit = np.uint8(0)
@@ -140,10 +139,8 @@ def merge_rows(
     counts: Array,
     bounds: Array,
     keep: int,
-    start: int,
-    stop: int,
 ) -> None:
-    """Offer similarities [start:stop] x all of `block` to the lists of the block's rows.
+    """Offer the similarities of `block` to the lists of its rows.
 
     Args:
         block: (B, B') bits; entry (r, c) belongs to the points top + r and left + c.
@@ -151,7 +148,7 @@ def merge_rows(
             candidate must exceed. All four change in place, in the named rows only.
     """
     magnitude = (1 << (8 * block.itemsize - 1)) - 1  # all bits but the sign
-    for r in range(start, stop):
+    for r in range(block.shape[0]):
         c = np.int64(0)  # of this type: see `jit`
         while c < block.shape[1]:
             c = _fill_row(block, r, c, top, left, keys, ids, counts, bounds, magnitude)
@@ -169,15 +166,13 @@ def merge_columns(
     counts: Array,
     bounds: Array,
     keep: int,
-    start: int,
-    stop: int,
 ) -> None:
-    """The same for the columns [start:stop] of a block off the diagonal."""
+    """The same for the columns of a block off the diagonal."""
     magnitude = (1 << (8 * block.itemsize - 1)) - 1
     for r in range(block.shape[0]):
-        c = start
-        while c < stop:
-            c = _fill_columns(block, r, c, stop, top, left, keys, ids, counts, bounds, magnitude)
+        c = np.int64(0)  # of this type: see `jit`
+        while c < block.shape[1]:
+            c = _fill_columns(block, r, c, top, left, keys, ids, counts, bounds, magnitude)
             if counts[left + c - 1] == keys.shape[1]:
                 _cut(keys, ids, counts, bounds, keep, left + c - 1)
 
