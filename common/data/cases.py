@@ -48,12 +48,14 @@ def run_sampler_replay(case: Case) -> list[Check]:
 
 def run_erasing(case: Case) -> list[Check]:
     """The box that follows each seed of Python's generator, exactly."""
-    meta = case.meta
+    meta, usual = case.meta, Augment()
+    low, high = meta.get("sl", usual.erase_area[0]), meta.get("sh", usual.erase_area[1])
+    flattest = meta.get("r1", usual.erase_ratio[0])
     # A share of 0 is no setting; one too small to change a sum draws the same boxes.
     augment = Augment(
-        erase=meta["probability"],
-        erase_area=(meta["sl"] or sys.float_info.min, meta["sh"]),
-        erase_ratio=(meta["r1"], 1 / meta["r1"]),
+        erase=meta.get("probability", usual.erase),
+        erase_area=(low or sys.float_info.min, high),
+        erase_ratio=(flattest, 1 / flattest),
     )
     boxes = []
     for seed in case.arrays["seeds"].tolist():

@@ -15,6 +15,8 @@ from methods.hhcl.memory import SlotMemory, instance_rows
 from methods.hhcl.method import HHCL
 from methods.hhcl.recipes import RECIPES, HHCLSettings
 
+SMOOTHING = 0.1  # epsilon of the released smoothing switch, whatever value switches it on
+
 
 def run_memory(case: Case) -> list[Check]:
     """Start of a memory, then consecutive steps: loss, gradient, memory."""
@@ -58,10 +60,10 @@ def _step(method: HHCL, case: Case, s: int) -> list[Check]:
 def run_label_smooth(case: Case) -> list[Check]:
     """Smoothed cross-entropy and its gradient, for few and for many classes."""
     checks = []
-    for j in range(len(case.meta["num_classes"])):
+    for j in range(case.count("logits_")):
         logits = case.tensor(f"logits_{j}").requires_grad_()
         loss = smooth_cross_entropy(
-            logits, case.tensor(f"targets_{j}"), epsilon=case.meta["epsilon"]
+            logits, case.tensor(f"targets_{j}"), epsilon=case.meta.get("epsilon", SMOOTHING)
         )
         loss.backward()
         checks += [
@@ -105,13 +107,12 @@ CASES = {
 def _started(case: Case) -> tuple[HHCL, torch.Tensor]:
     """The method at the start of an epoch, with the case's settings and its drawn slots."""
     meta, features = case.meta, case.tensor("features")
-    # The released smoothing switch ignores its value: on means 0.1.
     settings = HHCLSettings(
         memory=meta["mode"],
         momentum=meta["momentum"],
         temperature=meta["temperature"],
         hard_weight=meta["hard_weight"],
-        smooth=0.1 if meta.get("smooth") else 0.0,
+        smooth=SMOOTHING if meta.get("smooth") else 0.0,
     )
     sampling = Sampling(case.arrays["x"].shape[1], meta["num_instances"], 1)
     recipe = Recipe("hhcl", "case", settings, sampling=sampling)
