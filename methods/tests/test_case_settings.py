@@ -9,6 +9,7 @@ import pytest
 import methods
 from common.reference import load_case
 from methods import METHODS
+from methods.dccc.cases import run_memory
 from methods.dsgl.cases import run_steps
 from methods.multiqueue.cases import run_temperature
 
@@ -55,3 +56,27 @@ def test_the_optimizer_that_a_case_of_multiqueue_names_moves_its_temperature():
     case = load_case(FOLDER / "multiqueue/tests/reference/multiqueue_temperature.npz")
     for other in ({"betas": [0.5, 0.9]}, {"eps": 1.0}):
         assert not run_temperature(replace(case, meta={**case.meta, **other}))[0].passed
+
+
+@pytest.mark.parametrize(("named", "passed"), [(2e-4, True), (2.2e-4, False)])
+def test_weights_of_a_small_temperature_may_differ_by_their_rounding_alone(named, passed):
+    case = load_case(FOLDER / "dccc/tests/reference/dccc_wgm_market.npz")
+    rows, labels = case.arrays["memory0"].astype(np.float64), case.arrays["label_0"]
+    near = (rows[labels] + 0.01 * case.arrays["student_0"]).astype(np.float32)
+    z = near.astype(np.float64) / np.linalg.norm(near.astype(np.float64), axis=1, keepdims=True)
+    for c in np.unique(labels):
+        mine = z[labels == c]
+        scores = -mine @ rows[c] / 2e-4
+        weights = np.exp(scores - scores.max())
+        moved = 0.1 * rows[c] + 0.9 * weights @ mine / weights.sum()
+        rows[c] = moved / np.linalg.norm(moved)
+    steps = {key: a for key, a in case.arrays.items() if key not in ("student_1", "student_2")}
+    small = replace(
+        case,
+        arrays=steps | {"student_0": near, "wgm_memory_0": rows},
+        meta=case.meta | {"tau_w": named},
+    )
+
+    (memory,) = [check for check in run_memory(small) if check.name == "wgm memory"]
+
+    assert memory.passed == passed
