@@ -10,7 +10,7 @@ from common.recipe import Recipe
 from common.reference import Case, Check, close, close_gradient, equal
 from common.replay import radii, rates, replayed, stored_batch, stored_recipe, total
 from common.types import PseudoLabels, TrainData
-from methods.dsgl.disentangle import guided_prototypes
+from methods.dsgl.disentangle import Groups, guided_prototypes
 from methods.dsgl.method import DSGL
 from methods.dsgl.recipes import RECIPES, DSGLSettings
 
@@ -46,12 +46,13 @@ def _step(method: DSGL, case: Case, s: int) -> list[Check]:
     ]
     z = F.normalize(batch.views[0].detach(), dim=1)
     seen = batch.seen(z)
-    before = method.disentangled(z, batch, seen, order=0)
+    before = method.disentangled(z, batch.labels, method.groups_of(seen, 0))
     step = method.training_step(batch)
-    after = method.disentangled(z, batch, seen, order=0)
+    both = method.groups_of(seen, 0), method.groups_of(seen, 1)
+    after = method.disentangled(z, batch.labels, both[0])
     if s == 0:
-        for order, key in enumerate(("kl_proto_first", "kl_proto_second")):
-            checks.append(close(key, method.entropy_prototypes(seen, order), a[key], 1e-6))
+        for groups, key in zip(both, ("kl_proto_first", "kl_proto_second"), strict=True):
+            checks.append(close(key, method.entropy_prototypes(groups), a[key], 1e-6))
     torch.stack(list(step.losses.values())).sum().backward()
     method.after_step(step.update, s)
     return [
@@ -75,12 +76,13 @@ def run_disentangle(case: Case) -> list[Check]:
     method.set_nuisance(a["irrelevant_labels"])
     method.memory.mean.copy_(case.tensor("cluster_memory"))
     batch = stored_batch(case.tensor("x"), indices=a["batch_index"], labels=a["targets"])
-    checks = _groups(method, case, batch.all_labels, a["irrelevant"])
+    groups = method.groups[0].of_batch(batch.all_labels, a["irrelevant"], method.instances.features)
+    checks = _groups(method, case, groups)
     for call in range(len(a["loss"])):
         batch.views[0].grad = None
         z = method.encoder(batch.views[0])
         seen = batch.seen(z)
-        loss = method.disentangled(z, batch, seen, order=0)
+        loss = method.disentangled(z, batch.labels, method.groups_of(seen, 0))
         loss.backward()
         method.instances.write(seen.indices, seen.embeddings)
         checks += [
@@ -90,20 +92,18 @@ def run_disentangle(case: Case) -> list[Check]:
     return checks
 
 
-def _groups(method: DSGL, case: Case, y: np.ndarray, r: np.ndarray) -> list[Check]:
+def _groups(method: DSGL, case: Case, groups: Groups) -> list[Check]:
     """Positive groups, negative groups and guided prototypes before the first call."""
     a, centroids = case.arrays, method.memory.mean
-    groups = method.groups[0].of_batch(y, r)
-    sums = groups.sums(method.instances.features)
-    positives = groups.positives(sums, y, r, centroids)
-    negatives, means = groups.negatives(y, r), groups.means(sums)
+    positives, means = groups.positives(centroids), groups.means()
+    negatives = groups.negatives()
     none = np.logical_not(negatives.any(axis=1))
     first = torch.zeros(a["negative_first"].shape)
     for i in range(len(first)):
-        found = means[negatives[i]] if not none[i] else centroids[r[i], None]
+        found = means[negatives[i]] if not none[i] else centroids[groups.r[i], None]
         first[i, : len(found)] = found
     share = method.settings.disentangle_share
-    guided = guided_prototypes(centroids, y, positives, share)
+    guided = guided_prototypes(centroids, groups.y, positives, share)
     return [
         close("positive groups", positives, a["positive_group"], 1e-6),
         equal("negative groups", negatives.sum(axis=1) + none, a["negative_count"]),

@@ -58,17 +58,20 @@ class EpochGroups:
         self.by_nuisance = np.argsort(self.nuisance, kind="stable")
         self.ordered = self.nuisance[self.by_nuisance]
 
-    def of_batch(self, y: np.ndarray, r: np.ndarray) -> "Groups":
+    def of_batch(self, y: np.ndarray, r: np.ndarray, instances: Tensor) -> "Groups":
         """The pairs in the groups of some anchors, so that a step's work does not grow with N.
 
         Args:
             y, r: (B,) cluster and nuisance label of the anchors.
+            instances: (N, D) features.
         """
         alike = self.by_nuisance[_places(self.ordered, r)]
         named = np.union1d(_places(self.cluster, y), alike)
         sizes = self.sizes[named]
         images = self.images[_runs(self.starts[named], sizes)]
-        return Groups(self.cluster[named], self.nuisance[named], images, sizes)
+        starts = sizes.cumsum() - sizes
+        sums = group_sums(instances, *(on_device(x, instances.device) for x in (images, starts)))
+        return Groups(y, r, self.cluster[named], self.nuisance[named], sizes, sums)
 
 
 def _places(ascending: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -84,43 +87,40 @@ def _runs(begin: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Groups:
-    """The images of P pairs. For an anchor of cluster y with nuisance label r:
+    """The images of P pairs, for B anchors. To one of cluster y with nuisance label r belong
 
         positive group G+(y, r)   = images of y with another nuisance label than r
         negative groups G-_c(y, r) = images of cluster c != y with the label r, not empty
 
     Args:
+        y, r: (B,) of every anchor.
         cluster, nuisance: (P,) of every pair, ascending.
-        images: image indices, one pair's after the other's.
         sizes: (P,) how many images each pair has.
+        sums: (P, D) sum of their features.
     """
 
+    y: np.ndarray
+    r: np.ndarray
     cluster: np.ndarray
     nuisance: np.ndarray
-    images: np.ndarray
     sizes: np.ndarray
+    sums: Tensor
 
-    def sums(self, instances: Tensor) -> Tensor:
-        """(P, D) sum of the instance features (N, D) of every pair."""
-        starts = self.sizes.cumsum() - self.sizes
-        parts = (on_device(part, instances.device) for part in (self.images, starts))
-        return group_sums(instances, *parts)
-
-    def means(self, sums: Tensor) -> Tensor:
+    def means(self) -> Tensor:
         """(P, D) mean feature of every pair: what the negative groups are represented by."""
-        return sums / on_device(self.sizes, sums.device)[:, None]
+        return self.sums / on_device(self.sizes, self.sums.device)[:, None]
 
-    def positives(self, sums: Tensor, y: np.ndarray, r: np.ndarray, centroids: Tensor) -> Tensor:
+    def positives(self, centroids: Tensor) -> Tensor:
         """(B, D) mean of every anchor's positive group; its centroid where the group is empty."""
-        found = (self.cluster == y[:, None]) & (self.nuisance != r[:, None])
-        member = on_device(found, sums.device)
-        count = on_device(found @ self.sizes, sums.device)[:, None]
-        mean = member.to(sums.dtype) @ sums / count.clamp(min=1)
-        return torch.where(count > 0, mean, centroids[on_device(y, sums.device)])
+        found = (self.cluster == self.y[:, None]) & (self.nuisance != self.r[:, None])
+        of_anchors = (found, found @ self.sizes, self.y)
+        member, count, own = (on_device(part, centroids.device) for part in of_anchors)
+        mean = member.to(self.sums.dtype) @ self.sums / count[:, None].clamp(min=1)
+        return torch.where(count[:, None] > 0, mean, centroids[own])
 
-    def negatives(self, y: np.ndarray, r: np.ndarray) -> np.ndarray:
+    def negatives(self) -> np.ndarray:
         """(B, P) bool: which pairs are negative groups of which anchor."""
-        return (self.nuisance == r[:, None]) & (self.cluster != y[:, None])
+        return (self.nuisance == self.r[:, None]) & (self.cluster != self.y[:, None])
 
 
 def guided_prototypes(centroids: Tensor, y: np.ndarray, positives: Tensor, share: float) -> Tensor:
@@ -145,14 +145,11 @@ def guided_prototypes(centroids: Tensor, y: np.ndarray, positives: Tensor, share
 def sequential_prototypes(
     centroids: Tensor,
     groups: Groups,
-    sums: Tensor,
-    y: np.ndarray,
-    r: np.ndarray,
     *,
     positive_share: float,
     negative_share: float,
 ) -> Tensor:
-    """(C, D) prototypes pulled by every anchor of the batch in turn; the changes accumulate.
+    """(C, D) prototypes pulled by every anchor in turn, in batch order; the changes accumulate.
 
         for each anchor i: Q_y <- unit((1 - b+) Q_y + b+ g+(y, r)),
                            Q_c <- unit((1 - b-) Q_c + b- g-_c(y, r)) for every negative group
@@ -163,19 +160,18 @@ def sequential_prototypes(
 
     Args:
         centroids: (C, D) A, also the fall-back of an empty positive group.
-        groups, sums: groups and the sums of their instances.
-        y, r: (B,) cluster and nuisance label of the anchors, in batch order.
+        groups: of the anchors.
         positive_share, negative_share: b+ and b- in [0, 1].
     """
     prototypes = centroids.clone()
-    positives = groups.positives(sums, y, r, centroids)
-    anchors, pairs = np.nonzero(groups.negatives(y, r))
+    positives, y = groups.positives(centroids), groups.y
+    anchors, pairs = np.nonzero(groups.negatives())
     rows = np.concatenate([y, groups.cluster[pairs]])
-    change = torch.cat([positives, groups.means(sums)[on_device(pairs, sums.device)]])
+    change = torch.cat([positives, groups.means()[on_device(pairs, centroids.device)]])
     kept = change.new_full((len(rows),), 1 - negative_share)
     kept[: len(y)] = 1 - positive_share
     order = np.argsort(np.concatenate([np.arange(len(y)), anchors]), kind="stable")
-    turn = on_device(order, sums.device)
+    turn = on_device(order, centroids.device)
     blend_rows_(prototypes, rows[order], change[turn], kept[turn])
     return prototypes
 

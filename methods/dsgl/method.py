@@ -14,6 +14,7 @@ from common.transfer import on_device
 from common.types import Batch, Extract, MemoryUpdate, PseudoLabels, Step
 from methods.dsgl.disentangle import (
     EpochGroups,
+    Groups,
     drawn_partners,
     guided_prototypes,
     nuisance_labels,
@@ -66,14 +67,17 @@ class DSGL(Method):
         z, partners = self.encoder(batch.views[0]), self.encoder(batch.views[1])
         update = batch.seen(z)
         seen = self.team.gather(update)
-        before = self.disentangled(z, batch, seen, order=0)
+        before = self.disentangled(z, batch.labels, self.groups_of(seen, 0))
         self.instances.write(seen.indices, seen.embeddings)
-        second = 1 if self.settings.disentangle_orders == "both" else 0
-        after = self.disentangled(z, batch, seen, order=second)
+        first, second = self.groups_of(seen, 0), self.groups_of(seen, 1)
+        both = self.settings.disentangle_orders == "both"
+        after = self.disentangled(z, batch.labels, second if both else first)
+        if self.settings.entropy_groups == "own":
+            second = self.groups_of(seen, 1, among=1)
         losses = {
             "contrast": self._contrast(z, batch.labels),
             "disentangle": (before + after) / 2,
-            "entropy": self._entropy(z, partners, seen),
+            "entropy": self._entropy(z, partners, (first, second)),
         }
         return Step(losses, update)
 
@@ -84,53 +88,47 @@ class DSGL(Method):
         logits = z @ rows.T / s.contrast_temperature
         return smooth_cross_entropy(logits, labels, epsilon=s.smooth)
 
-    def disentangled(self, z: Tensor, batch: Batch, seen: MemoryUpdate, order: int) -> Tensor:
-        """The disentangled loss with the instance table as it is now."""
+    def groups_of(self, seen: MemoryUpdate, order: int, among: int = 0) -> Groups:
+        """The batch's by its first or second nuisance labels, found among first or second ones."""
+        nuisance = self.nuisance[seen.indices, order]
+        return self.groups[among].of_batch(seen.labels, nuisance, self.instances.features)
+
+    def disentangled(self, z: Tensor, labels: Tensor, groups: Groups) -> Tensor:
+        """The disentangled loss of this process's images with the groups of the whole batch."""
         s, centroids = self.settings, self.memory.mean
-        y, r = seen.labels, self.nuisance[seen.indices, order]
-        groups = self.groups[0].of_batch(y, r)
-        sums = groups.sums(self.instances.features)
-        positives = groups.positives(sums, y, r, centroids)
-        own_y, own_r = self.team.share(y), self.team.share(r)
+        positives = groups.positives(centroids)
+        negatives, nuisance = map(self.team.share, (groups.negatives(), groups.r))
         return disentangled_contrast_loss(
             z,
-            guided_prototypes(centroids, y, positives, s.disentangle_share),
-            batch.labels,
-            groups.means(sums),
-            on_device(groups.negatives(own_y, own_r), z.device),
-            centroids[on_device(own_r, z.device)],
+            guided_prototypes(centroids, groups.y, positives, s.disentangle_share),
+            labels,
+            groups.means(),
+            on_device(negatives, z.device),
+            centroids[on_device(nuisance, z.device)],
             temperature=s.disentangle_temperature,
             share=s.disentangle_share,
         )
 
-    def _entropy(self, z: Tensor, partners: Tensor, seen: MemoryUpdate) -> Tensor:
-        """Mean over both nuisance labels of the relative entropy."""
+    def _entropy(self, z: Tensor, partners: Tensor, both: tuple[Groups, Groups]) -> Tensor:
+        """Mean of the relative entropy over the groups by either nuisance label."""
         terms = [
             relative_entropy_loss(
                 z,
                 partners,
-                self.entropy_prototypes(seen, order),
+                self.entropy_prototypes(groups),
                 self.memory.mean,
                 temperature=self.settings.entropy_temperature,
             )
-            for order in (0, 1)
+            for groups in both
         ]
         return torch.stack(terms).mean()
 
-    def entropy_prototypes(self, seen: MemoryUpdate, order: int) -> Tensor:
-        """(C, D) prototypes pulled by the whole batch.
-
-        The released code finds the groups of the second label among first labels too.
-        """
+    def entropy_prototypes(self, groups: Groups) -> Tensor:
+        """(C, D) prototypes pulled by the whole batch."""
         s = self.settings
-        y, r = seen.labels, self.nuisance[seen.indices, order]
-        groups = self.groups[order if s.entropy_groups == "own" else 0].of_batch(y, r)
         return sequential_prototypes(
             self.memory.mean,
             groups,
-            groups.sums(self.instances.features),
-            y,
-            r,
             positive_share=s.positive_share,
             negative_share=s.negative_share,
         )
