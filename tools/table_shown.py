@@ -31,8 +31,14 @@ Rows = Sequence[dict[str, Any]]
 
 
 def as_text(rows: Rows, style: Literal["markdown", "latex", "csv"]) -> str:
-    """The table in a format for files."""
-    return {"markdown": as_markdown, "latex": as_latex, "csv": as_csv}[style](rows)
+    """The table in a format for files: all scores, and the source of the published numbers."""
+    if style == "csv":
+        return as_csv(rows)
+    headers, cells = table_cells(rows, tuple(SCORES))
+    sources = [row["paper"]["source"] if row["paper"] else MISSING for row in rows]
+    lines = [[*line, source] for line, source in zip(cells, sources, strict=True)]
+    write = markdown if style == "markdown" else latex
+    return write([*headers, SOURCE], lines, texts=_words([*headers, SOURCE]))
 
 
 def as_terminal(rows: Rows, width: int) -> Table:
@@ -104,24 +110,6 @@ def table_cells(rows: Rows, scores: Sequence[str]) -> tuple[list[str], list[list
         for row in rows
     ]
     return [*headers, *FACTS], cells
-
-
-def as_markdown(rows: Rows) -> str:
-    headers, cells = _with_sources(rows)
-    return markdown(headers, cells, texts=_words(headers))
-
-
-def as_latex(rows: Rows) -> str:
-    headers, cells = _with_sources(rows)
-    return latex(headers, cells, texts=_words(headers))
-
-
-def _with_sources(rows: Rows) -> tuple[list[str], list[list[str]]]:
-    """All scores, and a column for the source of the published numbers."""
-    headers, cells = table_cells(rows, tuple(SCORES))
-    sources = [row["paper"]["source"] if row["paper"] else MISSING for row in rows]
-    lines = [[*line, source] for line, source in zip(cells, sources, strict=True)]
-    return [*headers, SOURCE], lines
 
 
 def as_csv(rows: Rows) -> str:
