@@ -3,24 +3,24 @@
 from dataclasses import asdict
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from common.data.catalogue import DATASETS
 from common.types import SPLITS
 from tools.data import Result
-from tools.layout import say
+from tools.layout import rich_table, say
 
 MOST_BAD_IMAGES = 20  # that are named
 
 
 def show_datasets(rows: list[Result], console: Console) -> None:
     """One line per data set, then where the missing ones come from and belong."""
-    table = Table("name", "data set", "found", "published: train / query / gallery", "terms")
+    headers = ("name", "data set", "found", "published: train / query / gallery", "terms")
+    lines = []
     for row in rows:
         there = row["found"] or ("incomplete" if row["incomplete"] else "no")
-        table.add_row(row["name"], row["title"], escape(there), _published(row), row["terms"])
-    console.print(table)
+        lines.append([row["name"], row["title"], there, _published(row), row["terms"]])
+    console.print(rich_table(headers, lines, texts=range(5)))
     origins: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         for folder, missing in row["incomplete"].items():
@@ -64,12 +64,11 @@ def _published(row: Result) -> str:
 
 
 def _counts_table(title: str, found: Result, published: Result) -> Table:
-    table = Table(
-        "split", "images", "published", "ids", "published", "cameras", title=escape(title)
-    )
+    lines = []
     for split, counts in found.items():
         images, ids, cameras = (f"{counts[kind]:,}" for kind in ("images", "ids", "cameras"))
         expected = published[split] or {"images": None, "ids": None}
         theirs = [f"{expected[kind]:,}" if expected[kind] else "-" for kind in ("images", "ids")]
-        table.add_row(split, images, theirs[0], ids, theirs[1], cameras)
-    return table
+        lines.append([split, images, theirs[0], ids, theirs[1], cameras])
+    headers = ("split", "images", "published", "ids", "published", "cameras")
+    return rich_table(headers, lines, title=title)
