@@ -33,21 +33,22 @@ COMPILER_OPTIONS: dict[str, Any] = {
 }
 
 
-def maps_of(trunk: nn.Module, images: Tensor) -> Tensor:
-    """Maps of a trunk; a function of its own because that is what gets compiled."""
-    return trunk(images)
+def pooled(trunk: nn.Module, pool: nn.Module, images: Tensor) -> Tensor:
+    """A row of each image; a function of its own because that is what gets compiled."""
+    rows: Tensor = pool(trunk(images))
+    return rows
 
 
 @functools.cache
-def compiled_maps() -> Callable[[nn.Module, Tensor], Tensor]:
-    """`maps_of`, compiled by `torch.compile` for every kind of call when it first comes.
+def compiled_rows() -> Callable[[nn.Module, nn.Module, Tensor], Tensor]:
+    """`pooled`, compiled by `torch.compile` for every kind of call when it first comes.
 
     Elementwise passes are fused and, on a GPU, a call is replayed as one graph, so that the host
     keeps up. Every number of images is compiled apart. Whatever cannot be compiled raises: running
     parts without would be slow and say nothing.
     """
     torch._dynamo.config.recompile_limit = COMPILED_KINDS
-    return torch.compile(maps_of, fullgraph=True, dynamic=False, options=COMPILER_OPTIONS)
+    return torch.compile(pooled, fullgraph=True, dynamic=False, options=COMPILER_OPTIONS)
 
 
 class Encoder(nn.Module):
@@ -69,8 +70,8 @@ class Encoder(nn.Module):
         trunk_in_bfloat16: compute the trunk in bfloat16 where that is safe; pooling, neck,
             statistics and output stay float32. Rounding differs; off unless asked for.
         channels_last: maps lie in memory by position, then channel.
-        compiled: run the trunk compiled, in training and on full batches of an extraction. Rounding
-            differs, and the first steps take a minute or two; off unless asked for.
+        compiled: run trunk and pooling compiled, in training and on full batches of an extraction.
+            Rounding differs, and the first steps take a minute or two; off unless asked for.
     """
 
     def __init__(self, settings: EncoderSettings, bn_chunks: int = 1) -> None:
@@ -161,9 +162,8 @@ class Encoder(nn.Module):
         images = self._arranged(batches, chunks)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.trunk_in_bfloat16):
             often = self.training or len(images) == EXTRACTED_AT_ONCE
-            compute = compiled_maps() if self.compiled and often else maps_of
-            maps = compute(self.trunk, images)
-        rows = self.pool(maps.float() if self.trunk_in_bfloat16 else maps)
+            compute = compiled_rows() if self.compiled and often else pooled
+            rows = compute(self.trunk, self.pool, images)
         # An outer autocast may have made the embedding bfloat16; lengths are float32.
         embedded = self.neck(self.embedding(rows).to(rows.dtype))
         z = F.normalize(embedded, dim=1)

@@ -61,13 +61,13 @@ def test_a_compiled_step_equals_a_plain_one(recipe, tmp_path, monkeypatch):
     @functools.cache
     def traced():  # the same graphs, without the minutes that a compiler takes
         torch._dynamo.reset()
-        graphs = torch.compile(network.maps_of, fullgraph=True, dynamic=False, backend="aot_eager")
-        return lambda trunk, images: seen.append(len(images)) or graphs(trunk, images)
+        graphs = torch.compile(network.pooled, fullgraph=True, dynamic=False, backend="aot_eager")
+        return lambda *given: seen.append(graphs(*given)) or seen[-1]
 
-    monkeypatch.setattr(network, "compiled_maps", traced)
+    monkeypatch.setattr(network, "compiled_rows", traced)
     with torch._dynamo.config.patch(recompile_limit=network.COMPILED_KINDS):
         check(recipe, tmp_path, torch.device("cpu"))
-    assert seen
+    assert {(rows.ndim, rows.dtype) for rows in seen} == {(2, torch.float32)}
 
 
 @pytest.mark.gpu

@@ -25,7 +25,7 @@ class Form:
         chunks: groups of batch norm.
         fast: as `precision` "fast" computes it.
         channels_last: the layout; None leaves it to the device.
-        compiled: its trunk compiled.
+        compiled: its trunk and pooling compiled.
     """
 
     name: str
