@@ -31,6 +31,7 @@ def losses(recipe, folder, device, *, compiled):
     """Means of an epoch's losses, and the running statistics that it leaves."""
     method, job = small_job(recipe, folder, small_data(), Team(device=device))
     for encoder in method.evaluated().values():
+        encoder.lay_out(channels_last=True)  # as runs that compile have it, and any on a CPU
         encoder.compiled = compiled
 
     def features_of(domain):

@@ -214,19 +214,26 @@ def test_only_what_is_written_once_differs_from_a_mode_of_torch():
     assert {**mode, "realize_reads_threshold": 2} == COMPILER_OPTIONS
 
 
-@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=with_code)])
+@pytest.mark.parametrize(
+    ("backend", "device"),
+    [
+        ("aot_eager", "cpu"),
+        pytest.param("inductor", "cpu", marks=with_code),
+        pytest.param("inductor", "cuda", marks=pytest.mark.gpu),
+    ],
+)
 @pytest.mark.parametrize(("dtype", "domains"), [(torch.float32, 2), (torch.bfloat16, 1)])
-def test_compiled_groups_equal_those_that_are_not(backend, dtype, domains):
+def test_compiled_groups_equal_those_that_are_not(backend, device, dtype, domains):
     grouping = Grouping(2, ("source", "target")[-domains:], consecutive=True)
     plain = random_norm(6, grouping).float()
-    plain = DomainBatchNorm(plain) if domains == 2 else plain
+    plain = (DomainBatchNorm(plain) if domains == 2 else plain).to(device)
     compiled = copy.deepcopy(plain)
     options = COMPILER_OPTIONS if backend == "inductor" else None
     torch._dynamo.reset()
     forward = torch.compile(
         compiled, fullgraph=True, dynamic=False, backend=backend, options=options
     )
-    x = random_rows((8 * domains, 6, 5, 4), seed=1).to(dtype)
+    x = random_rows((8 * domains, 6, 5, 4), seed=1).to(device, dtype)
     x = x.contiguous(memory_format=torch.channels_last)
 
     expected = outputs_and_gradients(plain, plain, x.float())
@@ -243,7 +250,7 @@ def outputs_and_gradients(forward, norm, x):
     """Of a weighted sum: the output, gradients of x and the parameters, running statistics."""
     x = x.clone(memory_format=torch.preserve_format).requires_grad_()
     y = forward(x)
-    upstream = random_rows(y.shape, seed=2).bfloat16().to(y.dtype)  # two formats hold the same
+    upstream = random_rows(y.shape, seed=2).bfloat16().to(y)  # two formats hold the same
     (y * upstream).sum().backward()
     return [y.detach(), x.grad, *(p.grad for p in norm.parameters()), *norm.buffers()]
 
