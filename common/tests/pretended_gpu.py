@@ -56,10 +56,12 @@ def _computed(func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> 
     """The operation on the host; its result lies where a GPU's would."""
     tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
     there = {id(t.numbers): t for t in tensors if isinstance(t, OnGpu)}
-    if there and func.overloadpacket not in MOVING:
-        strays = [tuple(t.shape) for t in tensors if not isinstance(t, OnGpu) and t.ndim]
+    exchanged = func.namespace == "c10d" and func.overloadpacket is not torch.ops.c10d.barrier
+    if exchanged or (there and func.overloadpacket not in MOVING):
+        host = [tuple(t.shape) for t in tensors if not isinstance(t, OnGpu)]
+        strays = [shape for shape in host if shape or exchanged]
         if strays:
-            raise RuntimeError(f"{func} got tensors of the host, {strays}, beside the GPU's")
+            raise RuntimeError(f"{func} got tensors of the host, {strays}, in place of the GPU's")
     device = torch.device(kwargs.get("device") or (GPU if there else "cpu"))
     if "device" in kwargs:
         kwargs = {**kwargs, "device": "cpu"}
@@ -88,7 +90,7 @@ def pretended_gpu() -> Iterator[torch.device]:
     """A device of type cuda on a machine without one, for all but backward.
 
     Operations compute on the host, and raise where a GPU would: for a tensor of the host (but
-    a single number) beside one of the GPU.
+    a single number) beside one of the GPU, and, as NCCL does, for any that processes exchange.
     """
     made, empty = torch.tensor, torch.empty
     torch._C._ensureCUDADeviceGuardSet()

@@ -16,12 +16,14 @@ EXCHANGES = """
 import os
 import sys
 import time
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 import numpy as np
 import torch
 import common.team
 from common.errors import LostProcess, UserError
+from common.tests.pretended_gpu import pretended_gpu
 
 torch.set_num_threads(1)
 assert os.environ["MASTER_ADDR"] == "127.0.0.1"  # the machine's own name may lead nowhere
@@ -34,11 +36,14 @@ team = common.team.join_team("cpu")
 # What the first process does alone may take longer than an exchange.
 assert team.text_from_first(lambda: time.sleep(6) or "checked") == "checked"
 
-for count in (0, 2, 10):  # fewer rows than processes, and parts of unequal size
-    rows = torch.full((count, 2), -1)
-    for row in team.part(count):
-        rows[row] = row
-    assert team.complete_(rows)[:, 0].tolist() == list(range(count))
+def complete(team):
+    for count in (0, 2, 10):  # fewer rows than processes, and parts of unequal size
+        rows = torch.full((count, 2), -1, device=team.device)
+        for row in team.part(count):
+            rows[row] = row
+        assert team.complete_(rows)[:, 0].tolist() == list(range(count))
+
+complete(team)
 
 def labels():
     assert team.first
@@ -68,6 +73,17 @@ try:
 except UserError as error:
     said = str(error)
 assert "1: the weights are not what the first process found (fingerprint abd, there abc)" in said
+
+if not torch.cuda.is_available():  # a real one cannot be pretended
+    with pretended_gpu() as gpu:
+        on_gpu = replace(team, device=gpu)
+        complete(on_gpu)
+        assert on_gpu.labels_from_first(labels)[0].tolist() == [[-1, 0, 1], [2, 3, 4]]
+        try:
+            on_gpu.gather_rows(torch.ones(2))
+        except LostProcess as error:
+            said = str(error)
+    assert "c10d.allgather_.default got tensors of the host" in said
 
 if team.rank == 2:
     os._exit(0)

@@ -268,12 +268,18 @@ leave_team(team)
 """
 
 
-def run_team(folder, names, processes):
-    """All runs in one team of processes."""
+def run_program(text, folder, names, processes):
+    """All runs in one team of processes; their names as the program has them."""
     program = folder / "program.py"
-    program.write_text(PROGRAM)
+    program.write_text(text)
     keys = ["/".join((r.method, r.source, r.variant)) for r in (RECIPES[n] for n in names)]
     assert start_team(processes, [sys.executable, str(program), str(folder), *keys]) is None
+    return keys
+
+
+def run_team(folder, names, processes):
+    """Final states by rank of all runs."""
+    keys = run_program(PROGRAM, folder, names, processes)
     return {
         name: [
             torch.load(folder / f"{key.replace('/', '-')}-{rank}.pt", weights_only=True)
@@ -326,3 +332,39 @@ def test_several_processes_give_the_losses_and_labels_of_one(
     for one, two in zip(several.events(), single.events(), strict=True):
         if one["event"] == "epoch":
             assert one["losses"] == pytest.approx(two["losses"], rel=1e-4)
+
+
+PRETENDED = """
+import sys, torch
+from dataclasses import replace
+from pathlib import Path
+from common import training
+from common.tests.pretended_gpu import pretended_gpu
+from common.team import join_team, leave_team
+from methods.small_runs import run_small, small_data, small_recipe
+from methods import METHODS
+
+def minimize(step, optimizer, learnable, team):  # pretending ends where backward begins
+    for parameter in learnable:
+        parameter.grad = torch.zeros_like(parameter)
+    team.average_gradients(learnable)
+    optimizer.step()
+
+torch.set_num_threads(1)
+training.minimize = minimize
+team = join_team("cpu")
+for key in sys.argv[2:]:
+    name, source, variant = key.split("/")
+    recipe = small_recipe(METHODS[name].find("synthetic", source, variant))
+    with pretended_gpu() as device:
+        folder = Path(sys.argv[1]) / key.replace("/", "-")
+        run_small(recipe, folder, small_data(), team=replace(team, device=device))
+leave_team(team)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a real one cannot be pretended")
+def test_processes_with_a_gpu_each_exchange_what_lies_there_alone(tmp_path):
+    run_program(PRETENDED, tmp_path, MAIN, 2)
+    assert len(list(tmp_path.glob("*/best.pt"))) == len(MAIN)
