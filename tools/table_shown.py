@@ -26,7 +26,8 @@ LEFT_OUT = (  # in this order until the terminal is wide enough, by the header's
     "remarks",  # moves below the names, like the seeds
     *("time", "clusters", "BN", "seeds", "ours"),
 )
-WORD_WIDTH, REMARKS_WIDTH = 14, 24  # characters at least; most settings fit into a line
+# Characters at least: the longest name of a method fits into a line, and most settings do.
+WORD_WIDTH, REMARKS_WIDTH = 15, 24
 Rows = Sequence[dict[str, Any]]
 
 
@@ -55,12 +56,26 @@ def as_terminal(rows: Rows, width: int) -> Table:
     wide = "run" if "remarks" in left_out else "remarks"
     styles = ["" if row["status"] == "finished" else "dim" for row in rows]
     table = rich_table(titles, shown, texts=_words(titles), styles=styles)
-    for title, column in zip(titles, table.columns, strict=True):
+    _share_width(table, [titles, *shown], wide, width)
+    return table
+
+
+def _share_width(table: Table, lines: Sequence[Sequence[str]], wide: str, width: int) -> None:
+    """Numbers in full; words at their narrowest, and what is left shared among them.
+
+    Left to itself, rich narrows words below their least width, and cuts what no longer fits.
+    """
+    words = []
+    for column, title, *cells in zip(table.columns, *lines, strict=True):
         if column.justify == "right":
             column.no_wrap = True
         else:
-            column.min_width = REMARKS_WIDTH if title == wide else WORD_WIDTH
-    return table
+            least = REMARKS_WIDTH if title == wide else WORD_WIDTH
+            words.append((_longest([title, *cells]) - least, least, column))
+    room = width - _width(lines)
+    for i, (wanted, least, column) in enumerate(sorted(words, key=lambda word: word[0])):
+        more = max(0, min(wanted, room // (len(words) - i)))
+        column.width, room = least + more, room - more
 
 
 def _fitted(line: dict[str, str], titles: Sequence[str], left_out: Sequence[str]) -> list[str]:
@@ -78,9 +93,12 @@ def _width(lines: Sequence[Sequence[str]]) -> int:
     """Characters that a table needs in a line: numbers in full, words at their narrowest."""
     total = REMARKS_WIDTH - WORD_WIDTH
     for title, *cells in zip(*lines, strict=True):
-        parts = [part for cell in (title, *cells) for part in cell.split("\n")]
-        total += WORD_WIDTH if title in WORDS else max(map(len, parts))
+        total += WORD_WIDTH if title in WORDS else _longest([title, *cells])
     return total + 2 * len(lines[0])
+
+
+def _longest(cells: Sequence[str]) -> int:
+    return max(len(line) for cell in cells for line in cell.split("\n"))
 
 
 def _words(headers: Sequence[str]) -> list[int]:

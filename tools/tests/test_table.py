@@ -8,12 +8,14 @@ import re
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
 from common.errors import UserError
 from common.recipe_text import to_json, to_plain
 from methods import METHODS
 from tools.lookup import paper_recipe
 from tools.table import results, run_folders
+from tools.table_shown import as_terminal
 
 DATA = {"name": "market1501", "version": "", "fingerprint": "f1", "dropped": []}
 ENVIRONMENT = {
@@ -354,3 +356,14 @@ def test_the_terminal_shows_scores_seeds_and_remarks_in_any_width(
         assert shown in text
     assert max(map(len, text.splitlines())) <= width
     assert "not run" in call("table", "--runs-root", tmp_path).out
+
+
+def test_no_character_of_a_long_setting_is_cut_in_any_width(tmp_path, market):
+    long = "encoder.weights=/our/weights/mobilenet_v2_of_last_year.safetensors"
+    make_run(tmp_path, market, best=0.83, last=0.81, environment={"changes": [long]})
+    rows = results([tmp_path], tmp_path)
+    for width in range(60, 201):
+        out = Console(width=width, file=io.StringIO())
+        out.print(as_terminal(rows, width))
+        cells = [re.split(" {2,}", line.strip()) for line in out.file.getvalue().splitlines()]
+        assert any(long in "".join(line[end] for line in cells) for end in (0, -1)), width
