@@ -59,16 +59,16 @@ def _matched(folder: Path, names: list[str], cameras: str) -> list[str]:
     try:
         pattern = re.compile(cameras)
     except re.error as error:
-        raise UserError(f"--cameras {cameras!r} is not a regular expression: {error}.") from None
+        raise UserError(f"--cameras '{cameras}' is not a regular expression: {error}.") from None
     if pattern.groups != 1:
         raise UserError(
-            f"--cameras {cameras!r} has {pattern.groups} groups. Put brackets around the one part "
+            f"--cameras '{cameras}' has {pattern.groups} groups. Put brackets around the one part "
             "that names the camera, e.g. '_c([0-9]+)'."
         )
     matches = [pattern.search(name) for name in names]
     if bad := sorted(n for n, m in zip(names, matches, strict=True) if m is None or m[1] is None):
         raise UserError(
-            f"--cameras {cameras!r} does not fit {len(bad):,} of {len(names):,} names in {folder}: "
+            f"--cameras '{cameras}' does not fit {len(bad):,} of {len(names):,} names in {folder}: "
             f"{shortened(bad)}. Change the expression, or move these files away."
         )
     return [match[1] for match in matches if match]

@@ -197,7 +197,11 @@ def test_a_pattern_with_one_group_names_the_cameras(tmp_path):
 
 @pytest.mark.parametrize(
     ("pattern", "message"),
-    [("_c(", "not a regular expression"), ("_c.", "0 groups"), ("(_)(c)", "2 groups")],
+    [
+        (r"_c(\d", r"'_c\(\\d' is not a regular expression"),
+        ("_c.", "0 groups"),
+        ("(_)(c)", "2 groups"),
+    ],
 )
 def test_a_pattern_that_is_none_is_refused(tmp_path, pattern, message):
     with pytest.raises(UserError, match=message):
