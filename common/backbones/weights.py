@@ -27,18 +27,22 @@ def require_weights(settings: EncoderSettings) -> Path | None:
     """The file that the encoder's initial weights come from; None for random ones.
 
     Cheap enough for the very start of a run. The ImageNet file of torchvision (the V1 weights,
-    as in all papers) is downloaded by torchvision's own means where it is not cached. The
-    encoder `tiny` has no ImageNet weights: for it, "imagenet" means random.
+    as in all papers) is downloaded by torchvision's own means where it is not cached.
 
     Raises:
-        UserError: an unknown architecture, or a file that is missing and cannot be had, with
-            its name, its official address and where to put it.
+        UserError: an unknown architecture, one without ImageNet weights, or a file that is
+            missing and cannot be had, with its name, its official address and where to put it.
     """
     find_trunk(settings.arch)
-    if settings.weights == "random" or (settings.weights, settings.arch) == ("imagenet", "tiny"):
+    if settings.weights == "random":
         return None
     if settings.weights != "imagenet":
         return _own_file(settings.weights)
+    if settings.arch == "tiny":
+        raise UserError(
+            "tiny has no ImageNet weights. Set encoder.weights=random, or name a file with "
+            "--weights-init FILE."
+        )
     if settings.arch in IBN_FILES:
         return _ibn_file(settings.arch)
     return _torchvision_file(settings.arch)

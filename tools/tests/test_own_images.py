@@ -59,7 +59,10 @@ def test_a_dry_run_tells_a_program_what_it_tells_a_person(mine, call):
 def test_a_weight_file_is_kept_by_its_full_path_so_that_a_run_resumes_from_anywhere(
     mine, call, monkeypatch
 ):
-    torch.save(build_encoder(EncoderSettings("tiny")).state_dict(), mine.parent / "own.pth")
+    torch.save(
+        build_encoder(EncoderSettings("tiny", weights="random")).state_dict(),
+        mine.parent / "own.pth",
+    )
     monkeypatch.chdir(mine.parent)
     settings = ("--weights-init", "own.pth", "--set", "encoder.arch=tiny")
     settings += ("--set", "sampling.batch_size=16", "--dry-run")

@@ -133,7 +133,8 @@ def test_both_published_names_of_an_ibn_file_are_found(folder, name):
 
 def test_random_weights_need_no_file_and_tiny_has_no_others(folder):
     assert require_weights(EncoderSettings(weights="random")) is None
-    assert require_weights(tiny(weights="imagenet")) is None
+    with pytest.raises(UserError, match=r"tiny has no ImageNet weights\. Set encoder\.weights="):
+        require_weights(tiny(weights="imagenet"))
 
 
 @pytest.mark.parametrize("name", ["imagnet", "~nobody-here/w.pth"])
