@@ -46,7 +46,7 @@ def sweep_values(sweep: str) -> list[list[str]]:
     """
     if not sweep:
         return [[]]
-    [(name, texts)] = parse_changes([sweep]).items()
+    name, _, texts = sweep.partition("=")
     values = [text.strip() for text in re.split(r",(?![^(]*\))", texts)]  # not within a kind
     if len(values) < 2 or not all(values):
         raise UserError(
