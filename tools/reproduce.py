@@ -74,6 +74,8 @@ def reproduce(
     team = join_team(options.device)
     _require_same_settings(runs, team)
     _require_place(base, options, team)
+    for recipe in recipes:
+        require_size(recipe.encoder)
     target = find_dataset(dataset, options, team, observer)
     labelled = find_dataset(source, options, team, observer) if source else None
     for recipe in recipes:
@@ -112,6 +114,7 @@ def train(
     team = join_team(options.device)
     _require_same_settings([recipe], team)
     _require_place(base, options, team)
+    require_size(recipe.encoder)
     origin = Origin("", str(data.resolve()), cameras)
     dataset = Found(same_for_all(origin.load, team), origin)
     _require_initial_weights(recipe, team, observer)
@@ -342,13 +345,12 @@ def _require_initial_weights(recipe: Recipe, team: Team, observer: Observer) -> 
     Only once the data are found: a folder that is not there should cost nobody a download.
 
     Raises:
-        UserError: a file that is missing or does not fit, or a network that cannot take the images.
+        UserError: a file that is missing or does not fit.
     """
     if team.first:
         text = f"checking {recipe.encoder.arch} and its initial weights"
         observer({"event": "stage", "text": text})
     team.text_from_first(lambda: str(require_weights(recipe.encoder)))
-    require_size(recipe.encoder)
     domains = 2 if recipe.source else 1
     team.together(lambda: build_encoder(recipe.encoder, domains=domains))
 

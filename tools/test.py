@@ -66,11 +66,12 @@ def test(
         encoder.keep_domain("source")
     if team.size > 1:
         team.require_same(digest_of(encoder), f"the weights of {weights} are")
+    found = {name: find_dataset(name, options, team, observer) for name in datasets}
+    for data in found.values():
+        require_protocol(data.dataset, reranked=rerank)
     results = []
     for name in datasets:
-        found = find_dataset(name, options, team, observer)
-        require_protocol(found.dataset, reranked=rerank)
-        dataset = checked(found, options, team, observer, TEST).dataset
+        dataset = checked(found[name], options, team, observer, TEST).dataset
         images = test_images(dataset, recipe, options, team, observer)
         if images is None:
             raise UserError(

@@ -306,6 +306,9 @@ def test_an_own_folder_with_a_test_part_is_scored_like_a_data_set(evaluated, roo
     folder = next(root.rglob("query")).parent
     method, name, *settings = SMALLER
 
+    done, kept = evaluated(tmp_path / "model.pth", method, name, "nowhere", *settings)
+    refused(done, kept, "unknown data set 'nowhere'")
+
     done, _ = evaluated(tmp_path / "model.pth", method, name, folder, *settings)
 
     named, own = json.loads(done.out)
