@@ -124,7 +124,7 @@ def neighbor_graph(features: Tensor, settings: InfoMap, team: Team = ALONE) -> G
 def _partition(graph: Graph, settings: InfoMap) -> tuple[np.ndarray, float]:
     """Module of each image, and the codelength."""
     module = np.zeros(len(graph.knn_index), np.int64)
-    if not len(graph.edges):
+    if not graph.weights.any():  # no edges, or none that carries flow
         return module, 0.0
     network = Infomap(
         two_level=True,

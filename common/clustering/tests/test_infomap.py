@@ -56,8 +56,9 @@ def test_small_modules_and_single_images_become_outliers():
     assert kept_modules(module, k2=2).tolist() == [1, 1, 1, -1, -1, -1, 0, 0, 0]
 
 
-def test_images_without_any_edge_are_all_outliers():
-    found = infomap_labels(torch.eye(20), InfoMap())
+@pytest.mark.parametrize("similarity", [0.5, 0.0])
+def test_images_without_any_edge_or_with_edges_of_weight_zero_are_all_outliers(similarity):
+    found = infomap_labels(torch.eye(20), InfoMap(similarity=similarity))
     assert (found.labels == -1).all()
     assert (found.module == 0).all()
 
