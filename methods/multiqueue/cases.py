@@ -1,6 +1,5 @@
 """How the stored cases of MultiQueue are run, through the hooks that training calls."""
 
-import random
 from typing import Any
 
 import numpy as np
@@ -17,20 +16,18 @@ from methods.multiqueue.recipes import RECIPES, MultiQueueSettings
 
 
 class _Replayed(MultiQueue):
-    """MultiQueue whose slots come from Python's generator, as the released code draws them."""
+    """MultiQueue that compares with the slots that the released code drew."""
 
-    released: random.Random
+    drawn: torch.Tensor
 
     def draw_slots(self) -> torch.Tensor:
-        clusters, length, _ = self.memory.queues.shape
-        return torch.tensor([self.released.randint(0, length - 1) for _ in range(clusters)])
+        return self.drawn
 
 
 def run_queue(case: Case) -> list[Check]:
-    """Start of the queues, then steps: draws, loss, gradients, temperature, pointers, queues."""
+    """Start of the queues, then steps: loss, gradients, temperature, pointers, queues."""
     a, features = case.arrays, case.tensor("features")
     method = _method(case.meta, len(features), features.shape[1])
-    method.released = random.Random(case.meta["python_random_seed"])
     method.begin_epoch(0, features, PseudoLabels(a["labels"]))
     optimizer = make_optimizer(method)
     checks = [close("queues at start", method.memory.queues, _slots(a["queue_init"], method), 1e-6)]
@@ -47,9 +44,7 @@ def _step(method: _Replayed, optimizer: Optimizer, case: Case, s: int) -> list[C
     before = _temperature("temperature before", method.temperature, a[f"temp_before_{s}"])
     # The terms of T's gradient are similarities, rounded to 6e-8, over the square of T.
     rounding = max(1e-6, 6e-8 / method.temperature.item() ** 2)
-    generator = method.released.getstate()
-    drawn = equal("drawn slots", method.draw_slots(), a[f"draw_{s}"])
-    method.released.setstate(generator)
+    method.drawn = case.tensor(f"draw_{s}")
     method.temperature.requires_grad_(True)  # its gradient is stored also where it is fixed
     optimizer.zero_grad()
     step = replay_step(method, batch)
@@ -61,7 +56,6 @@ def _step(method: _Replayed, optimizer: Optimizer, case: Case, s: int) -> list[C
     probe = queues[:, :, : a[f"queue_probe_{s}"].shape[2]]
     return [
         before,
-        drawn,
         close("loss", total(step), a[f"loss_{s}"], 2e-7, relative=1e-5),
         close_gradient("gradient", batch.views[0].grad, a[f"grad_{s}"], 1e-7),
         close_gradient("temperature gradient", gradient, a[f"grad_temp_{s}"], rounding),

@@ -11,7 +11,7 @@ from common.reference import load_case
 from methods import METHODS
 from methods.dccc.cases import run_memory
 from methods.dsgl.cases import run_steps
-from methods.multiqueue.cases import run_temperature
+from methods.multiqueue.cases import run_queue, run_temperature
 
 FOLDER = Path(methods.__path__[0])
 
@@ -56,6 +56,19 @@ def test_the_optimizer_that_a_case_of_multiqueue_names_moves_its_temperature():
     case = load_case(FOLDER / "multiqueue/tests/reference/multiqueue_temperature.npz")
     for other in ({"betas": [0.5, 0.9]}, {"eps": 1.0}):
         assert not run_temperature(replace(case, meta={**case.meta, **other}))[0].passed
+
+
+def test_a_case_of_multiqueue_is_compared_in_the_slots_it_holds_whatever_drew_them():
+    case = load_case(FOLDER / "multiqueue/tests/reference/multiqueue_q6_fixedtemp.npz")
+    meta = {name: value for name, value in case.meta.items() if name != "python_random_seed"}
+    others = {"draw_2": (case.arrays["draw_2"] + 1) % 6}
+
+    def failed(arrays):
+        checks = run_queue(replace(case, arrays=case.arrays | arrays, meta=meta))
+        return {check.name for check in checks if not check.passed}
+
+    assert failed({}) == set()
+    assert failed(others) == {"loss", "gradient", "temperature gradient"}
 
 
 @pytest.mark.parametrize(("named", "passed"), [(2e-4, True), (2.2e-4, False)])
