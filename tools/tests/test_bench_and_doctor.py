@@ -102,7 +102,7 @@ def test_every_row_of_the_script_for_gpus_asks_for_what_there_is(tmp_path):
                 override(METHODS[method].find(dataset), parse_changes(changes))
     assert {words[2] for words in asked} == {"doctor", "bench", "reproduce"}
     assert told.count("done after") == len(asked) + 1  # the tests
-    assert "there is no row labls; there are: doctor epoch-fast " in gpu_rows(tmp_path, "labls")[1]
+    assert "there is no row labls; there are: doctor tests " in gpu_rows(tmp_path, "labls")[1]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="written for machines with CUDA")
