@@ -48,9 +48,10 @@ def _run_memory(case: Case, update: Literal["mean", "hard"]) -> list[Check]:
         targets = a[f"targets_{s}"]
         batch = stored_batch(case.tensor(f"inputs_{s}"), indices=targets, labels=targets)
         step = replay_step(method, batch)
+        rounding = 3e-7 / (len(targets) * settings.temperature)  # of p, which 1 / (B T) multiplies
         checks += [
-            close("loss", total(step), a[f"loss_{s}"], 2e-7, relative=1e-5),
-            close_gradient("gradient", batch.views[0].grad, a[f"grad_{s}"], 1e-7),
+            close("loss", total(step), a[f"loss_{s}"], 1e-6, relative=1e-5),
+            close_gradient("gradient", batch.views[0].grad, a[f"grad_{s}"], rounding),
             close("memory", method.memory.rows, a[f"memory_{s}"], 2e-6),
         ]
     return checks
