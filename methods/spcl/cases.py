@@ -116,6 +116,8 @@ def _method(case: Case) -> SpCL:
     clustering = Dbscan(Constant(meta["eps"]), meta.get("min_samples", 4), meta["k1"], meta["k2"])
     recipe = Recipe("spcl", "case", settings, clustering=clustering)
     pids = a.get("source_pids")
+    if pids is not None:  # rows go by increasing identity, also where numbers are left out
+        pids = np.unique(pids, return_inverse=True)[1]
     images = len(a["target_raw" if pids is not None else "init_raw"])
     data = TrainData(
         images,

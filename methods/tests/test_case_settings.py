@@ -36,6 +36,13 @@ def test_a_case_of_schedules_may_name_other_constants_than_the_papers(method):
     assert [check for check in METHODS[method].cases[kind](named) if not check.passed] == []
 
 
+def test_source_identities_of_a_case_of_spcl_may_leave_out_numbers():
+    case = load_case(FOLDER / "spcl" / "tests" / "reference" / "spcl_memory_uda.npz")
+    raw = replace(case, arrays=case.arrays | {"source_pids": 3 * case.arrays["source_pids"] + 2})
+
+    assert [check for check in METHODS["spcl"].cases["spcl_memory"](raw) if not check.passed] == []
+
+
 @pytest.mark.parametrize(
     ("kind", "constants"),
     [
