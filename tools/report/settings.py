@@ -1,17 +1,13 @@
 """What decides the result: settings, environment, warnings."""
 
-import dataclasses
-import typing
 from typing import Any
 
 from common.errors import shortened
-from common.recipe import Clustering, Recipe
-from common.schedules import Schedule
+from common.recipe import NAMES, Recipe
+from tools.recipes import settings_of
 from tools.report.inputs import ReportInputs
 from tools.report.markup import Html, element, join, table
 
-LEFT_OUT = ("paper",)  # stands with the results
-ALTERNATIVES = {kind.__name__ for kind in typing.get_args(Clustering | Schedule)}
 Rows = list[tuple[str, Any]]
 
 
@@ -36,32 +32,17 @@ def settings(inputs: ReportInputs) -> Html:
 
 def grouped(recipe: Recipe) -> list[tuple[str, str, Rows]]:
     """Title, prefix of the names, and (full name, value) of each group of settings."""
-    groups: list[tuple[str, str, Rows]] = []
-    single = []
-    for field in dataclasses.fields(recipe):
-        value = getattr(recipe, field.name)
-        if field.name in LEFT_OUT:
-            continue
-        if not dataclasses.is_dataclass(value):
-            single.append((field.name, value))
-        elif rows := _rows(value, f"{field.name}."):
-            kind = type(value).__name__
-            title = f"{field.name}: {kind}" if kind in ALTERNATIVES else field.name
-            groups.append((title, f"{field.name}.", rows))
-    return [("run", "", single), *groups]
-
-
-def _rows(group: Any, prefix: str) -> Rows:
-    """Dotted names and values as `flatten` gives them, each choice of a form named as well."""
-    rows: Rows = []
-    for field in dataclasses.fields(group):
-        value = getattr(group, field.name)
-        if dataclasses.is_dataclass(value):
-            rows.append((prefix + field.name, type(value).__name__))
-            rows += _rows(value, f"{prefix}{field.name}.")
-        else:
-            rows.append((prefix + field.name, value))
-    return rows
+    named = {name: getattr(recipe, name) for name in NAMES} | settings_of(recipe)
+    groups: dict[str, Rows] = {}
+    for name, value in named.items():
+        group, dot, _ = name.partition(".")
+        groups.setdefault(group if dot else "", []).append((name, value))
+    single = [(name, value) for name, value in groups.pop("") if name not in groups]
+    several = [  # a group's own name stands for its form where there is a choice of forms
+        (f"{group}: {named[group]}" if group in named else group, f"{group}.", rows)
+        for group, rows in groups.items()
+    ]
+    return [("run", "", single), *several]
 
 
 def environment(inputs: ReportInputs) -> Html:
