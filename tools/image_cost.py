@@ -53,7 +53,8 @@ def measured(method: Method, batch: int, team: Team) -> ImageCost:
     encoder, settings = method.encoder, method.recipe.encoder
     encoder.grouping.chunks = 1  # the few images would not fill the recipe's groups
     images = torch.rand(PROBE_IMAGES, 3, settings.height, settings.width, device=team.device)
-    kept = _kept_bytes(encoder, images[:2]) / 2
+    few = images[:2].clone()  # in memory of their own, as it is counted
+    kept = _kept_bytes(encoder, few) / 2
     _require_room(kept * len(images), settings, team)
     step = _training_seconds(encoder, images)
     while step < PROBE_SECONDS and 2 * len(images) <= batch:
@@ -66,7 +67,7 @@ def measured(method: Method, batch: int, team: Team) -> ImageCost:
         teach=_forward_seconds(encoder.train(), images) / count if method.has_teacher else 0.0,
         extract=_forward_seconds(encoder.eval(), images) / count,
         kept=kept,
-        passing=_passing_bytes(encoder.eval(), images[:2]) / 2,
+        passing=_passing_bytes(encoder.eval(), few) / 2,
     )
 
 

@@ -207,3 +207,10 @@ def test_what_a_pass_without_backward_holds_is_counted_as_long_as_it_is_held():
     images = torch.rand(8, 3, 4, 4)
     held = image_cost._passing_bytes(network, images)
     assert held == 3 * images.nbytes  # the images, what goes into a layer and what comes out
+
+
+def test_of_the_images_only_the_counted_ones_count():
+    method = build_method(RECIPE, DATASET, None, ALONE, Streams(1))
+    cost = image_cost.measured(method, image_cost.PROBE_IMAGES, ALONE)
+    two = torch.rand(2, 3, RECIPE.encoder.height, RECIPE.encoder.width)
+    assert cost.passing == image_cost._passing_bytes(method.encoder, two) / 2
