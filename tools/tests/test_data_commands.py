@@ -141,10 +141,13 @@ def test_a_root_that_is_a_file_or_cannot_be_written_is_said(tmp_path, monkeypatc
 
 
 def test_a_closed_place_is_said_by_every_command(tmp_path, monkeypatch):
-    def closed(path, *_, **__):
-        raise PermissionError(13, "Permission denied")
+    stat, folder = Path.stat, tmp_path / "closed"
 
-    folder = tmp_path / "closed"
+    def closed(path, **how):
+        if path.is_relative_to(tmp_path):
+            raise PermissionError(13, "Permission denied")
+        return stat(path, **how)
+
     monkeypatch.setattr(Path, "stat", closed)
     for call in (
         lambda: load_folder(folder),
