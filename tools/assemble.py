@@ -85,7 +85,8 @@ def checked(
         UserError: the data set is not sound, with all its images or without the bad ones.
     """
     dataset = found.dataset
-    observer({"event": "stage", "text": f"{dataset.name}: checking the images"})
+    looked_at = "the images" if splits else "counts and names"
+    observer({"event": "stage", "text": f"{dataset.name}: checking {looked_at}"})
 
     def warn(text: str) -> None:
         observer({"event": "warning", "text": text})

@@ -47,6 +47,7 @@ def test_a_dry_run_tells_a_program_what_it_tells_a_person(mine, call):
     found = json.loads(call("train", "hhcl", "--data", mine, *settings, "--json").out)
 
     assert found["counts"] == {"train": 16, "query": 0, "gallery": 0, "source": 0}
+    assert "market1501-own: checking counts and names\n" in told
     assert f"images      {found['counts']['train']} train" in told
     assert f"cameras     {found['cameras']}" in told
     assert found["cameras"] == "2 (sub-folders)"
