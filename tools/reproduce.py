@@ -75,7 +75,7 @@ def reproduce(
     _require_same_settings(runs, team)
     _require_place(base, options, team)
     for recipe in recipes:
-        require_size(recipe.encoder)
+        _require_network(recipe, team)
     target = find_dataset(dataset, options, team, observer)
     labelled = find_dataset(source, options, team, observer) if source else None
     for recipe in recipes:
@@ -114,7 +114,7 @@ def train(
     team = join_team(options.device)
     _require_same_settings([recipe], team)
     _require_place(base, options, team)
-    require_size(recipe.encoder)
+    _require_network(recipe, team)
     origin = Origin("", str(data.resolve()), cameras)
     dataset = Found(same_for_all(origin.load, team), origin)
     _require_initial_weights(recipe, team, observer)
@@ -337,6 +337,12 @@ def _require_place(recipe: Recipe, options: RunOptions, team: Team) -> None:
             RunDir.require_place(options.runs_root, options.name, _standard_name(recipe))
 
     team.together(probe)
+
+
+def _require_network(recipe: Recipe, team: Team) -> None:
+    """Refuse, before any data are looked for, what is wrong whatever a download may bring."""
+    require_size(recipe.encoder)
+    team.together(lambda: require_weights(recipe.encoder, download=False))
 
 
 def _require_initial_weights(recipe: Recipe, team: Team, observer: Observer) -> None:

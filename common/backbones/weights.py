@@ -23,11 +23,14 @@ IBN_FILES = {"resnet_ibn50a": "resnet50_ibn_a", "resnet_ibn101a": "resnet101_ibn
 CONNECT_SECONDS = 15
 
 
-def require_weights(settings: EncoderSettings) -> Path | None:
+def require_weights(settings: EncoderSettings, *, download: bool = True) -> Path | None:
     """The file that the encoder's initial weights come from; None for random ones.
 
     Cheap enough for the very start of a run. The ImageNet file of torchvision (the V1 weights,
     as in all papers) is downloaded by torchvision's own means where it is not cached.
+
+    Args:
+        download: False only looks on the disk: None also stands for a file of torchvision's.
 
     Raises:
         UserError: an unknown architecture, one without ImageNet weights, or a file that is
@@ -45,7 +48,7 @@ def require_weights(settings: EncoderSettings) -> Path | None:
         )
     if settings.arch in IBN_FILES:
         return _ibn_file(settings.arch)
-    return _torchvision_file(settings.arch)
+    return _torchvision_file(settings.arch) if download else None
 
 
 def in_full(settings: EncoderSettings) -> EncoderSettings:

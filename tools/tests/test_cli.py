@@ -126,6 +126,7 @@ def test_a_broken_assumption_keeps_its_traceback(monkeypatch):
         (("reproduce", "hhcl", "synthetic", "--set", "setings.momentum=1"), "settings"),
         (("reproduce", "hhcl", "synthetic", "--set", "momentum"), "NAME=VALUE"),
         (("reproduce", "hhcl", "synthetic", "--set", "encoder.arch=resnet51"), "'resnet50'?"),
+        (("reproduce", "hhcl", "synthetic", "--weights-init", "nowhere.pth"), "no weight file"),
         (("reproduce", "hhcl", "synthetic", "--sweep", "lr"), "two or more values"),
         (("reproduce", "hhcl", "synthetic", "--sweep", "lr=0.1,0.2,0.10"), "a value twice"),
         (

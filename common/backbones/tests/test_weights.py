@@ -106,6 +106,9 @@ def test_a_missing_file_is_downloaded_to_the_cache_with_its_checksum(folder, mon
         lambda url, target, hash_prefix, progress: asked.append((url, target, hash_prefix)),
     )
 
+    assert require_weights(EncoderSettings(arch="resnet50"), download=False) is None
+    assert asked == []
+
     path = require_weights(EncoderSettings(arch="resnet50"))
 
     url = "https://download.pytorch.org/models/resnet50-0676ba61.pth"
