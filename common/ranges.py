@@ -31,7 +31,7 @@ def require_range(settings: Any, interval: str, *names: str, group: str = "setti
         below = value <= high if interval[-1] == "]" else value < high
         if not (above and below):
             must = SAID.get(interval, f"must lie in {interval}")
-            must = "must be finite" if value == math.inf == high else must
+            must = "must be finite" if high == math.inf and not value < high else must
             raise UserError(f"{group}{'.' if group else ''}{name}={value}: {must}.")
 
 

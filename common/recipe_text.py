@@ -190,7 +190,8 @@ def parsed(text: str, hint: Any, name: str) -> Any:
     try:
         return hint(text)
     except ValueError:
-        raise UserError(f"{name}={text}: expected a value of type {hint.__name__}.") from None
+        kind = "a whole number" if hint is int else "a number"
+        raise UserError(f"{name}={text}: write {kind}.") from None
 
 
 def _called(text: str, hint: Any, name: str) -> Any:

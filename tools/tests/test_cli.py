@@ -146,7 +146,7 @@ def test_a_broken_assumption_keeps_its_traceback(monkeypatch):
         (("recipes", "hhcl", "veri"), "market1501"),
         (("bench", "nosuch"), "evaluation"),
         (("bench", "evaluation", "--set", "size=1"), "queries"),
-        (("bench", "evaluation", "--set", "queries=many"), "int"),
+        (("bench", "evaluation", "--set", "queries=many"), "whole number"),
         (("data", "check", "nosuch"), "market1501"),
         (("verify", "--reference", "nowhere"), "nowhere"),
     ],
