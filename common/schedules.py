@@ -22,6 +22,9 @@ class Constant:
     def __call__(self, epoch: int) -> float:
         return self.value
 
+    def __str__(self) -> str:
+        return str(self.value)  # as it is set
+
 
 @dataclass(frozen=True)
 class StepDecay:

@@ -118,7 +118,7 @@ def test_a_name_with_two_values_is_refused():
         ("sampling.batch_size=0", "must be at least 1"),
         ("sampling.instances=-1", "must not be negative"),
         ("sampling.iterations=10000000000000000000", "must lie in [0, 1000000]"),
-        ("clustering.eps=1.5", "in every epoch"),
+        ("clustering.eps=1.5", "clustering.eps=1.5: must lie in (0, 1) in every epoch"),
         ("clustering.eps=nan", "in every epoch"),
         ("clustering.eps=LinearEps(start='a')", "one of"),
         ("clustering.eps=LinearEps(start=0.6, every=0)", "must be at least 1"),
