@@ -165,18 +165,19 @@ def require_consistent(
 
 
 def _require_whole_batches(recipe: Recipe, team: Team) -> None:
-    sampling = recipe.sampling
-    if sampling.instances and sampling.batch_size % sampling.instances:
-        raise UserError(
-            f"sampling.batch_size={sampling.batch_size} is not a multiple of "
-            f"sampling.instances={sampling.instances}. Change one of them."
-        )
-    if sampling.batch_size % recipe.bn_chunks or sampling.batch_size % team.size:
-        raise UserError(
-            f"sampling.batch_size={sampling.batch_size} is not a multiple of bn_chunks="
-            f"{recipe.bn_chunks} and of the number of processes, {team.size}. Change one of them."
-        )
-    require_pairs(sampling.batch_size // team.size, chunks_per_process(recipe.bn_chunks, team.size))
+    batch, chunks = recipe.sampling.batch_size, recipe.bn_chunks
+    instances = recipe.sampling.instances  # 0 where identities are not drawn in groups
+    parts = {
+        f"sampling.instances={instances}": instances or 1,
+        f"bn_chunks={chunks}": chunks,
+        f"the number of processes, {team.size}": team.size,
+    }
+    for said, count in parts.items():
+        if batch % count:
+            raise UserError(
+                f"sampling.batch_size={batch} is not a multiple of {said}. Change one of them."
+            )
+    require_pairs(batch // team.size, chunks_per_process(chunks, team.size))
 
 
 def _require_target(recipe: Recipe, dataset: Dataset) -> None:

@@ -115,6 +115,12 @@ def test_a_package_that_clustering_lacks_is_named_before_the_run(
         assemble.require_consistent(changed, dataset, None, ALONE)
 
 
+def test_processes_that_a_batch_cannot_be_shared_among_are_refused_before_the_run():
+    recipe = small_recipe(METHODS["hhcl"].find("synthetic"))
+    with pytest.raises(UserError, match="16 is not a multiple of the number of processes, 3"):
+        assemble.require_consistent(recipe, small_data().dataset, None, Team(size=3))
+
+
 def test_a_source_too_small_for_a_batch_is_refused_before_the_run():
     recipe = small_recipe(METHODS["spcl"].find("synthetic", "synthetic-b"))
     target, source = small_data().dataset, small_data().dataset

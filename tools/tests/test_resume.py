@@ -243,7 +243,7 @@ def test_a_recipe_that_does_not_fit_the_processes_stops_a_resume(copy, call):
     RunDir(run).write_json("recipe.json", {**recipe, "bn_chunks": 7})
     done = call("resume", run)
     assert done.code == 2
-    assert "is not a multiple of bn_chunks=7 and of the number of processes, 1" in done.err
+    assert "is not a multiple of bn_chunks=7. Change one of them." in done.err
     assert RunDir(run).read_json("environment.json")["resumptions"] == []
 
 
