@@ -71,7 +71,7 @@ def load_again(
         dataset = origin.load()
     except UserError as error:
         raise UserError(
-            f"{error}\nThe run's data were below {then.root}. If they have moved, say where with "
+            f"{error}\nThe run's data were in {then.root}. If they have moved, say where with "
             f"{_option(then)} FOLDER."
         ) from None
     with run.reading("environment.json"):

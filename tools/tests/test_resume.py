@@ -269,7 +269,8 @@ def test_data_that_have_moved_are_named_and_found_again_by_the_next_command(
 
     run = copy(gone)
     done = call("resume", run, "--no-report")
-    assert (done.code, "with --data-root FOLDER" in done.err) == (2, True)
+    said = "The run's data were in /gone. If they have moved, say where with --data-root FOLDER."
+    assert (done.code, said in done.err) == (2, True)
     wrong = call("resume", run, "--no-report", "--data", images)
     assert "with --data-root" in wrong.err
     assert call("resume", run, "--no-report", "--data-root", images.parent).code == 0
