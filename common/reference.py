@@ -18,6 +18,17 @@ from torch import Tensor
 from common.errors import UserError
 
 
+class Stored(dict[str, Any]):
+    """What a case holds, by name; a runner that asks for more raises a `UserError`."""
+
+    def __init__(self, what: str, values: dict[str, Any]) -> None:
+        super().__init__(values)
+        self.what = what
+
+    def __missing__(self, name: str) -> Any:
+        raise UserError(f"the case has no {self.what} {name!r}.")
+
+
 @dataclass(frozen=True)
 class Case:
     """One stored case."""
@@ -75,7 +86,7 @@ def load_case(path: Path) -> Case:
         raise UserError(
             f"{path} is not a reference case (.npz with a JSON 'meta'): {error}"
         ) from None
-    return Case(path, arrays, meta)
+    return Case(path, Stored("array", arrays), Stored("setting", meta))
 
 
 def close(name: str, ours: Any, theirs: Any, tolerance: float, relative: float = 0.0) -> Check:

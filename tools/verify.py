@@ -144,8 +144,8 @@ def verified(path: Path, kind: Kind) -> dict[str, Any]:
     error, left_out = "", False
     try:
         checks = kind.runner(load_case(path))
-    except MissingPackage as missing:
-        error, left_out = str(missing), True
+    except UserError as told:
+        error, left_out = str(told), isinstance(told, MissingPackage)
     except Exception as raised:  # a damaged or foreign file may break a runner in any way
         error = f"{type(raised).__name__}: {raised}"
     if not checks and not error:

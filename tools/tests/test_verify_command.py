@@ -172,6 +172,11 @@ def test_a_runner_that_raises_or_compares_nothing_fails(tmp_path):
 
     assert verified(path, Kind("hhcl_cm", "hhcl", broken))["error"] == "KeyError: 'x'"
     assert not verified(path, Kind("hhcl_cm", "hhcl", lambda case: []))["passed"]
+    for asked, said in [
+        (lambda case: case.tensor("x_9"), "the case has no array 'x_9'."),
+        (lambda case: case.meta["modes"], "the case has no setting 'modes'."),
+    ]:
+        assert verified(path, Kind("hhcl_cm", "hhcl", asked))["error"] == said
 
 
 def test_the_row_shows_the_quantity_nearest_to_failing(tmp_path):
