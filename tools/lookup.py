@@ -33,9 +33,9 @@ def paper_recipe(method: str, dataset: str, source: str = "", variant: str = "")
         raise UserError(
             f"{method} has no recipe for {dataset!r}; it covers {', '.join(names)}.{hint}"
         )
-    known = ", ".join(sorted({_way(r) for r in here}))
+    known = ", ".join(map(_way, here))
     asked = _way(replace(here[0], source=source, variant=variant))
-    raise UserError(f"{method} on {dataset} has no run {asked}. There are: {known}.")
+    raise UserError(f"{method} on {dataset} has no run with {asked}. There are runs with {known}.")
 
 
 def spec_of(method: str) -> MethodSpec:
@@ -71,4 +71,4 @@ def stored_recipe(run: RunDir) -> Recipe:
 def _way(recipe: Recipe) -> str:
     parts = [f"--source {recipe.source}"] if recipe.source else []
     parts += [f"--variant {recipe.variant}"] if recipe.variant else []
-    return " ".join(parts) or "without options"
+    return " ".join(parts) or "no option"

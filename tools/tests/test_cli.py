@@ -122,7 +122,10 @@ def test_a_broken_assumption_keeps_its_traceback(monkeypatch):
     [
         (("reproduce", "hhcl", "market"), "market1501"),
         (("reproduce", "hhcl", "my/crops"), "`tools train hhcl --data my/crops`"),
-        (("reproduce", "hhcl", "market1501", "--variant", "x"), "supervised"),
+        (
+            ("reproduce", "hhcl", "synthetic", "--variant", "x"),
+            "no run with --variant x. There are runs with no option, --variant supervised.",
+        ),
         (("reproduce", "hhcl", "synthetic", "--set", "setings.momentum=1"), "settings"),
         (("reproduce", "hhcl", "synthetic", "--set", "momentum"), "NAME=VALUE"),
         (("reproduce", "hhcl", "synthetic", "--set", "encoder.arch=resnet51"), "'resnet50'?"),
