@@ -230,7 +230,7 @@ def _exchange() -> Iterator[None]:
     except (torch.OutOfMemoryError, NotImplementedError):  # nobody else's fault
         raise
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).partition("\n")[0]
         raise LostProcess(f"another process of the run cannot be reached ({reason})") from error
 
 
