@@ -1,8 +1,12 @@
-"""Tests use the machine as the command line does, share its cores, and read what it writes."""
+"""Tests use the machine as the command line does, share its cores, and read what it writes.
+
+Every stored case of a method's authors' code is a test: `pytest methods/dccc` runs those of DCCC.
+"""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -30,3 +34,32 @@ def pytest_runtest_call() -> Generator[None, None, None]:
         if find_spec("faiss") and find_spec("infomap"):
             raise
         pytest.skip(str(missing))
+
+
+class StoredCase(pytest.Item):
+    """The hooks that training calls meet a case."""
+
+    def runtest(self) -> None:
+        # Loads torch, which the first process, where no test runs, can do without.
+        from common.reference import kind_of, load_case
+        from methods import METHODS
+
+        kinds = METHODS[self.path.parents[2].name].cases
+        kind = kind_of(self.name, kinds)
+        assert kind, "no kind has this name"
+        checks = kinds[kind](load_case(self.path))
+        assert checks, "nothing was compared"
+        assert [check for check in checks if not check.passed] == []
+
+
+class CaseFile(pytest.File):
+    """A file of `methods/<name>/tests/reference`."""
+
+    def collect(self) -> Iterator[StoredCase]:
+        yield StoredCase.from_parent(self, name=self.path.stem)
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> CaseFile | None:
+    """A case as a test, wherever pytest comes across its file."""
+    stored = file_path.match("methods/*/tests/reference/*.npz")
+    return CaseFile.from_parent(parent, path=file_path) if stored else None

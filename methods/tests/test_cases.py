@@ -1,4 +1,4 @@
-"""Stored cases of the authors' code; each is a test by itself, see `methods/conftest.py`."""
+"""Stored cases of the authors' code; each is a test by itself, see `conftest.py`."""
 
 from pathlib import Path
 
