@@ -34,6 +34,9 @@ def test_a_standard_name_that_no_file_system_takes_is_refused_before_any_work(tm
 HOLD = """
 import os, sys, time
 from pathlib import Path
+from unittest.mock import Mock
+
+sys.modules["torch"] = Mock()  # takes seconds to load, and a lock needs none of it
 from common.run import RunDir
 
 with RunDir(Path(sys.argv[1])).held():
