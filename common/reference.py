@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.lib.npyio import NpzFile
 from torch import Tensor
 
 from common.errors import UserError
@@ -79,7 +80,8 @@ def load_case(path: Path) -> Case:
         UserError: the file is not a case.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Not np.load, which tries .npy and pickles too and then advises to unpickle the file.
+        with path.open("rb") as stream, NpzFile(stream, allow_pickle=False) as file:
             arrays = {key: _readable(file[key]) for key in file.files}
         meta = json.loads(np.ravel(arrays.pop("meta"))[0])  # text or bytes, alone or in an array
     except Exception as error:  # zip, zlib, NumPy and JSON each raise their own kinds

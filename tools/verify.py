@@ -97,7 +97,7 @@ def cases_table(rows: list[dict[str, Any]]) -> Table:
             row["case"],
             row["error"] or row["quantity"],
             "-" if row["difference"] is None else f"{row['difference']:.1e}",
-            f"{row['tolerance']:.0e}",
+            f"{row['tolerance']:.0e}" if row["checks"] else "-",
             SAID[row["passed"]],
         ]
         for row in rows
