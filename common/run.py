@@ -78,6 +78,13 @@ def _written_atomically(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+def _mending(name: str) -> str:
+    """What to do about a damaged JSON file of a run: its result alone can be made again."""
+    if name == "result.json":
+        return "Delete it and resume the run, which writes it again."
+    return "Put a copy back, or start a new run."
+
+
 def _unwritable(path: Path, error: OSError) -> UserError:
     return UserError(
         f"could not write {path}: {error.strerror}. Free space or choose another --runs-root; "
@@ -193,7 +200,9 @@ class RunDir:
         try:
             value = json.loads((self.path / name).read_text("utf-8"))
         except (OSError, ValueError, RecursionError) as error:
-            raise UserError(f"{self.path / name} cannot be read: {error}") from None
+            raise UserError(
+                f"{self.path / name} cannot be read: {error}. {_mending(name)}"
+            ) from None
         if wrong := misfit(value, FILES.get(name, object)):
             raise self._unfit(name, wrong)
         return value
@@ -212,8 +221,7 @@ class RunDir:
 
     def _unfit(self, name: str, reason: str) -> UserError:
         return UserError(
-            f"{self.path / name} does not hold what a run writes there ({reason}). Put a copy "
-            "back, or start a new run."
+            f"{self.path / name} does not hold what a run writes there ({reason}). {_mending(name)}"
         )
 
     def log(self, event: Event) -> None:

@@ -102,19 +102,21 @@ def test_a_damaged_recipe_is_named(run, told, command, content):
 NAMELESS = {"name": "x", "fingerprint": "y", "origin": {"name": [1], "root": ""}}
 
 
-@pytest.mark.parametrize("content", ["{}", json.dumps({"dataset": NAMELESS}), "[]"])
+@pytest.mark.parametrize("content", ["{}", json.dumps({"dataset": NAMELESS}), "[]", "{"])
 @pytest.mark.parametrize("command", ["resume", "report"])
 def test_a_damaged_record_is_named(run, told, command, content):
     (run.path / "result.json").unlink()
     (run.path / "environment.json").write_text(content)
-    assert "environment.json" in told(command)
+    said = told(command)
+    assert "environment.json" in said
+    assert "Put a copy back, or start a new run." in said
 
 
 def test_a_torn_result_is_named_by_the_report_and_written_again_by_resume_before_the_page(
     run, told, call, monkeypatch
 ):
     (run.path / "result.json").write_text("{")
-    assert "result.json" in told("report")
+    assert "Delete it and resume the run, which writes it again." in told("report")
 
     def full(*given, **options):
         raise UserError("no room for the page")
