@@ -222,7 +222,8 @@ def _carry_out(
     if team.first:
         note_run(run.path)
     if team.device.type == "cpu":
-        heard({"event": "stage", "text": "compiling the clustering kernels (once per machine)"})
+        text = "loading the clustering kernels (compiled once per machine)"
+        heard({"event": "stage", "text": text})
     warm_up(team.device)
     method, job = team.together(
         lambda: assemble(recipe, dataset, source, options, team, run, heard, restored=resumed)
