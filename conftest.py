@@ -36,11 +36,25 @@ def pytest_runtest_call() -> Generator[None, None, None]:
         pytest.skip(str(missing))
 
 
+@pytest.fixture(scope="module")
+def one_thread() -> Generator[None, None, None]:
+    """Sums in one order, in this process as in those that it starts.
+
+    Rounding in a few training steps grows to a thousandth.
+    """
+    import torch  # here, for the first process, where no test runs, can do without
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 class StoredCase(pytest.Item):
     """The hooks that training calls meet a case."""
 
     def runtest(self) -> None:
-        # Loads torch, which the first process, where no test runs, can do without.
+        # Loads torch: see `one_thread`.
         from common.reference import kind_of, load_case
         from methods import METHODS
 

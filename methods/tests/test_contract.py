@@ -20,6 +20,7 @@ from common.types import Retrieval
 from methods import METHODS
 from methods.small_runs import run_small, small_data, small_job, small_recipe
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 MAPS = Path("/proc/self/maps")
 KEYS = {
     "spcl": [("", ""), ("synthetic-b", ""), ("synthetic-b", "clean")],
@@ -43,15 +44,6 @@ MAIN = [name for name in RECIPES if name in METHODS or name.endswith("synthetic-
 @pytest.fixture(scope="module")
 def data():
     return small_data()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Sums in one order, whatever the machine: rounding in a few steps grows to a thousandth."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

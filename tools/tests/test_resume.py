@@ -25,6 +25,7 @@ from tools.lookup import paper_recipe
 from tools.origin import Moved, load_again
 from tools.synth import synth
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = (
     "epochs=4",
     "lr=0.0001",  # so small that rounding grows slowly
@@ -87,15 +88,6 @@ def data(tmp_path_factory):
     root = tmp_path_factory.mktemp("data")
     synth(root, "synthetic", strength="easy", ids=16, workers=1)
     return root
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """This process adds in the order of those that it starts."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
