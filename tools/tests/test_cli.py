@@ -20,6 +20,7 @@ from common.errors import UserError
 from tools.cli import app
 from tools.options import RunOptions
 
+HHCL = ("reproduce", "hhcl", "synthetic")
 COMMANDS = ("reproduce", "train", "resume", "test", "verify", "recipes", "table", "report")
 COMMANDS += ("bench", "doctor", "data list", "data check", "data prepare", "data synth")
 HEAVY = ("torch", "numpy", "numba", "faiss", "sklearn", "scipy", "matplotlib", "PIL")
@@ -122,26 +123,17 @@ def test_a_broken_assumption_keeps_its_traceback(monkeypatch):
     [
         (("reproduce", "hhcl", "market"), "market1501"),
         (("reproduce", "hhcl", "my/crops"), "`tools train hhcl --data my/crops`"),
-        (
-            ("reproduce", "hhcl", "synthetic", "--variant", "x"),
-            "no run with --variant x. There are runs with no option, --variant supervised.",
-        ),
-        (("reproduce", "hhcl", "synthetic", "--set", "setings.momentum=1"), "settings"),
-        (("reproduce", "hhcl", "synthetic", "--set", "momentum"), "NAME=VALUE"),
-        (("reproduce", "hhcl", "synthetic", "--set", "encoder.arch=resnet51"), "'resnet50'?"),
-        (("reproduce", "hhcl", "synthetic", "--weights-init", "nowhere.pth"), "no weight file"),
-        (("reproduce", "hhcl", "synthetic", "--sweep", "lr"), "two or more values"),
-        (("reproduce", "hhcl", "synthetic", "--sweep", "lr=0.1,0.2,0.10"), "a value twice"),
-        (
-            ("reproduce", "hhcl", "synthetic", "--sweep", "lr=1,2", "--set", "lr=3"),
-            "lr is given 3 and 1. Leave one of them out",
-        ),
-        (
-            ("reproduce", "hhcl", "synthetic", "--sweep", "seed=1,2", "--seeds", "2"),
-            "Leave --seeds out",
-        ),
-        (("reproduce", "hhcl", "synthetic", "--name", "../../esc"), "a plain file name"),
-        (("reproduce", "hhcl", "synthetic", "--name", "/abs/path"), "a plain file name"),
+        ((*HHCL, "--variant", "x"), "There are runs with no option, --variant supervised."),
+        ((*HHCL, "--set", "setings.momentum=1"), "settings"),
+        ((*HHCL, "--set", "momentum"), "NAME=VALUE"),
+        ((*HHCL, "--set", "encoder.arch=resnet51"), "'resnet50'?"),
+        ((*HHCL, "--weights-init", "nowhere.pth"), "no weight file"),
+        ((*HHCL, "--sweep", "lr"), "two or more values"),
+        ((*HHCL, "--sweep", "lr=0.1,0.2,0.10"), "a value twice"),
+        ((*HHCL, "--sweep", "lr=1,2", "--set", "lr=3"), "lr is given 3 and 1. Leave one of them"),
+        ((*HHCL, "--sweep", "seed=1,2", "--seeds", "2"), "Leave --seeds out"),
+        ((*HHCL, "--name", "../../esc"), "a plain file name"),
+        ((*HHCL, "--name", "/abs/path"), "a plain file name"),
         (("train", "hhcl", "--data", "crops", "--name", "n" * 300), "at most 200 bytes"),
         (("resume", "nowhere"), "Name a folder that a run has written"),
         (("report", "nowhere"), "nowhere is not a run folder"),
