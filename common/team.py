@@ -138,13 +138,15 @@ class Team:
         """
         if self.size == 1:
             return compute()
+        labels = np.empty(0, np.int64)
 
-        def text() -> str:
+        def about() -> str:
+            nonlocal labels
             labels, details = compute()
-            return json.dumps([labels.tolist(), details])
+            return json.dumps([labels.shape, details])
 
-        labels, details = json.loads(self.text_from_first(text))
-        return np.array(labels, np.int64), details
+        shape, details = json.loads(self.text_from_first(about))
+        return self._integers_from(0, labels.ravel()).reshape(shape), details
 
     def text_from_first(self, compute: Callable[[], str]) -> str:
         """Compute a text on rank 0, give it to all. A `UserError` there is raised on all."""
@@ -197,18 +199,23 @@ class Team:
         self.together(compare)
 
     def _text_from(self, rank: int, text: str) -> str:
-        """A text of one rank on every rank, sent as bytes; file names need not be UTF-8."""
+        """A text of one rank on every rank, sent as plain numbers; file names need not be UTF-8."""
+        sent = np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint8)
+        received = bytes(self._integers_from(rank, sent).astype(np.uint8))
+        return received.decode("utf-8", "surrogateescape")
+
+    def _integers_from(self, rank: int, values: np.ndarray) -> np.ndarray:
+        """Integers of one rank, whatever their number, on every rank."""
         if self.size == 1:
-            return text
-        sent = np.frombuffer(bytearray(text, "utf-8", "surrogateescape"), np.uint8)
-        data = torch.from_numpy(sent).to(self.device)
+            return values
+        data = torch.from_numpy(values.astype(np.int64)).to(self.device)
         length = torch.tensor([len(data)], device=self.device)
         with _exchange():
             dist.broadcast(length, src=rank)
             if self.rank != rank:
-                data = torch.empty(int(length), dtype=torch.uint8, device=self.device)
+                data = torch.zeros(int(length), dtype=torch.int64, device=self.device)
             dist.broadcast(data, src=rank)
-        return data.cpu().numpy().tobytes().decode("utf-8", "surrogateescape")
+        return data.cpu().numpy()
 
     def copy_buffers(self, module: nn.Module) -> None:
         """Rank 0's buffers (running statistics follow the first chunk) to all ranks."""
@@ -250,7 +257,7 @@ def join_team(device: str) -> Team:
     if not {"WORLD_SIZE", "RANK"} <= os.environ.keys():  # some platforms set the first alone
         return Team(device=found)
     name = str(found)
-    require_devices(name, processes_here())
+    require_devices(name, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     if name == "cuda":
         name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         torch.cuda.set_device(name)
