@@ -257,7 +257,7 @@ def join_team(device: str) -> Team:
     if not {"WORLD_SIZE", "RANK"} <= os.environ.keys():  # some platforms set the first alone
         return Team(device=found)
     name = str(found)
-    require_devices(name, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    require_devices(name, processes_here())
     if name == "cuda":
         name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         torch.cuda.set_device(name)
