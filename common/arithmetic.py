@@ -3,14 +3,18 @@
 import os
 import shutil
 import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 
+from common.errors import UserError
 from common.recipe import Precision
 
 COMPILED_STEPS = 4000  # the warm-up is won back about here; docs/benchmarks.md
+NOT_COMPILED = "TORCH_COMPILE_DISABLE"  # torch's own: with "1", `torch.compile` does nothing
 
 
 def set_arithmetic(precision: Precision) -> None:
@@ -39,7 +43,8 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 
 def can_compile(device: torch.device) -> bool:
     """Whether `torch.compile` pays on the device, and what it needs is at hand."""
-    return device.type == "cuda" and not missing_for_compiling()
+    forbidden = os.environ.get(NOT_COMPILED) == "1"
+    return device.type == "cuda" and not forbidden and not missing_for_compiling()
 
 
 def missing_for_compiling() -> list[str]:
@@ -62,3 +67,21 @@ def missing_for_compiling() -> list[str]:
 def compiles(precision: Precision, device: torch.device, steps: int) -> bool:
     """Whether a run is fast and compiling saves more in its steps than the warm-up takes."""
     return precision == "fast" and can_compile(device) and steps >= COMPILED_STEPS
+
+
+@contextmanager
+def compiling() -> Iterator[None]:
+    """Tell a failure of the compiler, whose versions differ from machine to machine.
+
+    Raises:
+        UserError: with the compiler's first line, and how to do without it.
+    """
+    try:
+        yield
+    except torch._dynamo.exc.TorchDynamoException as error:
+        cause = getattr(error, "inner_exception", error)  # what the message begins with is dynamo's
+        raise UserError(
+            f"the network could not be compiled ({str(cause).strip().partition(chr(10))[0]}). Set "
+            f"{NOT_COMPILED}=1 in the environment, and resume the run or begin it again: it then "
+            "computes the same, about half as fast."
+        ) from error

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from common.arithmetic import set_arithmetic
+from common.arithmetic import compiling, set_arithmetic
 from common.backbones.weights import digest_of
 from common.batches import DomainBatches, domain_batches
 from common.clustering import label_progress
@@ -25,16 +25,20 @@ from common.progress import Progress, Scores, restore, save, tensors_of
 from common.types import Domain, PseudoLabels
 
 
+@compiling()
 def train(method: Method, job: Job, *, resume: bool = False) -> Progress:
     """Run all epochs of the method's recipe, or those that remain.
 
     Raises:
-        UserError: weights that differ between the processes, labels that cannot fill a batch, a
-            loss that is not finite, a full disk. The last completed epoch's checkpoint stays
-            intact.
+        UserError: weights that differ between the processes, a network that cannot be compiled,
+            labels that cannot fill a batch, a loss that is not finite, a full disk. The last
+            completed epoch's checkpoint stays intact.
     """
     recipe = method.recipe
     set_arithmetic(recipe.precision)
+    if method.encoder.compiled:
+        text = "compiling the network in its first steps, which take a minute or two"
+        job.observer({"event": "stage", "text": text})
     optimizer = make_optimizer(method)
     progress = restore(method, optimizer, job) if resume else Progress()
     if job.team.size > 1:

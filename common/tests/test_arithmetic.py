@@ -33,6 +33,8 @@ def test_long_fast_runs_are_compiled_on_a_gpu_with_a_compiler(
 ):
     monkeypatch.setattr(arithmetic, "missing_for_compiling", lambda: missing)
     assert compiles(precision, torch.device(device), steps) is pays
+    monkeypatch.setenv("TORCH_COMPILE_DISABLE", "1")
+    assert not compiles(precision, torch.device(device), steps)
 
 
 def test_a_gpu_s_compiler_needs_triton_a_c_compiler_and_python_s_headers(monkeypatch, tmp_path):

@@ -8,6 +8,7 @@ import torch
 from common import training
 from common.backbones import network
 from common.batches import domain_batches
+from common.errors import UserError
 from common.optimizer import make_optimizer
 from common.team import Team
 from methods import METHODS
@@ -69,6 +70,23 @@ def test_a_compiled_step_equals_a_plain_one(recipe, tmp_path, monkeypatch):
     with torch._dynamo.config.patch(recompile_limit=network.COMPILED_KINDS):
         check(recipe, tmp_path, torch.device("cpu"))
     assert {(rows.ndim, rows.dtype) for rows in seen} == {(2, torch.float32)}
+
+
+def test_a_compiler_that_fails_is_told_in_a_sentence_that_says_how_to_do_without(
+    tmp_path, monkeypatch
+):
+    def failing(graph, inputs):
+        raise RuntimeError("no kernel for this\nand a page of reasons")
+
+    def compiled():
+        torch._dynamo.reset()
+        return torch.compile(network.pooled, fullgraph=True, backend=failing)
+
+    monkeypatch.setattr(network, "compiled_rows", compiled)
+    method, job = small_job(small_recipe(METHODS["hhcl"].find("synthetic")), tmp_path, small_data())
+    method.encoder.compiled = True
+    with pytest.raises(UserError, match=r"compiled \(no kernel for this\). Set TORCH_COMPILE_DIS"):
+        training.train(method, job)
 
 
 @pytest.mark.gpu
