@@ -2,10 +2,11 @@
 
 import math
 import os
+import re
 from pathlib import Path
 
-CGROUP = Path("/sys/fs/cgroup")  # as version 2 of the kernel's interface has it
-OWN_CGROUP = Path("/proc/self/cgroup")
+CGROUP = Path("/sys/fs/cgroup")
+OWN_CGROUPS = Path("/proc/self/cgroup")
 
 
 def usable_cores() -> int:
@@ -13,12 +14,13 @@ def usable_cores() -> int:
 
     A container or batch job may have all cores and the time of few: a share counts as a core.
     """
-    told = hasattr(os, "sched_getaffinity")
-    cores = len(os.sched_getaffinity(0)) if told else os.cpu_count() or 1
-    for limit in (group / "cpu.max" for group in control_groups()):
-        time, period = limit.read_text("ascii").split() if limit.is_file() else ("max", "")
-        if time != "max":
-            cores = min(cores, math.ceil(int(time) / int(period)))
+    named = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if named else os.cpu_count() or 1
+    for group in control_groups("cpu"):
+        parts = (told(group / f"cpu.cfs_{part}_us") for part in ("quota", "period"))
+        limit = told(group / "cpu.max") or "".join(parts)
+        if share := re.fullmatch(r"([1-9]\d*)\s([1-9]\d*)\s", limit):  # not "max" or -1
+            cores = min(cores, math.ceil(int(share[1]) / int(share[2])))
     return cores
 
 
@@ -32,8 +34,25 @@ def own_cores() -> int:
     return max(usable_cores() // processes_here(), 1)
 
 
-def control_groups() -> list[Path]:
-    """Folders of this process's control group and of those around it, e.g. a batch job's."""
-    lines = os.fsdecode(OWN_CGROUP.read_bytes()).splitlines() if OWN_CGROUP.is_file() else []
-    own = CGROUP / next((line[4:] for line in lines if line.startswith("0::/")), "")
-    return [group for group in (own, *own.parents) if group.is_relative_to(CGROUP)]
+def control_groups(controller: str) -> list[Path]:
+    """Folders of this process's control group and of those around it, e.g. a batch job's.
+
+    Version 2 of the kernel's interface has one tree of groups, version 1 one for each controller.
+
+    Args:
+        controller: "cpu" or "memory".
+    """
+    lines = re.findall(r"^\d+:([^:]*):/(.*)$", told(OWN_CGROUPS), re.MULTILINE)
+    found: list[Path] = []
+    for name, tree in (("", CGROUP), (controller, CGROUP / controller)):
+        own = tree / next((path for names, path in lines if name in names.split(",")), "")
+        found += [group for group in (own, *own.parents) if group.is_relative_to(tree)]
+    return found
+
+
+def told(file: Path) -> str:
+    """What the kernel says in a file; "" where there is none that can be read."""
+    try:
+        return os.fsdecode(file.read_bytes())
+    except OSError:
+        return ""

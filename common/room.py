@@ -1,12 +1,13 @@
 """What is left of the memory and the disk of this machine."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
 import torch
 
-from common.cores import control_groups, processes_here
+from common.cores import control_groups, processes_here, told
 
 MEMINFO = Path("/proc/meminfo")
 SHARED = Path("/dev/shm")
@@ -15,7 +16,7 @@ NO_LIMIT = 2**62
 
 def host_room() -> int:
     """Bytes for each process of the run here, within the limits of a container or a batch job."""
-    return min(_available(), *map(_group_room, control_groups())) // processes_here()
+    return min(_available(), *map(_group_room, control_groups("memory"))) // processes_here()
 
 
 def device_room(device: torch.device) -> int:
@@ -44,10 +45,8 @@ def shared_room() -> int:
 
 
 def _available() -> int:
-    if MEMINFO.is_file():
-        for line in MEMINFO.read_text("ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
+    if available := re.search(r"^MemAvailable: +(\d+) kB$", told(MEMINFO), re.MULTILINE):
+        return int(available[1]) * 1024
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     return 4 * 2**30  # a machine that does not tell, e.g. Windows
@@ -55,10 +54,10 @@ def _available() -> int:
 
 def _group_room(group: Path) -> int:
     """Bytes below a group's limit; files in memory count as free, since the kernel drops them."""
-    limit, used, parts = (group / f"memory.{name}" for name in ("max", "current", "stat"))
-    if not limit.is_file() or limit.read_text("ascii").strip() == "max":
+    names = (("max", "limit_in_bytes"), ("current", "usage_in_bytes"))  # of versions 2 and 1
+    limit, used = (told(group / f"memory.{v2}") or told(group / f"memory.{v1}") for v2, v1 in names)
+    if not (limit.strip().isdecimal() and used.strip().isdecimal()):  # "max", or no such group
         return NO_LIMIT
-    kinds = dict(line.split() for line in parts.read_text("ascii").splitlines())
-    files = sum(int(kinds.get(kind, 0)) for kind in ("active_file", "inactive_file"))
-    room = int(limit.read_text("ascii")) - int(used.read_text("ascii")) + files
-    return max(room, 0)
+    stat = told(group / "memory.stat")  # version 1 adds the groups within, as total_..., at the end
+    kinds = dict(re.findall(r"^(?:total_)?((?:in)?active_file) (\d+)$", stat, re.MULTILINE))
+    return max(int(limit) - int(used) + sum(map(int, kinds.values())), 0)

@@ -65,7 +65,7 @@ def test_the_room_of_a_batch_job_is_that_of_the_tightest_group_around_it(tmp_pat
     own = tmp_path / "own"
     own.write_text("12:pids:/elsewhere\n0::/job_7/step_0\n")
     monkeypatch.setattr(cores, "CGROUP", tmp_path)
-    monkeypatch.setattr(cores, "OWN_CGROUP", own)
+    monkeypatch.setattr(cores, "OWN_CGROUPS", own)
     (tmp_path / "job_7" / "step_0").mkdir(parents=True)
 
     limited(tmp_path / "job_7", 5_000_000, 1_000_000)
@@ -73,6 +73,32 @@ def test_the_room_of_a_batch_job_is_that_of_the_tightest_group_around_it(tmp_pat
 
     limited(tmp_path / "job_7" / "step_0", 3_000_000, 1_000_000)
     assert room.host_room() == 2_000_000
+
+
+def test_the_room_of_a_batch_job_is_known_where_each_controller_has_groups_of_its_own(
+    tmp_path, monkeypatch
+):
+    own = tmp_path / "own"
+    own.write_text("12:cpu,cpuacct:/elsewhere\n4:memory:/job_7\n0::/\n")
+    monkeypatch.setattr(cores, "CGROUP", tmp_path)
+    monkeypatch.setattr(cores, "OWN_CGROUPS", own)
+    group = tmp_path / "memory" / "job_7"
+    group.mkdir(parents=True)
+    (group.parent / "memory.limit_in_bytes").write_text("9223372036854771712\n")  # none
+    (group.parent / "memory.usage_in_bytes").write_text("9000000\n")
+    (group / "memory.limit_in_bytes").write_text("5000000\n")
+    (group / "memory.usage_in_bytes").write_text("3000000\n")
+    (group / "memory.stat").write_text("active_file 7\ntotal_active_file 500000\n")
+    assert room.host_room() == 2_500_000
+
+
+@pytest.mark.parametrize("limit", ["", "max", "5 MB"])
+def test_limits_that_are_no_numbers_are_none(tmp_path, monkeypatch, limit):
+    monkeypatch.setattr(cores, "CGROUP", tmp_path)
+    (tmp_path / "cpu.max").write_text(limit)
+    (tmp_path / "memory.max").write_text(limit)
+    assert usable_cores() >= 1
+    assert room.host_room() > 2**20
 
 
 def test_processes_on_one_machine_share_its_room_and_cores(tmp_path, monkeypatch):
@@ -86,11 +112,22 @@ def test_processes_on_one_machine_share_its_room_and_cores(tmp_path, monkeypatch
     assert own_cores() == max(alone // 4, 1)
 
 
-@pytest.mark.parametrize(("limit", "found"), [("max", 8), ("150000", 2), ("1600000", 8)])
-def test_the_time_of_a_container_counts_as_cores(tmp_path, monkeypatch, limit, found):
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({"cpu.max": "max 100000"}, 8),
+        ({"cpu.max": "150000 100000"}, 2),
+        ({"cpu.max": "1600000 100000"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "150000", "cpu/cpu.cfs_period_us": "100000"}, 2),
+    ],
+)
+def test_the_time_of_a_container_counts_as_cores(tmp_path, monkeypatch, files, found):
     monkeypatch.setattr(cores, "CGROUP", tmp_path)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(8), raising=False)
-    (tmp_path / "cpu.max").write_text(f"{limit} 100000\n")
+    (tmp_path / "cpu").mkdir()
+    for name, content in files.items():
+        (tmp_path / name).write_text(f"{content}\n")
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     threads = []
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
