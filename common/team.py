@@ -234,7 +234,7 @@ def _exchange() -> Iterator[None]:
     """Calls that involve all ranks; where one of these is gone, the others' calls fail."""
     try:
         yield
-    except (torch.OutOfMemoryError, NotImplementedError):  # nobody else's fault
+    except (torch.OutOfMemoryError, torch.AcceleratorError, NotImplementedError):  # our own
         raise
     except RuntimeError as error:
         reason = str(error).partition("\n")[0]

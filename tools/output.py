@@ -17,9 +17,11 @@ from tools.console import RunConsole
 from tools.layout import json_text, shell_command
 from tools.process import INTERRUPTED
 
-LOST, MISTAKE = 1, 2  # exit codes: a process of the run was lost; the user can put it right
+LOST, MISTAKE = 1, 2  # exit codes: a process or the GPU was lost; the user can put it right
 LET_THE_FIRST_SPEAK = 15  # seconds; a mistake known to all ends the team before others repeat it
 NO_MEMORY = ("out of memory", "can't allocate memory")  # CUDA's and torch's words on a CPU
+GPU_ERRORS = ("CUDA error", "CUDA driver error", "cuDNN error", "HIP error")  # torch's words
+BLOCKING = "CUDA_LAUNCH_BLOCKING"  # with 1, CUDA's driver lets every call wait for the GPU
 FULL = (errno.ENOSPC, errno.EDQUOT)
 CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
 RUN_NOTE = "UNREID_RUN_NOTE"  # names the file in which `--gpus` wants to find the run folder
@@ -44,7 +46,7 @@ def watched(json: bool, run: Path | None = None) -> Iterator[RunConsole]:
     """A console that shows what happens; quiet for programs and on all ranks but the first.
 
     With `json`, whatever a library prints goes to standard error. Ctrl-C and the loss of another
-    process end with a word on how to go on.
+    process or of the GPU end with a word on how to go on.
 
     Raises:
         UserError: there was not enough memory, on the device or on the host.
@@ -66,15 +68,39 @@ def watched(json: bool, run: Path | None = None) -> Iterator[RunConsole]:
         typer.secho(f"error: {error}. {how_to_go_on(console.run)}".rstrip(), fg="red", err=True)
         raise typer.Exit(LOST) from None
     except (MemoryError, RuntimeError) as error:
-        text = str(error)
-        if not (isinstance(error, MemoryError) or any(words in text for words in NO_MEMORY)):
+        cause = ". ".join(str(error).partition("\n")[0].split(". ")[:3])
+        if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
+            raise UserError(
+                f"there is not enough memory ({cause}). Free some, keep the images elsewhere "
+                "(--images host or disk), or share the work among more --gpus; a smaller "
+                "sampling.batch_size needs a new run. "
+                f"{'' if launched() else how_to_go_on(console.run)}".rstrip()
+            ) from None
+        if not (lost := _lost(cause)):
             raise
-        cause = ". ".join(text.partition("\n")[0].split(". ")[:3])
-        raise UserError(
-            f"there is not enough memory ({cause}). Free some, keep the images elsewhere "
-            "(--images host or disk), share the work among more --gpus, or choose a smaller "
-            f"sampling.batch_size. {'' if launched() else how_to_go_on(console.run)}".rstrip()
-        ) from None
+        hint = "" if RUN_NOTE in os.environ else how_to_go_on(console.run)  # said by the command
+        typer.secho(f"error: {lost} {hint}".rstrip(), fg="red", err=True)
+        raise typer.Exit(LOST) from None
+
+
+def _lost(cause: str) -> str:
+    """What was lost and what helps; "" for a broken assumption of ours.
+
+    A GPU tells an error some calls later, so a traceback would name another place, unless every
+    call waits for it.
+    """
+    cause = cause.rstrip(". ")
+    if cause.startswith("DataLoader worker"):
+        return (
+            f"a process that reads images was ended, as systems do for want of memory ({cause}). "
+            "Start fewer --workers, or keep the images elsewhere (--images host or device)."
+        )
+    if cause.startswith(GPU_ERRORS) and os.environ.get(BLOCKING) != "1":
+        return (
+            f"the GPU failed ({cause}). If it fails again, the system's log may say why, and "
+            f"{BLOCKING}=1 in the environment shows where."
+        )
+    return ""
 
 
 def sentence_of(error: Exception) -> str:

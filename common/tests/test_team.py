@@ -141,7 +141,7 @@ def test_processes_on_devices_of_several_kinds_all_say_so(kinds, said_of_all):
 
 
 def test_an_error_of_this_process_in_an_exchange_keeps_its_name():
-    for kind in (torch.OutOfMemoryError, NotImplementedError):
+    for kind in (torch.OutOfMemoryError, torch.AcceleratorError, NotImplementedError):
         with pytest.raises(kind), _exchange():
             raise kind("CUDA out of memory")
     with pytest.raises(LostProcess, match="cannot be reached"), _exchange():

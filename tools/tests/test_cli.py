@@ -348,32 +348,6 @@ def test_a_member_of_a_team_works_and_only_the_first_speaks(call, monkeypatch):
     assert (called.code, called.out) == (0, "")
 
 
-@pytest.mark.parametrize(
-    ("error", "cause"),
-    [
-        (
-            torch.OutOfMemoryError(
-                "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of "
-                "79.11 GiB of which 1.50 GiB is free. Of the allocated memory 70 GiB is "
-            ),
-            "(CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.11 "
-            "GiB of which 1.50 GiB is free).",
-        ),
-        (torch.AcceleratorError("CUDA error: out of memory\nCUDA kernel"), "(CUDA error: out of"),
-        (MemoryError("Unable to allocate 728. TiB for an array"), "(Unable to allocate 728. TiB"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "can't allocate"),
-    ],
-)
-def test_too_little_memory_is_one_sentence_with_the_way_to_go_on(call, monkeypatch, error, cause):
-    run = fake_run(None, [{"event": "run", "path": "runs/mine"}], error=error)
-    monkeypatch.setattr(tools.reproduce, "reproduce", run)
-    called = call("reproduce", "hhcl", "synthetic")
-    assert called.code == 2
-    assert called.err.startswith("error: there is not enough memory (")
-    assert cause in called.err
-    assert "`tools resume runs/mine` continues" in called.err
-
-
 def test_user_errors_leave_the_commands_as_they_are(monkeypatch):
     error = UserError("wrong")
     monkeypatch.setattr(tools.reproduce, "train", fake_run(None, error=error))

@@ -1,5 +1,6 @@
 """Memory and threads are set before torch is imported, and leave the user's own settings alone; a
-process of a team ends with the one that started it; no stream or disk ends one in a traceback."""
+process of a team ends with the one that started it; no stream, disk, memory or GPU ends one in a
+traceback."""
 
 import errno
 import os
@@ -9,7 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+import tools.reproduce
 from common.errors import UserError
 from common.run import RunDir
 from tools.output import open_closed_streams, sentence_of
@@ -63,6 +66,73 @@ def test_a_place_that_is_closed_is_told_in_a_sentence_wherever_it_is_met():
     with pytest.raises(OSError, match="too long") as caught:
         RunDir.open(Path(300 * "a"))
     assert "File name too long. Correct its permissions or its place." in sentence_of(caught.value)
+
+
+@pytest.fixture
+def call_that_meets(call, monkeypatch):
+    """`call_that_meets(error)`: the command whose run has begun when the error is raised."""
+
+    def run(error):
+        def begun(*given, observer, **options):
+            observer({"event": "run", "path": "runs/mine"})
+            raise error
+
+        monkeypatch.setattr(tools.reproduce, "reproduce", begun)
+        return call("reproduce", "hhcl", "synthetic")
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (
+            torch.OutOfMemoryError(
+                "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of "
+                "79.11 GiB of which 1.50 GiB is free. Of the allocated memory 70 GiB is "
+            ),
+            "(CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.11 "
+            "GiB of which 1.50 GiB is free).",
+        ),
+        (torch.AcceleratorError("CUDA error: out of memory\nCUDA kernel"), "(CUDA error: out of"),
+        (MemoryError("Unable to allocate 728. TiB for an array"), "(Unable to allocate 728. TiB"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "can't allocate"),
+    ],
+)
+def test_too_little_memory_is_one_sentence_with_the_way_to_go_on(call_that_meets, error, cause):
+    called = call_that_meets(error)
+    assert called.code == 2
+    assert called.err.startswith("error: there is not enough memory (")
+    assert cause in called.err
+    assert "`tools resume runs/mine` continues" in called.err
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            torch.AcceleratorError("CUDA error: device-side assert triggered\nCUDA kernel errors"),
+            "the GPU failed (CUDA error: device-side assert triggered).",
+        ),
+        (
+            RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "),
+            "of memory (DataLoader worker (pid 7) is killed by signal: Killed). Start fewer",
+        ),
+    ],
+)
+def test_a_lost_gpu_or_reading_process_is_one_sentence_with_the_way_to_go_on(
+    call_that_meets, error, said
+):
+    called = call_that_meets(error)
+    assert called.code == 1
+    assert said in called.err
+    assert "`tools resume runs/mine` continues" in called.err
+
+
+def test_a_gpu_that_every_call_waits_for_shows_where_it_fails(call_that_meets, monkeypatch):
+    monkeypatch.setenv("CUDA_LAUNCH_BLOCKING", "1")
+    with pytest.raises(torch.AcceleratorError):
+        call_that_meets(torch.AcceleratorError("CUDA error: device-side assert triggered"))
 
 
 def test_a_name_cannot_steer_the_terminal():
