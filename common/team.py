@@ -254,15 +254,17 @@ def join_team(device: str) -> Team:
     found = find_device(device)
     if "OMP_NUM_THREADS" not in os.environ and usable_cores() < torch.get_num_threads():
         torch.set_num_threads(usable_cores())  # torch knows nothing of a container's share
-    if not {"WORLD_SIZE", "RANK"} <= os.environ.keys():  # some platforms set the first alone
+    launched = {"WORLD_SIZE", "RANK"} <= os.environ.keys()  # some platforms set the first alone
+    if launched:
+        require_devices(str(found), processes_here())
+        if found == torch.device("cuda"):
+            found = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    if found.index is not None:  # else pinned memory, say, may take some of the first GPU as well
+        torch.cuda.set_device(found)
+    if not launched:
         return Team(device=found)
-    name = str(found)
-    require_devices(name, processes_here())
-    if name == "cuda":
-        name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
-        torch.cuda.set_device(name)
     if not dist.is_initialized():
-        backend = "nccl" if name.startswith("cuda") else "gloo"
+        backend = "nccl" if found.type == "cuda" else "gloo"
         with _exchange():
             store, rank, size = next(dist.rendezvous("env://", timeout=TIMEOUT))
             require_one_kind(store, rank, size, found.type)
@@ -270,7 +272,7 @@ def join_team(device: str) -> Team:
                 backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT
             )
             _patient_group()
-    return Team(dist.get_rank(), dist.get_world_size(), torch.device(name))
+    return Team(dist.get_rank(), dist.get_world_size(), found)
 
 
 def require_one_kind(store: dist.Store, rank: int, size: int, kind: str) -> None:

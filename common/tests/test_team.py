@@ -161,3 +161,13 @@ def test_every_process_of_a_machine_needs_a_gpu_of_its_own(monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     with pytest.raises(UserError, match="2 processes need a CUDA device each"):
         join_team("cuda")
+
+
+@pytest.mark.parametrize(("device", "found"), [("cuda:1", [torch.device("cuda", 1)]), ("cpu", [])])
+def test_what_names_no_device_takes_the_one_that_was_chosen(monkeypatch, device, found):
+    current = []
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.set_device", current.append)
+    join_team(device)
+    assert current == found
