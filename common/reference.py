@@ -83,12 +83,12 @@ def load_case(path: Path) -> Case:
         # Not np.load, which tries .npy and pickles too and then advises to unpickle the file.
         with path.open("rb") as stream, NpzFile(stream, allow_pickle=False) as file:
             arrays = {key: _readable(file[key]) for key in file.files}
-        meta = json.loads(np.ravel(arrays.pop("meta"))[0])  # text or bytes, alone or in an array
+        meta = Stored("setting", _settings(arrays.pop("meta")))
     except Exception as error:  # zip, zlib, NumPy and JSON each raise their own kinds
         raise UserError(
             f"{path} is not a reference case (.npz with a JSON 'meta'): {error}"
         ) from None
-    return Case(path, Stored("array", arrays), Stored("setting", meta))
+    return Case(path, Stored("array", arrays), meta)
 
 
 def close(name: str, ours: Any, theirs: Any, tolerance: float, relative: float = 0.0) -> Check:
@@ -126,6 +126,19 @@ def equal(name: str, ours: Any, theirs: Any) -> Check:
     if a.shape != b.shape and not a.size == b.size == 1:
         return Check(f"{name}: shape {a.shape}, expected {b.shape}", float("inf"), 0.0)
     return Check(name, float((a != b).sum()), 0.0)
+
+
+def _settings(stored: np.ndarray) -> Any:
+    """The JSON of a case, which is text or bytes, alone or in an array, or an array of codes."""
+    codes = stored.dtype.kind in "iu"
+    text = stored.astype(np.uint8).tobytes() if codes else np.ravel(stored)[0]
+    return json.loads(text, parse_float=_number)
+
+
+def _number(text: str) -> float:
+    """A number of a JSON file; some programs write a whole one as 20.0."""
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 def _readable(array: np.ndarray) -> np.ndarray:

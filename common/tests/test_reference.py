@@ -51,11 +51,23 @@ def test_float32_values_stored_as_float64_are_compared_as_float32():
     assert not close("x", 0.999, np.float64(0.999) + 3e-8, 1e-9).passed
 
 
+def test_settings_may_be_stored_by_any_program(tmp_path):
+    text = '{"k1": 20.0, "eps": 0.5}'
+    for stored in (text, text.encode(), [text], np.frombuffer(text.encode(), np.uint8)):
+        np.savez(tmp_path / "x.npz", meta=stored)
+        meta = load_case(tmp_path / "x.npz").meta
+        assert meta == {"k1": 20, "eps": 0.5}
+        assert isinstance(meta["k1"], int), "a size or a seed may not have a fraction"
+
+
 def test_a_file_that_is_damaged_or_without_settings_is_no_case(tmp_path):
     np.savez(tmp_path / "x.npz", a=np.zeros(3))
     with pytest.raises(UserError, match="not a reference case"):
         load_case(tmp_path / "x.npz")
     np.savez(tmp_path / "z.npz", meta=np.zeros(0))
+    with pytest.raises(UserError, match="not a reference case"):
+        load_case(tmp_path / "z.npz")
+    np.savez(tmp_path / "z.npz", meta="[1]")
     with pytest.raises(UserError, match="not a reference case"):
         load_case(tmp_path / "z.npz")
     (tmp_path / "y.npz").write_bytes(b"nothing")
