@@ -47,6 +47,8 @@ def restore_moments(optimizer: Optimizer, stored: dict[str, Any], path: Path) ->
         AttributeError, LookupError, TypeError: values of another kind.
     """
     moments = copy.deepcopy(stored["state"])  # else the optimizer keeps the file's
+    if not moments:  # an epoch has steps
+        raise LookupError("no moments of the optimizer")
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     expected: dict[str, Tensor] = {}
     for n, parameter in enumerate(parameters):

@@ -43,7 +43,7 @@ def test_moments_that_do_not_fit_are_refused_by_name(moment, said):
         restore_moments(optimizer(), stored, "last.pt")
 
 
-@pytest.mark.parametrize("state", ["?", {0: "?"}, {0: {"step": "?"}}])
+@pytest.mark.parametrize("state", ["?", {}, {0: "?"}, {0: {"step": "?"}}])
 def test_what_are_no_moments_is_told_as_a_wrong_value(state):
     with pytest.raises((AttributeError, LookupError, TypeError)):
         restore_moments(optimizer(), {"state": state}, "last.pt")
