@@ -11,7 +11,9 @@ known=" "
 end=$((60 * ${MINUTES:-30}))  # of SECONDS, which count from the start
 longest=300                   # seconds of a row: one that hangs leaves time to the others
 declare -A job since
-mkdir -p "$out"
+mkdir -p "$out" || exit
+# A row that was stopped leaves no file, which a reader would take for a result.
+trap 'find "$out" -maxdepth 1 -name "*.json" -empty -delete' EXIT
 # Each row is a group of processes of its own, so that all that it started end with it.
 trap 'kill $(jobs -p) 2> /dev/null; exit 130' INT TERM
 
@@ -68,8 +70,10 @@ row epoch-exact "${epoch[@]}" --set iterations=15 --set extracted=2560 --set pre
 # trained, where any other rounding soon leads to other clusters and steps, and with given labels and the paper's
 # learning rate.
 drawn=({run,seeds,given}-{exact,fast})
-if wants "${drawn[@]}"; then
-    timeout 120 python3 -m tools data synth --data-root "$out/data" &> "$out/data.log" || echo "no data, see data.log"
+left=$((end - SECONDS))
+if wants "${drawn[@]}" && ((left > 0)); then
+    timeout $((left < 120 ? left : 120)) python3 -m tools data synth --data-root "$out/data" &> "$out/data.log" \
+        || echo "no data, see data.log"
 fi
 for precision in exact fast; do
     run=(python3 -m tools reproduce hhcl synthetic --data-root "$out/data" --runs-root "$out/runs" --json)

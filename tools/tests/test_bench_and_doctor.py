@@ -110,14 +110,21 @@ def test_no_row_for_gpus_is_lost_by_another_and_none_begins_when_the_time_is_up(
     told = gpu_rows(tmp_path, "doctor", "labels", "tests", broken="pseudo-labels")[1]
     assert "labels failed, see labels.log" in told
     assert "tests done" in told
-    assert gpu_rows(tmp_path, "doctor", minutes=0) == ([], "doctor: left out, the time is up\n")
+    assert not (tmp_path / "rows" / "labels.json").exists()
+    told = gpu_rows(tmp_path, "doctor", "given-fast", minutes=0)
+    assert told == ([], "doctor: left out, the time is up\ngiven-fast: left out, the time is up\n")
+    assert not list((tmp_path / "rows").iterdir()), "no data are drawn"
 
 
 def gpu_rows(folder, *rows, broken="-", minutes=30):
-    """What the script asks `tools` for, in words, and says; a `python3` that only repeats it."""
+    """What the script asks `tools` for, in words, and says; a `python3` that only repeats it.
+
+    Args:
+        broken: the word with which that `python3` fails before it says anything.
+    """
     shutil.rmtree(folder / "rows", ignore_errors=True)
     python = folder / "python3"
-    python.write_text(f'#!/bin/sh\necho "$*"\ncase "$*" in *" {broken} "*) exit 1;; esac\n')
+    python.write_text(f'#!/bin/sh\ncase "$*" in *" {broken} "*) exit 1;; esac\necho "$*"\n')
     python.chmod(0o755)
     place = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
     script = Path(tools.bench.__file__).with_name("gpu_rows.sh")
