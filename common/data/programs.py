@@ -8,6 +8,7 @@ caller's main module again, so that they work in any script; and they end when t
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -95,6 +96,8 @@ def _answer(process: "subprocess.Popen[str]", call: list[Any]) -> Any:
 
 def main(module: str, name: str) -> None:
     """Answer the questions on standard input by a function of a module."""
+    if hasattr(signal, "SIGPIPE"):  # end without a word when the caller was killed
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     function = getattr(import_module(module), name)
     for question in sys.stdin:
         print(json.dumps(function(*json.loads(question))), flush=True)

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import subprocess
 import sys
 import zlib
 from dataclasses import replace
@@ -153,6 +154,17 @@ def test_a_dying_process_ends_the_check_instead_of_waiting_for_ever(mixed, monke
         RuntimeError, match=r"ended early, with exit code 1, when it was given \[\["
     ):
         check_dataset(load_folder(mixed), workers=2)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="knows no broken pipes")
+def test_a_process_whose_caller_was_killed_ends_without_a_word():
+    command = [sys.executable, "-m", "common.data.programs", "math", "sqrt"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as process:
+        process.stdout.close()
+        process.stdin.write(b"[4]\n")
+        process.stdin.close()
+        assert process.stderr.read() == b""
 
 
 def test_bad_images_stop_with_the_first_twenty_and_the_count(tmp_path):
