@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.exceptions import TyperException
 
 from tools import arguments as args
 from tools.cli_data import data
@@ -355,14 +356,16 @@ def main() -> None:
     if launched() and RUN_NOTE in os.environ:  # by the command with --gpus, which may be killed
         end_with_parent()
     try:
-        app()
+        code = app(standalone_mode=False)
     except Exception as error:
         let_the_first_speak()
         text = sentence_of(error)
-        if not text:
+        if text:
+            typer.secho(f"error: {text}", fg="red", err=True)
+        elif not isinstance(error, TyperException):  # typer's is silent where it has shown a help
             raise
-        typer.secho(f"error: {text}", fg="red", err=True)
         raise SystemExit(MISTAKE) from None
+    raise SystemExit(code)
 
 
 def _several_processes(gpus: int, device: str) -> None:

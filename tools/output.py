@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from typer.exceptions import TyperException
 
 from common.errors import LostProcess, UserError
 from tools.console import RunConsole
@@ -109,8 +110,16 @@ def sentence_of(error: Exception) -> str:
     Names come from anywhere, so what would steer a terminal is escaped.
     """
     text = _of_the_system(error) if isinstance(error, OSError) else ""
+    text = _of_the_command_line(error) if isinstance(error, TyperException) else text
     text = str(error) if isinstance(error, UserError) else text
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
+def _of_the_command_line(error: TyperException) -> str:
+    """A command, option or value that typer refuses; "" where it has shown the help instead."""
+    text = error.format_message()
+    end = "" if text.endswith((".", "?")) else "."
+    return text and f"{text}{end} With --help, a command says what it takes."
 
 
 def _of_the_system(error: OSError) -> str:

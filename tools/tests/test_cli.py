@@ -165,16 +165,26 @@ def test_trained_weights_compute_in_float32_as_they_did_in_training(call, monkey
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "said"),
     [
-        ("--nosuch",),
-        ("nosuch",),
-        ("reproduce",),
-        ("reproduce", "hhcl", "market1501", "--seeds", "0"),
+        (("--nosuch",), "No such option: --nosuch."),
+        (("reproduc",), "No such command 'reproduc'. Did you mean 'reproduce'?"),
+        (("reproduce",), "Missing argument 'method'."),
+        (("reproduce", "hhcl", "market1501", "--seeds", "0"), "Invalid value for '--seeds'"),
     ],
 )
-def test_a_command_that_cannot_be_read_ends_with_exit_code_2(call, arguments):
-    assert call(*arguments).code == 2
+def test_a_command_that_cannot_be_read_is_told_like_any_mistake(call, arguments, said):
+    called = call(*arguments)
+    assert (called.code, called.out, called.err.count("\n")) == (2, "", 1)
+    assert called.err.startswith(f"error: {said}")
+    assert called.err.endswith(" With --help, a command says what it takes.\n")
+
+
+@pytest.mark.parametrize("group", [(), ("data",)])
+def test_without_a_command_the_help_is_shown_and_nothing_else(call, group):
+    called = call(*group)
+    assert (called.code, called.err) == (2, "")
+    assert "check" in called.out or "reproduce" in called.out
 
 
 @pytest.mark.parametrize(
