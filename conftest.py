@@ -56,9 +56,9 @@ class StoredCase(pytest.Item):
     def runtest(self) -> None:
         # Loads torch: see `one_thread`.
         from common.reference import kind_of, load_case
-        from methods import METHODS
+        from methods.cases import CASES
 
-        kinds = METHODS[self.path.parents[2].name].cases
+        kinds = CASES[self.path.parents[2].name]
         kind = kind_of(self.name, kinds)
         assert kind, "no kind has this name"
         checks = kinds[kind](load_case(self.path))

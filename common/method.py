@@ -5,8 +5,8 @@ are those of plain cluster contrast: cluster freshly extracted features with the
 clustering, see one view of every image, move the memory after the step.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from common.backbones.encoder import Encoder
 from common.clustering import cluster
-from common.recipe import Dbscan, InfoMap, Recipe
-from common.reference import Runner
+from common.recipe import Recipe
 from common.streams import Stream, Streams
 from common.teacher import follow_, make_teacher, teacher_momentum
 from common.team import Team
@@ -146,43 +145,5 @@ class Method(nn.Module):
         return {"encoder": self.encoder}
 
 
-Curve = Mapping[str, Sequence[tuple[int, float]]]
-"""(epoch, value) pairs of an authors' log by quantity: map as fraction, clusters, loss terms."""
-
 Build = Callable[[Encoder, Recipe, TrainData, Team, Streams], Method]
-
-
-@dataclass(frozen=True)
-class MethodSpec:
-    """An entry of `METHODS`: all that `tools` needs to know of a method.
-
-    Args:
-        name: as on the command line.
-        title: the paper's title.
-        arxiv: identifier, or "" where none exists.
-        build: the `Method` class, or a function of the same arguments that picks one.
-        settings: the method's settings dataclass.
-        recipes: every published run, and ours; found by dataset, source and variant.
-        user_recipe: the recipe that `tools train` starts from.
-        cases: kinds of stored reference cases, as {file-name prefix: function}.
-        curves: courses of the authors' logs by (dataset, source, variant), where published.
-        clusterings: kinds of clustering that the method can use.
-        require: refuses settings that do not fit each other, with a `UserError`.
-    """
-
-    name: str
-    title: str
-    arxiv: str
-    build: Build
-    settings: type
-    recipes: tuple[Recipe, ...]
-    user_recipe: Recipe
-    cases: Mapping[str, Runner]
-    curves: Mapping[tuple[str, str, str], Curve] = field(default_factory=dict)
-    clusterings: tuple[type, ...] = (Dbscan, InfoMap)
-    require: Callable[[Recipe], None] = lambda recipe: None
-
-    def find(self, dataset: str, source: str = "", variant: str = "") -> Recipe | None:
-        """The recipe of that run; None where there is none."""
-        asked = (dataset, source, variant)
-        return next((r for r in self.recipes if (r.dataset, r.source, r.variant) == asked), None)
+"""A `Method` class, or a function of the same arguments that picks one."""

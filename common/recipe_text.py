@@ -9,10 +9,11 @@ import contextlib
 import dataclasses
 import json
 import typing
+from pathlib import Path
 from typing import Any, Literal
 
 from common.errors import UserError, did_you_mean
-from common.recipe import DESCRIPTION, Recipe
+from common.recipe import DESCRIPTION, EncoderSettings, Recipe
 from common.schedules import Constant
 
 
@@ -240,3 +241,18 @@ def _classes(hint: Any) -> list[type]:
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return [hint]
     return [c for arg in typing.get_args(hint) for c in _classes(arg)]
+
+
+def in_full(settings: EncoderSettings) -> EncoderSettings:
+    """The settings with a weight file's path in full, so that they hold in any working folder."""
+    if settings.weights in ("imagenet", "random"):
+        return settings
+    return dataclasses.replace(settings, weights=str(from_home(settings.weights).absolute()))
+
+
+def from_home(name: str) -> Path:
+    """The path with the home folder in place of ~; as it is where nobody has that name."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        return Path(name)

@@ -1,6 +1,6 @@
-"""The methods by name. `METHODS` is all that `tools` knows of them."""
+"""The methods by name: what is known of them, without what computes, see `build.py`."""
 
-from common.method import MethodSpec
+from common.spec import MethodSpec
 from methods.clustercontrast import SPEC as CLUSTERCONTRAST
 from methods.dccc import SPEC as DCCC
 from methods.dsgl import SPEC as DSGL

@@ -8,12 +8,28 @@ from common.arithmetic import compiles
 from common.backbones.batchnorm import chunks_per_process
 from common.backbones.dropout import Dropout
 from common.backbones.encoder import build_encoder
-from common.method import Method
+from common.method import Build, Method
 from common.recipe import Recipe
 from common.streams import Streams
 from common.team import Team
 from common.types import Dataset, TrainData
-from methods import METHODS
+from methods.clustercontrast.method import ClusterContrast
+from methods.dccc.method import DCCC
+from methods.dsgl.method import DSGL
+from methods.hdcpd.method import build_hdcpd
+from methods.hhcl.method import HHCL
+from methods.multiqueue.method import MultiQueue
+from methods.spcl.method import SpCL
+
+BUILDS: dict[str, Build] = {
+    "spcl": SpCL,
+    "clustercontrast": ClusterContrast,
+    "hhcl": HHCL,
+    "hdcpd": build_hdcpd,
+    "dccc": DCCC,
+    "dsgl": DSGL,
+    "multiqueue": MultiQueue,
+}
 
 
 def build_method(
@@ -51,7 +67,7 @@ def build_method(
         num_source_ids=source.train.num_ids if source else 0,
         target_pids=dataset.train.pids if recipe.supervised else None,
     )
-    method = METHODS[recipe.method].build(encoder, recipe, data, team, streams).to(team.device)
+    method = BUILDS[recipe.method](encoder, recipe, data, team, streams).to(team.device)
     if recipe.encoder.dropout:
         for part in method.modules():  # a teacher's too
             if isinstance(part, Dropout):

@@ -8,8 +8,9 @@ from pathlib import Path
 from common.backbones.batchnorm import chunks_per_process
 from common.backbones.network import require_pairs
 from common.clustering import require_possible
+from common.data.catalogue import is_own_folder
 from common.data.check import check_dataset, leave_out, require_sound
-from common.data.datasets import fingerprint, is_own_folder
+from common.data.datasets import fingerprint
 from common.data.images import open_images
 from common.data.request import ImageSource
 from common.data.sampler import images_per_pass

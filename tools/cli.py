@@ -5,6 +5,7 @@ A command imports its modules when it is called, so that `tools --help` need not
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -65,6 +66,8 @@ def reproduce(
     json: args.Json = False,
 ) -> None:
     """Train METHOD on DATASET with the paper's settings; show our numbers beside the paper's."""
+    changes = _changes(changes, precision, weights_init)
+    _require_known(method, dataset, source, variant, changes=changes, sweep=sweep)
     _several_processes(gpus, device)
     with watched(json) as console:
         from tools.options import RunOptions
@@ -75,7 +78,7 @@ def reproduce(
             dataset,
             source=source,
             variant=variant,
-            changes=_changes(changes, precision, weights_init),
+            changes=changes,
             sweep=sweep,
             seeds=seeds,
             dry_run=dry_run,
@@ -118,6 +121,8 @@ def train(
     json: args.Json = False,
 ) -> None:
     """Train METHOD on your own images without labels; test it if labels.csv names a test part."""
+    changes = _changes(changes, precision, weights_init)
+    _require_known(method, changes=changes)
     _several_processes(gpus, device)
     with watched(json) as console:
         from tools.options import RunOptions
@@ -127,7 +132,7 @@ def train(
             method,
             data,
             cameras=cameras,
-            changes=_changes(changes, precision, weights_init),
+            changes=changes,
             dry_run=dry_run,
             options=RunOptions(
                 runs_root=runs_root,
@@ -190,6 +195,7 @@ def test(
     json: args.Json = False,
 ) -> None:
     """Evaluate trained weights: of a run, or published by the method's authors."""
+    _require_known(method)
     _several_processes(gpus, device)
     with watched(json) as console:
         from tools.options import RunOptions
@@ -366,6 +372,19 @@ def main() -> None:
             raise
         raise SystemExit(MISTAKE) from None
     raise SystemExit(code)
+
+
+def _require_known(method: str, *recipe: str, changes: Sequence[str] = (), sweep: str = "") -> None:
+    """Refuse an unknown name or setting at once: PyTorch takes seconds to load.
+
+    Args:
+        recipe: data set, source and variant; none for the recipe of own images.
+    """
+    from tools.lookup import paper_recipe, spec_of
+    from tools.sweep import swept
+
+    base = paper_recipe(method, *recipe) if recipe else spec_of(method).user_recipe
+    swept(base, list(changes), sweep, seeds=1)
 
 
 def _several_processes(gpus: int, device: str) -> None:

@@ -1,14 +1,11 @@
 """Find a method and a recipe by name."""
 
-import json
 from dataclasses import replace
 
-from common.data.datasets import is_own_folder
+from common.data.catalogue import is_own_folder
 from common.errors import UserError, did_you_mean
-from common.method import MethodSpec
 from common.recipe import Recipe
-from common.recipe_text import from_json
-from common.run import RunDir
+from common.spec import MethodSpec
 from methods import METHODS
 from tools.layout import shell_command
 
@@ -55,17 +52,6 @@ def recipe_before_changes(recipe: Recipe) -> Recipe:
     spec = spec_of(recipe.method)
     paper = spec.find(recipe.dataset, recipe.source, recipe.variant)
     return paper or replace(spec.user_recipe, dataset=recipe.dataset)
-
-
-def stored_recipe(run: RunDir) -> Recipe:
-    """The recipe of a run folder; no flag can contradict it.
-
-    Raises:
-        UserError: the file is damaged, or a later version's.
-    """
-    plain = run.read_json("recipe.json")
-    with run.reading("recipe.json"):
-        return from_json(json.dumps(plain), spec_of(plain["method"]).settings)
 
 
 def _way(recipe: Recipe) -> str:

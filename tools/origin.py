@@ -1,5 +1,6 @@
 """Where a run's data came from, stored with the run so that it can be found again."""
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -7,8 +8,11 @@ from typing import Any, Literal
 from common.data.check import leave_out
 from common.data.datasets import fingerprint, load_dataset, load_folder
 from common.errors import UserError
+from common.recipe import Recipe
+from common.recipe_text import from_json
 from common.run import RunDir
 from common.types import Dataset
+from tools.lookup import spec_of
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,17 @@ class Moved:
             raise UserError(f"the run's data are {kind}. Say with {_option(then)} where they are.")
         now = self.data_root if then.name else self.data
         return replace(then, root=str(now.resolve())) if now else then
+
+
+def stored_recipe(run: RunDir) -> Recipe:
+    """The recipe of a run folder; no flag can contradict it.
+
+    Raises:
+        UserError: the file is damaged, or a later version's.
+    """
+    plain = run.read_json("recipe.json")
+    with run.reading("recipe.json"):
+        return from_json(json.dumps(plain), spec_of(plain["method"]).settings)
 
 
 def load_again(

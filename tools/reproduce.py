@@ -36,9 +36,9 @@ from tools.assemble import (
 from tools.environment import deviations, environment, note_resumption, other_releases
 from tools.estimate import estimate
 from tools.layout import shell_command
-from tools.lookup import paper_recipe, spec_of, stored_recipe
+from tools.lookup import paper_recipe, spec_of
 from tools.options import RunOptions
-from tools.origin import Moved, Origin, load_again, record_places
+from tools.origin import Moved, Origin, load_again, record_places, stored_recipe
 from tools.output import note_run
 from tools.recipes import settings_of
 from tools.references import references

@@ -3,10 +3,9 @@
 import re
 from dataclasses import replace
 
-from common.backbones.weights import in_full
 from common.errors import UserError
 from common.recipe import Recipe
-from common.recipe_text import override, parse_changes, to_json
+from common.recipe_text import in_full, override, parse_changes, to_json
 
 
 def changed(base: Recipe, changes: list[str]) -> Recipe:

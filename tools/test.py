@@ -17,8 +17,9 @@ from common.run import Observer, ticks
 from common.team import join_team, leave_team
 from common.types import Domain
 from tools.assemble import checked, find_dataset, test_images
-from tools.lookup import paper_recipe, spec_of, stored_recipe
+from tools.lookup import paper_recipe, spec_of
 from tools.options import RunOptions
+from tools.origin import stored_recipe
 from tools.weights import require_method, run_of, trained_encoder
 
 

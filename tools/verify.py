@@ -18,7 +18,7 @@ import methods
 from common.errors import MissingPackage, UserError, did_you_mean
 from common.reference import Check, Runner, kind_of, load_case
 from common.run import Event
-from methods import METHODS
+from methods.cases import CASES
 from tools.layout import rich_table
 
 COMMON: dict[str, Runner] = {
@@ -43,7 +43,7 @@ class Kind:
 
 KINDS = [
     Kind(prefix, owner, runner)
-    for owner, cases in {"common": COMMON, **{m.name: m.cases for m in METHODS.values()}}.items()
+    for owner, cases in {"common": COMMON, **CASES}.items()
     for prefix, runner in cases.items()
 ]
 
@@ -179,7 +179,7 @@ def _asked(kind: Kind, method: str | None) -> bool:
 
 
 def _require_known(method: str | None) -> None:
-    owners = ("common", *METHODS)
+    owners = ("common", *CASES)
     if method is None or method in owners:
         return
     hint = did_you_mean(method, owners)

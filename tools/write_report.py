@@ -12,9 +12,8 @@ from common.run import Observer, RunDir
 from common.team import Team, join_team
 from common.types import Dataset
 from tools.assemble import domain_images, test_images
-from tools.lookup import stored_recipe
 from tools.options import RunOptions
-from tools.origin import Moved, load_again
+from tools.origin import Moved, load_again, stored_recipe
 from tools.report import ReportInputs, write_page
 from tools.report.maps import mapped_images
 from tools.weights import trained_encoder

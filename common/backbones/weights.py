@@ -4,7 +4,6 @@ import hashlib
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from http.client import HTTPException
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from common.backbones.network_file import NetworkFile, read_network
 from common.backbones.trunks import find_trunk
 from common.errors import UserError, shortened
 from common.recipe import EncoderSettings
+from common.recipe_text import from_home
 
 IBN_ADDRESS = "https://github.com/XingangPan/IBN-Net"
 IBN_FILES = {"resnet_ibn50a": "resnet50_ibn_a", "resnet_ibn101a": "resnet101_ibn_a"}
@@ -49,13 +49,6 @@ def require_weights(settings: EncoderSettings, *, download: bool = True) -> Path
     if settings.arch in IBN_FILES:
         return _ibn_file(settings.arch)
     return _torchvision_file(settings.arch) if download else None
-
-
-def in_full(settings: EncoderSettings) -> EncoderSettings:
-    """The settings with a weight file's path in full, so that they hold in any working folder."""
-    if settings.weights in ("imagenet", "random"):
-        return settings
-    return replace(settings, weights=str(_from_home(settings.weights).absolute()))
 
 
 def weights_folder() -> Path:
@@ -159,20 +152,12 @@ def _require_same_network(encoder: Encoder, file: NetworkFile) -> None:
 
 
 def _own_file(name: str) -> Path:
-    path = _from_home(name)
+    path = from_home(name)
     if not path.is_file():
         raise UserError(
             f"there is no weight file {name!r}. encoder.weights is a path, imagenet or random."
         )
     return path
-
-
-def _from_home(name: str) -> Path:
-    """The path with the home folder in place of ~; as it is where nobody has that name."""
-    try:
-        return Path(name).expanduser()
-    except RuntimeError:
-        return Path(name)
 
 
 def _ibn_file(arch: str) -> Path:

@@ -1,10 +1,12 @@
 """The data sets that have a name: what they hold, where they come from, where they may lie."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from common.data import published
 from common.data.published import Published
+from common.errors import explained
 
 
 @dataclass(frozen=True)
@@ -168,3 +170,14 @@ def own_name(folder: Path) -> str:
     """
     name = folder.resolve().name
     return f"{name}-own" if name in DATASETS else name
+
+
+def is_own_folder(name: str) -> bool:
+    """Whether a folder is meant, not a data set; a known name is always the data set's.
+
+    No name, as of a shell variable that is not set, is not the working directory.
+    """
+    if not name or name in DATASETS:
+        return False
+    with explained(f"{name} cannot be read"):
+        return os.sep in name or Path(name).is_dir()

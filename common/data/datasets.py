@@ -1,7 +1,6 @@
 """Data sets by name, and folders of own images, as `Dataset`."""
 
 import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -105,17 +104,6 @@ def load_dataset(name: str, root: Path) -> Dataset:
         if place.missing == []:
             return LAYOUTS[name].read(name, place.folder)
     raise UserError(_not_found(name, root, places))
-
-
-def is_own_folder(name: str) -> bool:
-    """Whether a folder is meant, not a data set; a known name is always the data set's.
-
-    No name, as of a shell variable that is not set, is not the working directory.
-    """
-    if not name or name in DATASETS:
-        return False
-    with explained(f"{name} cannot be read"):
-        return os.sep in name or Path(name).is_dir()
 
 
 def load_folder(folder: Path, cameras: str | None = None) -> Dataset:

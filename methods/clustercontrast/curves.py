@@ -1,6 +1,6 @@
 """Course of the published training log, to compare a run with."""
 
-from common.method import Curve
+from common.spec import Curve
 
 # (epoch, clusters, mean loss, mAP in percent where tested)
 LOG: tuple[tuple[int, int, float, float | None], ...] = (

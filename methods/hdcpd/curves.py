@@ -1,6 +1,6 @@
 """Courses of the published training logs, to compare a run with."""
 
-from common.method import Curve
+from common.spec import Curve
 
 # (epoch, clusters, outliers, contrast, distillation, student mAP, teacher mAP in percent)
 Line = tuple[int, int, int | None, float, float, float | None, float | None]

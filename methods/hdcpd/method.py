@@ -3,15 +3,18 @@
 import torch
 from torch import Tensor
 
+from common.backbones.encoder import Encoder
 from common.instances import InstanceMemory, MovedRows
 from common.label_checks import unusable
 from common.losses import contrast_loss, mean_by_class
 from common.memory import blend_hardest_, blend_rows_
 from common.method import Method
 from common.prototypes import ClusterMemory
+from common.recipe import Recipe
+from common.streams import Streams
 from common.teacher import hold_statistics
 from common.team import Team
-from common.types import Batch, Extract, MemoryUpdate, PseudoLabels, Step
+from common.types import Batch, Extract, MemoryUpdate, PseudoLabels, Step, TrainData
 from methods.hdcpd.loss import distillation_loss, hardest_contrast_loss
 
 
@@ -134,3 +137,11 @@ def _of_all(rows: Tensor, team: Team) -> Tensor:
     parts = list(team.gather_rows(rows.detach()).chunk(team.size))
     parts[team.rank] = rows
     return torch.cat(parts)
+
+
+def build_hdcpd(
+    encoder: Encoder, recipe: Recipe, data: TrainData, team: Team, streams: Streams
+) -> Method:
+    """The program that the recipe's memory belongs to."""
+    chosen = HDCPDClusters if recipe.settings.memory == "clusters" else HDCPD
+    return chosen(encoder, recipe, data, team, streams)

@@ -1,6 +1,6 @@
 """Courses of the published training logs (4 GPUs, batch 256, 50 epochs), to compare a run with."""
 
-from common.method import Curve
+from common.spec import Curve
 
 TESTED = (9, 19, 29, 39, 49)
 LOGGED = (0, 1, 2, 4, 9, 19, 20, 29, 39, 49)

@@ -8,7 +8,7 @@ import pytest
 
 import methods
 from common.reference import load_case
-from methods import METHODS
+from methods.cases import CASES
 from methods.dccc.cases import run_memory
 from methods.dsgl.cases import run_steps
 from methods.multiqueue.cases import run_queue, run_temperature
@@ -33,14 +33,14 @@ def test_a_case_of_schedules_may_name_other_constants_than_the_papers(method):
     arrays = {name: np.full_like(case.arrays[name], value) for name, value in other.items()}
     named = replace(case, meta=case.meta | other, arrays=case.arrays | arrays)
 
-    assert [check for check in METHODS[method].cases[kind](named) if not check.passed] == []
+    assert [check for check in CASES[method][kind](named) if not check.passed] == []
 
 
 def test_source_identities_of_a_case_of_spcl_may_leave_out_numbers():
     case = load_case(FOLDER / "spcl" / "tests" / "reference" / "spcl_memory_uda.npz")
     raw = replace(case, arrays=case.arrays | {"source_pids": 3 * case.arrays["source_pids"] + 2})
 
-    assert [check for check in METHODS["spcl"].cases["spcl_memory"](raw) if not check.passed] == []
+    assert [check for check in CASES["spcl"]["spcl_memory"](raw) if not check.passed] == []
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_case_need_not_name_the_constants_of_the_released_code(kind, constants
     case = load_case(FOLDER / method / "tests" / "reference" / f"{kind}.npz")
     bare = replace(case, meta={key: case.meta[key] for key in case.meta.keys() - constants})
 
-    assert [check for check in METHODS[method].cases[kind](bare) if not check.passed] == []
+    assert [check for check in CASES[method][kind](bare) if not check.passed] == []
 
 
 def test_the_optimizer_that_a_case_of_multiqueue_names_moves_its_temperature():

@@ -11,6 +11,7 @@ from common.recipe import Recipe
 from common.replay import replayed, stored_batch
 from common.types import PseudoLabels, TrainData
 from methods import METHODS
+from methods.build import BUILDS
 
 IMAGES, CLUSTERS, DIM = 48, 6, 16
 
@@ -19,7 +20,7 @@ def begun(method, labels, g, **changes):
     """The method at the begin of an epoch on drawn features, with these settings and labels."""
     spec = METHODS[method]
     recipe = Recipe(method, "case", replace(spec.settings(), **changes))
-    replay = replayed(spec.build, recipe, DIM, TrainData(IMAGES, np.zeros(IMAGES, np.int64)))
+    replay = replayed(BUILDS[method], recipe, DIM, TrainData(IMAGES, np.zeros(IMAGES, np.int64)))
     features = F.normalize(torch.randn(IMAGES, DIM, generator=g), dim=1)
     replay.begin_training(lambda domain: features)
     replay.begin_epoch(0, features, PseudoLabels(labels))

@@ -94,6 +94,27 @@ def test_help_loads_nothing_heavy_and_takes_less_than_a_second():
     assert used - before.children_user - before.children_system < 1
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "recipes hhlc",
+        "reproduce hhcl synthetc",
+        "reproduce hhcl synthetic --set clustering.epss=1 --gpus 2",
+        "reproduce hhcl synthetic --sweep lrr=1,2",
+        "train hhlc --data crops",
+        "test hhlc market1501 --weights nowhere",
+    ],
+)
+def test_an_unknown_name_is_told_without_loading_anything_heavy(command):
+    code = "import sys, atexit; from tools.cli import main; "
+    code += (
+        f"heavy = {HEAVY}; atexit.register(lambda: print([m for m in heavy if m in sys.modules])); "
+    )
+    shown = python("-c", code + "main()", *command.split())
+    assert (shown.returncode, shown.stdout) == (2, "[]\n")
+    assert "Did you mean" in shown.stderr
+
+
 def test_a_user_s_error_is_one_red_sentence_and_exit_code_2():
     shown = python("-m", "tools", "data", "check", "marekt1501")
     assert (shown.returncode, shown.stdout) == (2, "")

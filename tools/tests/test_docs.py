@@ -20,6 +20,7 @@ from common.errors import UserError
 from common.recipe_text import override, parse_changes
 from common.run import RunDir
 from methods import METHODS
+from methods.build import BUILDS
 from methods.small_runs import run_small, small_data, small_recipe
 from tools.bench import arguments_of, found_benchmarks
 from tools.cli import app
@@ -302,6 +303,8 @@ def eighth(tmp_path, monkeypatch):
     monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(tmp_path / "methods")])
     spec = importlib.import_module("methods.camproxy").SPEC
     monkeypatch.setitem(METHODS, spec.name, spec)
+    method = importlib.import_module("methods.camproxy.method")
+    monkeypatch.setitem(BUILDS, spec.name, method.CamProxy)
     yield page, dict(shown), spec
     for name in [name for name in sys.modules if name.startswith("methods.camproxy")]:
         del sys.modules[name]
