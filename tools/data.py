@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from common.data.archive import unpack
-from common.data.catalogue import DATASETS
+from common.data.catalogue import DATASETS, is_own_folder
 from common.data.check import check_dataset
 from common.data.datasets import (
     LAYOUTS,
     Place,
     fingerprint,
-    is_own_folder,
     load_dataset,
     load_folder,
     look_for,
@@ -104,7 +103,7 @@ def prepare(
     files = unpack(archive, aside, progress=progress)
     try:
         folder = _complete_folder(name, archive, aside)
-        LAYOUTS[name].read(name, folder)  # refuses damaged lists and names before the move
+        _require_readable(name, folder, archive)
         with explained(f"{place} cannot be filled"):
             _moved(name, folder, aside).rename(place)
     finally:
@@ -163,6 +162,15 @@ def _complete_folder(name: str, archive: Path, aside: Path) -> Path:
         f"{archive} is not {name}: it holds {holds or 'nothing'}. A right one holds "
         f"{DATASETS[name].holds}. Nothing of it was kept."
     )
+
+
+def _require_readable(name: str, folder: Path, archive: Path) -> None:
+    """Refuse damaged lists and names before the move, by their place in the archive."""
+    try:
+        LAYOUTS[name].read(name, folder)
+    except UserError as error:
+        said = str(error).replace(str(folder), str(archive))
+        raise UserError(f"{said} Nothing of {archive} was kept.") from None
 
 
 def _moved(name: str, folder: Path, aside: Path) -> Path:
