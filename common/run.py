@@ -287,7 +287,8 @@ class RunDir:
         path = self.path / name
         if not path.is_file():
             raise UserError(
-                f"{path} does not exist: the run has not completed an epoch. Start it anew."
+                f"{path} does not exist: the run has not completed an epoch. Let it train on, or "
+                "resume it."
             )
         return load_checkpoint(path)
 
