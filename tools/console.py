@@ -118,6 +118,8 @@ class RunConsole:
             what = f"epoch {event['epoch'] + 1}: {what}"
         if not self._live.tasks or self._live.tasks[0].description != what:
             self._begin(what, event["total"])
+            if not event["done"]:  # the work begins now, not with the first that is done
+                self._live.advance(self._live.task_ids[0], 0)
         self._live.update(self._live.task_ids[0], completed=event["done"], total=event["total"])
 
     def _begin(self, what: str, total: int | None) -> None:

@@ -242,6 +242,13 @@ def test_a_terminal_shows_work_rate_and_time_left_in_one_line(live):
     assert task.fields["left"] == "2 min 05 s left"
 
 
+def test_a_rate_counts_from_the_begin_of_the_work(live):
+    for second, done in ((0, 0), (2, 10), (2.01, 20)):  # two workers are done almost at once
+        live._live.get_time = lambda now=second: now
+        live({"event": "progress", "what": "drawing images", "done": done, "total": 40})
+    assert live._live.tasks[0].speed == pytest.approx(20 / 2.01)
+
+
 def test_a_new_stage_starts_anew_without_a_size(live):
     live({"event": "progress", "what": "features", "done": 10, "total": 40})
     live({"event": "stage", "text": "epoch 2: clustering"})

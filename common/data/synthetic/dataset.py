@@ -90,6 +90,7 @@ def _draw(
     write_whole(root / UNFINISHED, record)
     (root / COMPLETE).unlink(missing_ok=True)
     done = 0
+    progress(done)
     for drawn in draw_everyone(root, settings, workers):
         done += drawn
         progress(done)
