@@ -5,7 +5,6 @@ A command imports its modules when it is called, so that `tools --help` need not
 
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -66,8 +65,10 @@ def reproduce(
     json: args.Json = False,
 ) -> None:
     """Train METHOD on DATASET with the paper's settings; show our numbers beside the paper's."""
+    from tools.lookup import require_known
+
     changes = _changes(changes, precision, weights_init)
-    _require_known(method, dataset, source, variant, changes=changes, sweep=sweep)
+    require_known(method, dataset, source, variant, changes=changes, sweep=sweep)
     _several_processes(gpus, device)
     with watched(json) as console:
         from tools.options import RunOptions
@@ -121,8 +122,10 @@ def train(
     json: args.Json = False,
 ) -> None:
     """Train METHOD on your own images without labels; test it if labels.csv names a test part."""
+    from tools.lookup import require_known
+
     changes = _changes(changes, precision, weights_init)
-    _require_known(method, changes=changes)
+    require_known(method, changes=changes)
     _several_processes(gpus, device)
     with watched(json) as console:
         from tools.options import RunOptions
@@ -195,7 +198,9 @@ def test(
     json: args.Json = False,
 ) -> None:
     """Evaluate trained weights: of a run, or published by the method's authors."""
-    _require_known(method)
+    from tools.lookup import require_known
+
+    require_known(method)
     _several_processes(gpus, device)
     with watched(json) as console:
         from tools.options import RunOptions
@@ -372,19 +377,6 @@ def main() -> None:
             raise
         raise SystemExit(MISTAKE) from None
     raise SystemExit(code)
-
-
-def _require_known(method: str, *recipe: str, changes: Sequence[str] = (), sweep: str = "") -> None:
-    """Refuse an unknown name or setting at once: PyTorch takes seconds to load.
-
-    Args:
-        recipe: data set, source and variant; none for the recipe of own images.
-    """
-    from tools.lookup import paper_recipe, spec_of
-    from tools.sweep import swept
-
-    base = paper_recipe(method, *recipe) if recipe else spec_of(method).user_recipe
-    swept(base, list(changes), sweep, seeds=1)
 
 
 def _several_processes(gpus: int, device: str) -> None:

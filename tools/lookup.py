@@ -1,5 +1,6 @@
 """Find a method and a recipe by name."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from common.data.catalogue import is_own_folder
@@ -8,6 +9,20 @@ from common.recipe import Recipe
 from common.spec import MethodSpec
 from methods import METHODS
 from tools.layout import shell_command
+from tools.sweep import swept
+
+
+def require_known(method: str, *recipe: str, changes: Sequence[str] = (), sweep: str = "") -> None:
+    """Refuse an unknown name or setting before PyTorch is loaded, which takes seconds.
+
+    Args:
+        recipe: data set, source and variant; none for the recipe of own images.
+
+    Raises:
+        UserError: what a run with them would raise.
+    """
+    base = paper_recipe(method, *recipe) if recipe else spec_of(method).user_recipe
+    swept(base, list(changes), sweep, seeds=1)
 
 
 def paper_recipe(method: str, dataset: str, source: str = "", variant: str = "") -> Recipe:
