@@ -10,14 +10,14 @@ from tools.report.markup import Html, element, join, table
 
 
 def headline(inputs: ReportInputs) -> Html:
-    """The four or five numbers to remember."""
+    """The four or five numbers to remember; of the tests that which the paper's compares with."""
     result = inputs.result
-    start, best = result.get("start"), result.get("best")
+    start, shown = result.get("start"), result.get(inputs.recipe.paper.compares)
     tiles = []
     for key in ("map", "rank1"):
-        if best:
+        if shown:
             before = f"from {percent(start[key])} before training" if start else ""
-            tiles.append(_tile(SCORES[key], percent(best[key]), "%", before))
+            tiles.append(_tile(SCORES[key], percent(shown[key]), "%", before))
     if inputs.epochs:
         images, last = len(inputs.train), inputs.epochs[-1]
         tiles.append(_tile("clusters", f"{last['clusters']:,}", "", f"in {images:,} images"))

@@ -63,7 +63,7 @@ def test_what_was_not_published_or_not_tested_has_no_rows(apart):
     assert "This data set has no test part" in results(replace(apart, result={}, gallery=None))
 
 
-def test_the_tiles_show_the_best_scores_the_last_clusters_and_the_time(apart):
+def test_the_tiles_show_the_scores_that_are_compared_the_last_clusters_and_the_time(apart):
     tiles = re.findall(r'<div class="tile-number">(.*?)</div>', headline(apart))
     assert [re.sub(r"(<[^>]+>)+", " ", tile).strip() for tile in tiles] == [
         "mAP 50.0 % from 10.0 before training",
@@ -72,6 +72,8 @@ def test_the_tiles_show_the_best_scores_the_last_clusters_and_the_time(apart):
         "outliers 7 19 % of the images",
         "time 4 min 3 epochs",
     ]
+    ours = replace(apart.recipe, paper=PaperResult(compares="last"))
+    assert "<b>45.0<" in headline(replace(apart, recipe=ours))
     running = headline(replace(apart, result={}, events=apart.events[:2]))
     assert text_of(running).endswith("time4s1 epoch"), "from the log, until there is a result"
 
