@@ -1,5 +1,7 @@
 """What decides the result: settings, environment, warnings."""
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 from common.errors import shortened
@@ -61,15 +63,15 @@ def environment(inputs: ReportInputs) -> Html:
 
 
 def remarks(inputs: ReportInputs) -> Html:
-    """Deviations from the recipe, resumptions elsewhere, an early stop, and warnings."""
+    """Deviations from the recipe, resumptions elsewhere, epochs still to come, and warnings."""
     texts = [str(text) for text in inputs.environment.get("deviations") or []]
     for again in inputs.environment.get("resumptions") or []:
         texts += [f"resumed after changes: {'; '.join(again['changed'])}."] * bool(again["changed"])
         texts += [text for text in again.get("deviations", []) if text not in texts]
     done = inputs.epochs[-1]["epoch"] + 1 if inputs.epochs else 0
     if done < inputs.recipe.epochs:
-        texts.append(f"stopped after {done} of {inputs.recipe.epochs} epochs.")
-    texts += dict.fromkeys(inputs.warnings)
+        texts.append(f"{done} of {inputs.recipe.epochs} epochs are done.")
+    texts += _folded(inputs.warnings)
     return (
         element(
             "ul", *(element("li", text[:1].upper() + text[1:]) for text in texts), css="remarks"
@@ -77,6 +79,17 @@ def remarks(inputs: ReportInputs) -> Html:
         if texts
         else Html("")
     )
+
+
+def _folded(warnings: Iterable[str]) -> list[str]:
+    """Of warnings that differ in numbers alone, such as an epoch's, the last and a count."""
+    alike: dict[str, list[str]] = {}
+    for text in dict.fromkeys(warnings):
+        alike.setdefault(re.sub(r"[\d,.]*\d", "0", text), []).append(text)
+    return [
+        texts[-1] + (f" (The last of {len(texts)} such warnings.)" if len(texts) > 1 else "")
+        for texts in alike.values()
+    ]
 
 
 def _value(value: Any, changed: bool) -> Html:

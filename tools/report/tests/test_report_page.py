@@ -14,7 +14,7 @@ from common.types import Samples
 from tools.report import ranking, sheets, write_page
 from tools.report.curves import course
 from tools.report.page import page
-from tools.report.settings import environment
+from tools.report.settings import environment, remarks
 
 COURSE = "tools.report.page.course"
 DRAWN = {}
@@ -262,10 +262,20 @@ def test_of_many_images_that_were_left_out_a_few_are_named(inputs):
     assert "8.jpg, 9.jpg and 990 more<" in environment(replace(inputs, environment=dropped))
 
 
-def test_an_early_stop_is_said(inputs):
+def test_a_warning_of_many_epochs_is_one_remark(inputs):
+    said = [f"epoch {n}: one cluster holds {n},000 images." for n in (1, 5, 9)] + ["Another."]
+    warnings = [{"event": "warning", "text": text} for text in said]
+    html = remarks(replace(inputs, events=[*inputs.events, *warnings]))
+
+    last = "Epoch 9: one cluster holds 9,000 images. (The last of 3 such warnings.)"
+    assert html.count("one cluster holds") == 1
+    assert f"<li>{last}</li><li>Another.</li>" in html.replace("\n", "")
+
+
+def test_epochs_still_to_come_are_said(inputs):
     html = page(replace(inputs, events=inputs.events[:2], train_features=None))
 
-    assert "Stopped after 1 of 3 epochs." in html
+    assert "1 of 3 epochs are done." in html
 
 
 def test_thousands_of_clusters_and_epochs_stay_below_three_megabytes(tmp_path, inputs):
