@@ -156,37 +156,6 @@ def test_upper_case_endings_hidden_files_and_others_are_ignored_as_by_the_releas
     assert len(load_dataset("market1501", tmp_path).query) == 4
 
 
-@pytest.mark.parametrize(
-    ("name", "bad"),
-    [
-        ("market1501", "0005_c7s1_000451_01.jpg"),
-        ("market1501", "1502_c1s1_000451_01.jpg"),
-        ("market1501", "portrait.jpg"),
-        ("personx", "0005_c5s07_00001.jpg"),
-        ("veri", "0777_c001_00000001_0.jpg"),
-        ("dukemtmcreid", "0001_c9_f0000001.jpg"),
-    ],
-)
-def test_names_that_do_not_fit_are_refused_by_name(tmp_path, name, bad):
-    write_market_like(tmp_path / name, name)
-    write(tmp_path / name / FORMS[name][0][1], [bad])
-
-    with pytest.raises(UserError, match=bad):
-        load_dataset(name, tmp_path)
-
-
-def test_personx_cameras_are_renumbered_in_ascending_order(tmp_path):
-    folder = tmp_path / "personx" / "PersonX"
-    for part in MARKET:
-        write(folder / part, [f"0001_c{cam}s01_00001.jpg" for cam in (3, 4, 8, 10, 11, 12)])
-
-    gallery = load_dataset("personx", tmp_path).gallery
-
-    assert dict(zip(names(gallery), gallery.cams.tolist(), strict=True)) == {
-        f"0001_c{cam}s01_00001.jpg": stored for stored, cam in enumerate((3, 4, 8, 10, 11, 12))
-    }
-
-
 def test_vehiclex_has_a_training_part_only(tmp_path):
     write(
         tmp_path / "vehiclex/AIC20_ReID_Simulation/image_train",
