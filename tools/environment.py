@@ -35,6 +35,7 @@ def environment(
 ) -> dict[str, Any]:
     """The content of `environment.json`; `bn_chunks` are the groups that the processes make."""
     several = target.dataset.train.num_cams > 1
+    sampling = recipe.sampling  # which draws no partner of an image where K is 0 or 1
     return {
         **surroundings(recipe, len(target.dataset.train), team),
         "precision": recipe.precision,
@@ -43,7 +44,7 @@ def environment(
         "dataset": dataset_record(target),
         "source": dataset_record(source) if source else None,
         "cameras": {
-            "sampler": several and recipe.sampling.cameras,
+            "sampler": several and sampling.cameras and sampling.instances > 1,
             "clustering": several and _centers_cameras(recipe),
             "loss": False,
             "rule": target.dataset.camera_rule,

@@ -73,12 +73,15 @@ def test_another_kind_with_the_same_numbers_is_told_as_a_change(market):
     assert "lr_factor=LogEps" in told
 
 
-@pytest.mark.parametrize("sampler", [True, False])
+@pytest.mark.parametrize(
+    ("changes", "sampler"),
+    [({}, True), ({"cameras": False}, False), ({"instances": 0}, False), ({"instances": 1}, False)],
+)
 @pytest.mark.parametrize("centered", [True, False])
-def test_every_use_of_cameras_is_recorded(market, sampler, centered):
+def test_every_use_of_cameras_is_recorded(market, changes, sampler, centered):
     recipe = replace(
         market,
-        sampling=replace(market.sampling, cameras=sampler),
+        sampling=replace(market.sampling, **changes),
         clustering=Dbscan(center_cameras=centered),
     )
     used = recorded(recipe)["cameras"]
