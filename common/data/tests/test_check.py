@@ -13,11 +13,12 @@ import pytest
 from PIL import Image
 
 from common.data import check
+from common.data.catalogue import DATASETS
 from common.data.check import check_dataset, leave_out, require_sound
 from common.data.datasets import load_dataset, load_folder
 from common.data.probe import probe
 from common.errors import UserError
-from common.types import Dataset, Samples
+from common.types import SPLITS, Dataset, Samples
 
 
 def encoded(kind: str = "JPEG", mode: str = "RGB", size=(40, 80), **options) -> bytes:
@@ -104,6 +105,23 @@ def test_images_of_every_usual_kind_are_good(tmp_path, name):
 
 def test_a_file_that_is_not_there_is_bad(tmp_path):
     assert "cannot be read" in probe(str(tmp_path / "gone.jpg"))
+
+
+@pytest.mark.parametrize(
+    ("name", "parts", "images", "ids"),
+    [
+        ("dukemtmcreid", SPLITS, 36_411, 1_812),
+        ("msmt17", SPLITS, 126_441, 4_101),
+        ("personx", SPLITS, 45_792, 1_266),
+        ("veri", ("train", "gallery"), 49_357, 776),  # of which its queries are a part
+        ("celebreid", SPLITS, 34_186, 1_052),
+        ("vehiclex", ("train",), 192_150, 1_362),
+    ],
+)
+def test_published_parts_add_up_to_the_published_whole(name, parts, images, ids):
+    published = DATASETS[name].published
+    assert sum(getattr(published, part).images for part in parts) == images
+    assert published.train.ids + (published.gallery.ids if published.gallery else 0) == ids
 
 
 @pytest.fixture

@@ -144,6 +144,14 @@ def test_the_mean_over_splits_equals_the_plain_version_and_one_match_makes_ap_on
     np.testing.assert_allclose(ours, np.mean(scores, axis=0), atol=1e-12)
 
 
+def test_ten_splits_are_the_usual_number():
+    features, images = vehicles(spread=0.6)
+
+    assert (
+        evaluate_splits(features, images).map == evaluate_splits(features, images, repeats=10).map
+    )
+
+
 def test_the_seed_fixes_the_splits():
     features, images = vehicles(spread=0.6)
 

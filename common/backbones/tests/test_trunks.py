@@ -1,0 +1,39 @@
+"""Layers of the trunks that no stored case and no weight file would show to be wrong."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from common.backbones.batchnorm import Grouping
+from common.backbones.encoder import build_encoder
+from common.backbones.ibn import InstanceBatchNorm
+from common.recipe import EncoderSettings
+
+
+@pytest.mark.parametrize("arch", ["resnet18", "mobilenet_v2", "tiny"])
+def test_random_weights_have_the_spread_that_their_outputs_ask_for(arch):
+    encoder = build_encoder(EncoderSettings(arch=arch, weights="random", embedding=64))
+    layers = [layer for layer in encoder.modules() if isinstance(layer, nn.Conv2d)]
+    for layer in (*layers, encoder.embedding):
+        weight = layer.weight.detach()
+        if weight.numel() > 1000:
+            outputs = weight.shape[0] * weight[0, 0].numel()
+            assert weight.std() == pytest.approx(math.sqrt(2 / outputs), rel=0.1)
+
+
+def test_the_first_half_of_a_mixed_norm_is_by_image_and_the_second_by_batch():
+    layer = InstanceBatchNorm(7, Grouping())
+    x = torch.randn(4, 7, 6, 5, generator=torch.Generator().manual_seed(0))
+    by_image, by_batch = (
+        part.detach().mean(dim=(2, 3)).abs() for part in layer(x).split([3, 4], 1)
+    )
+    assert by_image.max() < 1e-6
+    assert by_batch.min() > 1e-4
+    assert layer.IN.weight.requires_grad
+
+
+def test_the_input_norm_of_the_tiny_network_learns_nothing():
+    trunk = build_encoder(EncoderSettings(arch="tiny", weights="random")).trunk
+    assert list(trunk.input_norm.state_dict()) == []
