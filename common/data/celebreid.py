@@ -11,7 +11,7 @@ from common.types import SPLITS, Dataset, Samples
 
 CameraRule = Literal["leading digit", "unique"]
 
-_NAME = re.compile(r"(\d+)_([1-9])\d*_")
+_NAME = re.compile(r"(-1|\d+)_([1-9])\d*_")
 
 
 def missing_parts(folder: Path) -> list[str]:
@@ -62,7 +62,8 @@ def _rows(folder: Path, part: str, bad: list[str]) -> Iterator[Row]:
     if not names:
         bad.append(f"{part}/ without *.jpg")
     for image in names:
-        if match := _NAME.match(image):
-            yield f"{part}/{image}", int(match[1]), int(match[2]) - 1
-        else:
+        match = _NAME.match(image)
+        if not match:
             bad.append(f"{part}/{image}")
+        elif match[1] != "-1":  # junk, as in all sets
+            yield f"{part}/{image}", int(match[1]), int(match[2]) - 1

@@ -266,11 +266,13 @@ def test_celebreid_cameras_are_the_leading_digit_of_the_image_number_or_unique(t
     numbers = (1, 2, 10, 19, 100, 23, 9)
     for part in ("train", "query", "gallery"):
         write(folder / part, [f"4_{number}_0.jpg" for number in numbers])
+        write(folder / part, ["-1_3_0.jpg"])  # junk
 
     by_digit = load_dataset("celebreid", tmp_path)
     unique = load_dataset("celebreid-unique", tmp_path)
 
     stored = dict(zip(names(by_digit.query), by_digit.query.cams.tolist(), strict=True))
+    assert len(stored) == len(numbers)
     assert [stored[f"4_{number}_0.jpg"] for number in numbers] == [0, 1, 0, 0, 0, 1, 8]
     everyone = np.concatenate([unique.train.cams, unique.query.cams, unique.gallery.cams])
     assert sorted(everyone) == list(range(21))
@@ -278,11 +280,12 @@ def test_celebreid_cameras_are_the_leading_digit_of_the_image_number_or_unique(t
     assert (by_digit.cam_names[8], unique.cam_names) == ("9", ())
 
 
-def test_celebreid_refuses_names_without_image_number(tmp_path):
+@pytest.mark.parametrize("bad", ["4_x_0.jpg", "4_0_0.jpg", "-2_1_0.jpg"])
+def test_celebreid_refuses_names_without_identity_or_image_number(tmp_path, bad):
     for part in ("train", "query", "gallery"):
-        write(tmp_path / "celebreid" / part, ["4_1_0.jpg", "4_x_0.jpg"])
+        write(tmp_path / "celebreid" / part, ["4_1_0.jpg", bad])
 
-    with pytest.raises(UserError, match=r"4_x_0\.jpg"):
+    with pytest.raises(UserError, match=f"gallery/{bad}"):
         load_dataset("celebreid", tmp_path)
 
 
