@@ -6,8 +6,12 @@ import torch
 import torch.nn.functional as F
 
 from common.errors import UserError
-from common.types import MemoryUpdate
+from common.recipe import Recipe, Sampling
+from common.replay import replayed
+from common.types import MemoryUpdate, PseudoLabels, TrainData
 from methods.hhcl.memory import SlotMemory, drawn_instances, instance_rows
+from methods.hhcl.method import HHCL
+from methods.hhcl.recipes import HHCLSettings
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -28,6 +32,17 @@ def test_the_memory_keeps_the_chosen_features_at_unit_length_and_no_copy_of_them
     rows = instance_rows(features, chosen)
     torch.testing.assert_close(rows, F.normalize(features[:12], dim=1).view(3, 4, 8))
     assert SlotMemory(rows[0], rows, 0.1).instances.data_ptr() == rows.data_ptr()
+
+
+def test_a_cluster_has_as_many_slots_as_images_in_a_batch_and_its_own_features_in_them():
+    labels, features = np.arange(20) % 5 - 1, F.normalize(torch.rand(20, 8), dim=1)
+    settings, sampling = HHCLSettings(memory="CMhybrid_v2"), Sampling(12, 3)
+    recipe = Recipe("hhcl", "case", settings, sampling=sampling)
+    method = replayed(HHCL, recipe, 8, TrainData(20, np.zeros(20, np.int64)))
+    method.begin_epoch(0, features, PseudoLabels(labels))
+    assert method.memory.instances.shape == (3, 4, 8)
+    nearest = (method.memory.instances @ features.T).argmax(dim=2).numpy()
+    assert (labels[nearest] == np.arange(4)).all()
 
 
 def test_a_cluster_that_needs_more_slots_than_there_are_is_refused():

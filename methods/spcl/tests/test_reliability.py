@@ -3,6 +3,11 @@
 import numpy as np
 import pytest
 
+from common.recipe import Recipe
+from common.replay import replayed
+from common.types import TrainData
+from methods.spcl.method import SpCL
+from methods.spcl.recipes import SpCLSettings
 from methods.spcl.reliability import Reliability, independence_threshold, reliable_labels
 
 IMAGES, CLASSES = 40, 12
@@ -52,3 +57,15 @@ def test_the_threshold_is_a_deficit_of_a_class_with_two_images_or_more(sizes, sh
 def with_deficits(*deficits):
     none = np.zeros(0, np.float32)
     return Reliability(none, none, none, np.array(deficits, np.float32))
+
+
+def test_the_threshold_of_the_first_epoch_is_kept_also_where_a_run_is_resumed():
+    normal, other = (np.random.default_rng(seed).integers(-1, 6, IMAGES) for seed in (0, 1))
+    data = TrainData(IMAGES, np.zeros(IMAGES, np.int64))
+    run, resumed = (replayed(SpCL, Recipe("spcl", "case", SpCLSettings()), 4, data) for _ in "ab")
+    run.reliable(other, normal, other)
+    first = run.threshold
+    resumed.load_state_dict(run.state_dict())
+    for method in (run, resumed):
+        method.reliable(normal, normal, normal)  # of itself this would set 0
+        assert method.threshold == first > 0
