@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from common.batches import domain_batches
 from common.optimizer import make_optimizer
 from common.progress import restore
 from common.run import RunDir
@@ -92,14 +91,6 @@ def test_a_resumed_run_ends_bit_equal_to_an_uninterrupted_one(finished, data, tm
     one, two = RunDir(folder).load("last.pt"), RunDir(tmp_path / "run").load("last.pt")
     assert torch.equal(one["labels"], two["labels"])
     assert one["progress"]["best"] == two["progress"]["best"]
-
-
-def test_a_teacher_sees_the_student_s_images_by_a_draw_of_its_own(data, tmp_path):
-    method, job = small_job(small_recipe(RECIPES["dccc"]), tmp_path, data)
-    batch, _ = next(iter(domain_batches(method, job, data.dataset.train.pids)))
-    student, teacher = batch.views
-    assert student.shape == teacher.shape
-    assert not (student == teacher).flatten(1).all(dim=1).any()
 
 
 @pytest.mark.skipif(not MAPS.exists(), reason="the system does not list what is mapped")
