@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from common.instances import InstanceMemory
 from common.recipe import Recipe
 from common.replay import replayed, stored_batch
 from common.types import PseudoLabels, TrainData
@@ -41,15 +42,35 @@ def losses(method, **changes):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_method_declares_which_views_its_networks_see(name):
+def test_the_encoder_sees_the_first_view_and_then_it_or_a_teacher_the_second(name):
     g, labels = torch.Generator().manual_seed(2), np.arange(IMAGES) % CLUSTERS
     method, passes = begun(name, labels, g), []
-    for seeing in {method.encoder, *method.evaluated().values()}:
-        seeing.register_forward_hook(lambda network, *_: passes.append(network))
     views = torch.randn(2, 16, DIM, generator=g)
-    method.training_step(stored_batch(*views, indices=np.arange(16), labels=labels[:16]))
-    assert passes.count(method.encoder) == 1 + method.has_partners
-    assert len(passes) == 1 + method.has_partners + method.has_teacher
+    batch = stored_batch(*views, indices=np.arange(16), labels=labels[:16])
+
+    def note(network, given, _):
+        passes.append((network, [view is given[0] for view in batch.views].index(True)))
+
+    for seeing in {method.encoder, *method.evaluated().values()}:
+        seeing.register_forward_hook(note)
+    method.training_step(batch)
+    second = [(method.encoder, 1)] * method.has_partners
+    second += [(method.teacher, 1)] if method.has_teacher else []
+    assert passes == [(method.encoder, 0), *second]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"), [*((name, {}) for name in METHODS), ("hdcpd", {"memory": "clusters"})]
+)
+def test_an_epoch_clusters_fresh_features_or_a_memory_of_images_that_is_never_filled_again(
+    name, changes
+):
+    g, labels = torch.Generator().manual_seed(2), np.arange(IMAGES) % CLUSTERS
+    method = begun(name, labels, g, **changes)
+    fresh = F.normalize(torch.randn(IMAGES, DIM, generator=g), dim=1)
+    lasting = method.memory.target if isinstance(method.memory, InstanceMemory) else fresh
+    assert (lasting is not fresh) == (name in ("spcl", "hdcpd") and not changes)
+    assert torch.equal(method.clustering_features(lambda domain: fresh), lasting)
 
 
 @pytest.mark.parametrize(
