@@ -1,12 +1,16 @@
-"""The queues of MultiQueue, an embedding after the other."""
+"""The queues of MultiQueue: what is written, an embedding after the other, and what is drawn."""
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from common.types import MemoryUpdate
+from common.recipe import Recipe
+from common.replay import replayed
+from common.types import MemoryUpdate, TrainData
 from methods.multiqueue.memory import QueueMemory
+from methods.multiqueue.method import MultiQueue
+from methods.multiqueue.recipes import MultiQueueSettings
 
 CLUSTERS, DIM = 3, 8
 
@@ -31,3 +35,11 @@ def test_a_batch_is_enqueued_like_its_embeddings_one_by_one(blend, length):
 
 def unit_rows(count, g):
     return F.normalize(torch.randn(count, DIM, generator=g), dim=1)
+
+
+def test_every_slot_of_a_queue_may_be_drawn_whatever_is_drawn_of_the_others():
+    recipe = Recipe("multiqueue", "case", MultiQueueSettings())
+    method = replayed(MultiQueue, recipe, DIM, TrainData(2, np.zeros(2, np.int64)))
+    method.memory = QueueMemory(torch.eye(2, DIM), length=3, blend=0.0)
+    drawn = torch.stack([method.draw_slots() for _ in range(100)])
+    assert len(drawn.unique(dim=0)) == 3 * 3
