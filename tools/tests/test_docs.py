@@ -240,14 +240,26 @@ def test_every_published_run_is_a_row_of_the_results(name):
         assert any(row.startswith(start) for row in rows), start
 
 
+def series(text):
+    """The numbers of every row and every column of the tables; of a cell with two the first."""
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        rows = [line.split("|")[1:-1] for line in table.splitlines()]
+        for line in (*rows, *zip(*rows, strict=True)):
+            found = (re.fullmatch(r" ([\d.]+)( / \d+)? ", cell) for cell in line)
+            yield tuple(float(number[1]) for number in found if number)
+
+
 @pytest.mark.parametrize("name", [name for name, spec in METHODS.items() if spec.curves])
 def test_the_page_of_a_method_shows_the_curves_of_its_logs(name):
     text = method_page(name)
     assert f"methods/{name}/curves.py" in text
-    cells = {cell.strip() for cell in text.split("|")}
+    numbers = {float(number.replace(",", "")) for number in re.findall(r"\d[\d,]*\.?\d*", text)}
+    lines = set(series(text))
     for curve in METHODS[name].curves.values():
-        assert {f"{100 * value:.1f}" for _, value in curve["map"]} <= cells
-        assert {str(value) for _, value in curve["clusters"]} <= cells
+        for quantity, course in curve.items():
+            values = tuple(round(100 * v, 1) if quantity == "map" else v for _, v in course)
+            assert values in lines or quantity in ("map", "modules", "edges"), quantity
+            assert set(values) <= numbers, quantity
 
 
 def test_the_page_of_the_drawn_data_names_its_strengths_and_its_recipe():
