@@ -228,11 +228,13 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_global_generator_al
     assert not torch.equal(first["embedding.weight"], other["embedding.weight"])
 
 
-def test_an_embedding_stands_before_the_neck():
+def test_an_embedding_stands_before_the_neck_and_starts_scaled_by_its_outputs():
     encoder = build_encoder(settings(embedding=16)).eval()
 
     assert encoder.num_features == 16
     assert encoder(images(2)).shape == (2, 16)
+    deviation = float(encoder.embedding.weight.detach().std())
+    assert deviation == pytest.approx((2 / 16) ** 0.5, rel=0.1)
     assert not encoder.embedding.bias.any()
 
 
