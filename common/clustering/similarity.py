@@ -24,14 +24,21 @@ def check_unit_rows(features: Tensor) -> None:
     if features.ndim != 2 or not len(features) or features.dtype != torch.float32:
         shape = tuple(features.shape)
         raise ValueError(f"expected (N, D) float32 features, got {shape} {features.dtype}.")
-    off = (torch.linalg.vector_norm(features, dim=1) - 1).abs()
-    bad = torch.nonzero(~(off <= UNIT_TOLERANCE)).ravel()  # NaN counts as bad
-    if len(bad):
+    lengths = torch.linalg.vector_norm(features, dim=1)
+    bad = torch.nonzero(~((lengths - 1).abs() <= UNIT_TOLERANCE)).ravel()  # NaN counts as bad
+    if not len(bad):
+        return
+    said = f"the first of them in row {int(bad[0])}"
+    if not lengths[bad].any():
         raise UserError(
-            f"{len(bad)} of {len(features)} features are not finite unit vectors, the first of "
-            f"them in row {int(bad[0])}. Either the network's weights have diverged (take an "
-            "earlier checkpoint), or the features were not divided by their lengths."
+            f"{len(bad)} of {len(features)} features are zero, {said}: the network finds nothing "
+            "in these images. Choose a larger encoder.height and encoder.width."
         )
+    raise UserError(
+        f"{len(bad)} of {len(features)} features are not finite unit vectors, {said}. Either the "
+        "network's weights have diverged (take an earlier checkpoint), or the features were not "
+        "divided by their lengths."
+    )
 
 
 def unit_rows(features: Tensor) -> Tensor:
