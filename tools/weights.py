@@ -32,7 +32,10 @@ def trained_encoder(weights: Path, recipe: Recipe) -> Encoder:
             (weights / n for n in ("best.pt", "last.pt") if (weights / n).is_file()), weights
         )
     if not weights.is_file():
-        raise UserError(f"{weights} holds no weights. Name a run folder or a checkpoint file.")
+        raise UserError(
+            f"{weights} holds no weights. Name a run that has completed an epoch, or a checkpoint "
+            "file."
+        )
     if run_of(weights) is None:
         require_method(weights, method_of(weights) or recipe.method, recipe.method)
         encoder = build_encoder(settings, domains=describe_network(weights).domains)

@@ -74,7 +74,7 @@ def test_every_command_prints_json_and_explains_its_options(name):
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        ("test hhcl market1501 --weights nowhere", "nowhere holds no weights"),
+        ("test hhcl market1501 --weights nowhere", "no weights. Name a run that has completed an"),
         ("bench evaluation --set device=gpu", "'gpu' is no device"),
     ],
 )
