@@ -20,8 +20,6 @@ from common.data.market_layout import NameRule
 from common.errors import UserError, did_you_mean, explained
 from common.types import SPLITS, Dataset
 
-_ANOTHER_ROOT = "name another data root with --data-root or $REID_DATA"
-
 
 @dataclass(frozen=True)
 class Layout:
@@ -184,5 +182,5 @@ def _not_found(name: str, root: Path, places: list[Place]) -> str:
     lines.append(f"A right one holds {described.holds}.")
     lines.append(f"Where it comes from: {described.origin}.")
     verb = "Unpack it into one of these folders" if described.download else "Put it there"
-    lines.append(f"{verb}, or {_ANOTHER_ROOT}.")
+    lines.append(f"{verb}, or name another data root with --data-root.")
     return "\n".join(lines)

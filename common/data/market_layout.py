@@ -61,7 +61,7 @@ def read_market_layout(name: str, folder: Path, rule: NameRule, version: str = "
         kind = "images" if rule.cams is None else "images (*.jpg, lower case)"
         raise UserError(
             f"{name} is incomplete: no {kind} in {shortened(empty)} of {folder}. Unpack the data "
-            "set again, or name another root with --data-root or $REID_DATA."
+            "set again, or name another root with --data-root."
         )
     rows = [[_parsed(image) for image in part] for part in listed]
     _require_fitting(name, folder, rule, listed, rows)

@@ -262,7 +262,7 @@ def test_data_that_have_moved_are_named_and_found_again_by_the_next_command(
     run = copy(gone)
     done = call("resume", run, "--no-report")
     said = "The run's data were in /gone. If they have moved, say where with --data-root FOLDER."
-    assert (done.code, said in done.err) == (2, True)
+    assert (done.code, said in done.err, "$REID_DATA" in done.err) == (2, True, False)
     wrong = call("resume", run, "--no-report", "--data", images)
     assert "with --data-root" in wrong.err
     assert call("resume", run, "--no-report", "--data-root", images.parent).code == 0
