@@ -14,17 +14,20 @@ from common.team import Team
 from methods import METHODS
 from methods.small_runs import small_data, small_job, small_recipe
 
-KINDS = [
-    pytest.param(("hhcl", ""), id="one network"),
-    pytest.param(("dccc", ""), id="a teacher beside it", marks=pytest.mark.slow),
-    pytest.param(("dsgl", ""), id="partner images", marks=pytest.mark.slow),
-    pytest.param(("spcl", "synthetic-b"), id="two domains", marks=pytest.mark.slow),
-]
+KINDS = {
+    "one network": ("hhcl", ""),
+    "a teacher beside it": ("dccc", ""),
+    "partner images": ("dsgl", ""),
+    "two domains": ("spcl", "synthetic-b"),
+}
+# The compiler's graphs, without the minutes that it takes. Tracing the gradient too takes more than
+# the whole quick test; of ours, that of batch norm, test_batchnorm.py does it.
+TRACED = [pytest.param("one network", "eager", id="one network forward")]
+TRACED += [pytest.param(kind, "aot_eager", id=kind, marks=pytest.mark.slow) for kind in KINDS]
 
 
-@pytest.fixture(params=KINDS)
-def recipe(request):
-    method, source = request.param
+def recipe_of(kind):
+    method, source = KINDS[kind]
     return small_recipe(METHODS[method].find("synthetic", source))
 
 
@@ -49,7 +52,8 @@ def losses(recipe, folder, device, *, compiled):
     return found, buffers
 
 
-def check(recipe, folder, device):
+def check(kind, folder, device):
+    recipe = recipe_of(kind)
     expected, buffers = losses(recipe, folder / "plain", device, compiled=False)
     found, others = losses(recipe, folder / "compiled", device, compiled=True)
     assert found == pytest.approx(expected, rel=1e-3)
@@ -57,18 +61,19 @@ def check(recipe, folder, device):
         torch.testing.assert_close(mine, theirs, rtol=1e-2, atol=1e-3)
 
 
-def test_a_compiled_step_equals_a_plain_one(recipe, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("kind", "backend"), TRACED)
+def test_a_compiled_step_equals_a_plain_one(kind, backend, tmp_path, monkeypatch):
     seen = []
 
     @functools.cache
-    def traced():  # the same graphs, without the minutes that a compiler takes
+    def traced():
         torch._dynamo.reset()
-        graphs = torch.compile(network.pooled, fullgraph=True, dynamic=False, backend="aot_eager")
+        graphs = torch.compile(network.pooled, fullgraph=True, dynamic=False, backend=backend)
         return lambda *given: seen.append(graphs(*given)) or seen[-1]
 
     monkeypatch.setattr(network, "compiled_rows", traced)
     with torch._dynamo.config.patch(recompile_limit=network.COMPILED_KINDS):
-        check(recipe, tmp_path, torch.device("cpu"))
+        check(kind, tmp_path, torch.device("cpu"))
     assert {(rows.ndim, rows.dtype) for rows in seen} == {(2, torch.float32)}
 
 
@@ -91,5 +96,6 @@ def test_a_compiler_that_fails_is_told_in_a_sentence_that_says_how_to_do_without
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_a_replayed_step_equals_a_plain_one_on_the_gpu(recipe, tmp_path):
-    check(recipe, tmp_path, torch.device("cuda"))
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_replayed_step_equals_a_plain_one_on_the_gpu(kind, tmp_path):
+    check(kind, tmp_path, torch.device("cuda"))
