@@ -51,8 +51,8 @@ def mean_average_precision(features: np.ndarray, pids: np.ndarray, cams: np.ndar
     return float(np.mean(precisions))
 
 
-def drawn(folder: Path, strength: str) -> Samples:
-    write_synthetic(folder, SyntheticSettings(strength, train_ids=30, test_ids=1, distractors=0))
+def drawn(folder: Path, strength: str, ids: int) -> Samples:
+    write_synthetic(folder, SyntheticSettings(strength, train_ids=ids, test_ids=1, distractors=0))
     paths = sorted((folder / "bounding_box_train").glob("*.jpg"))
     pids = np.array([int(path.name[:4]) for path in paths])
     cams = np.array([int(path.name[6]) for path in paths])
@@ -63,18 +63,18 @@ def drawn(folder: Path, strength: str) -> Samples:
 def test_a_stronger_set_is_harder_for_the_best_descriptor(tmp_path):
     easy, default, hard = (
         mean_average_precision(best_handmade(samples), samples.pids, samples.cams)
-        for samples in (drawn(tmp_path / s, s) for s in ("easy", "default", "hard"))
+        for samples in (drawn(tmp_path / s, s, ids=30) for s in ("easy", "default", "hard"))
     )
     assert easy > default + 0.02
     assert default > hard + 0.02
 
 
 def test_mean_color_says_next_to_nothing_about_who_it_is(tmp_path):
-    samples = drawn(tmp_path, "default")
+    samples = drawn(tmp_path, "default", ids=15)
     mean = read_images(samples.paths).mean(axis=(1, 2))
     chance = np.random.default_rng(0).normal(size=mean.shape)
     best = best_handmade(samples)
     by_mean = mean_average_precision(mean, samples.pids, samples.cams)
     by_chance = mean_average_precision(chance, samples.pids, samples.cams)
     assert by_mean < 1.5 * by_chance
-    assert mean_average_precision(best, samples.pids, samples.cams) > 8 * by_chance
+    assert mean_average_precision(best, samples.pids, samples.cams) > 6 * by_chance
