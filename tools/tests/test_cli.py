@@ -115,12 +115,11 @@ def test_an_unknown_name_is_told_without_loading_anything_heavy(command):
     assert "Did you mean" in shown.stderr
 
 
-def test_a_user_s_error_is_one_red_sentence_and_exit_code_2():
-    shown = python("-m", "tools", "data", "check", "marekt1501")
-    assert (shown.returncode, shown.stdout) == (2, "")
-    assert "Traceback" not in shown.stderr
-    assert shown.stderr.startswith("error: unknown data set 'marekt1501'")
-    assert shown.stderr.count("\n") == 1
+def test_a_user_s_error_is_one_red_sentence_and_exit_code_2(call):
+    shown = call("data", "check", "marekt1501")
+    assert (shown.code, shown.out) == (2, "")
+    assert shown.err.startswith("error: unknown data set 'marekt1501'")
+    assert shown.err.count("\n") == 1
 
 
 def test_the_sentence_is_red_on_a_terminal(call, monkeypatch):
