@@ -26,7 +26,7 @@ from tools.output import (
     sentence_of,
     watched,
 )
-from tools.process import end_with_parent, keep_memory_and_let_threads_sleep
+from tools.process import end_with_parent, keep_memory_and_let_threads_sleep, stop_when_told
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 app.add_typer(data, name="data")
@@ -364,7 +364,9 @@ def main() -> None:
     keep_memory_and_let_threads_sleep()
     open_closed_streams()
     escape_unprintable()
-    if launched() and RUN_NOTE in os.environ:  # by the command with --gpus, which may be killed
+    if not launched():
+        stop_when_told()
+    elif RUN_NOTE in os.environ:  # by the command with --gpus, which may be killed
         end_with_parent()
     try:
         code = app(standalone_mode=False)

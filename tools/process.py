@@ -6,6 +6,7 @@ import signal
 import sys
 
 INTERRUPTED = 130  # exit code after Ctrl-C: 128 + SIGINT
+STOPPING = ("SIGTERM", "SIGHUP")  # of a batch system or container, and of a terminal that closes
 PR_SET_PDEATHSIG = 1  # of Linux's prctl
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of glibc's mallopt
 
@@ -38,3 +39,14 @@ def end_with_parent() -> None:
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def stop_when_told() -> None:
+    """Let a signal to stop end a command as Ctrl-C does: tidily, with a word on how to go on.
+
+    Where it is ignored, as under nohup, it stays so.
+    """
+    for name in STOPPING:
+        number = getattr(signal, name, None)  # Windows has not all
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)

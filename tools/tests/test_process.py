@@ -148,6 +148,25 @@ def test_ctrl_c_while_the_command_line_loads_ends_it_quietly(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (INTERRUPTED, "", "")
 
 
+STOPPED = """
+import os, signal
+from tools.process import stop_when_told
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+stop_when_told()
+os.kill(os.getpid(), signal.SIGHUP)
+try:
+    os.kill(os.getpid(), signal.SIGTERM)
+except KeyboardInterrupt:
+    print("stopped")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="other signals")
+def test_a_batch_system_stops_a_command_as_ctrl_c_does_and_nohup_keeps_it_going():
+    done = subprocess.run([sys.executable, "-c", STOPPED], capture_output=True, check=True)
+    assert done.stdout == b"stopped\n"
+
+
 def test_a_policy_of_the_user_s_stays():
     assert said(OMP_WAIT_POLICY="active")[0] == "active"
 
