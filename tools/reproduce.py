@@ -197,6 +197,7 @@ def run_recipe(
         if team.first:
             run.write_json("environment.json", record)
             run.write_json("recipe.json", json.loads(to_json(recipe)))
+            note_run(run.path)
         observer({"event": "run", "path": str(run.path)})  # each process may have to name it
         return _carry_out(
             recipe, target.dataset, found, options, observer, run, team, resumed=False
@@ -219,8 +220,6 @@ def _carry_out(
     from tools.write_report import write_report
 
     heard = observer if team.first else _silence
-    if team.first:
-        note_run(run.path)
     if team.device.type == "cpu":
         text = "loading the clustering kernels (compiled once per machine)"
         heard({"event": "stage", "text": text})

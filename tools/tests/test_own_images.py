@@ -6,8 +6,11 @@ import pytest
 import torch
 from PIL import Image
 
+import tools.reproduce
 from common.backbones import build_encoder
 from common.recipe import EncoderSettings
+from tools.output import RUN_NOTE
+from tools.process import INTERRUPTED
 
 
 @pytest.fixture
@@ -55,6 +58,21 @@ def test_a_dry_run_tells_a_program_what_it_tells_a_person(mine, call):
     assert all(f"differs: {text}" in told for text in found["deviations"])
     costs = ("hours", "memory_gb", "free_memory_gb", "disk_gb", "free_disk_gb", "timed_images")
     assert all(found[cost] > 0 for cost in costs)
+
+
+def test_a_run_that_has_been_announced_is_known_to_the_command_that_started_the_processes(
+    mine, tmp_path, call, monkeypatch
+):
+    def stopped(*given, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tools.reproduce, "_carry_out", stopped)
+    monkeypatch.setenv(RUN_NOTE, str(tmp_path / "note"))
+    settings = ("--set", "encoder.arch=tiny", "--set", "encoder.weights=random")
+    settings += ("--set", "sampling.batch_size=16", "--runs-root", tmp_path / "runs")
+    assert call("train", "hhcl", "--data", mine, *settings).code == INTERRUPTED
+    (run,) = (tmp_path / "runs").iterdir()
+    assert (tmp_path / "note").read_text() == str(run)
 
 
 def test_a_weight_file_is_kept_by_its_full_path_so_that_a_run_resumes_from_anywhere(
