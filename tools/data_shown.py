@@ -20,7 +20,9 @@ def show_datasets(rows: list[Result], console: Console) -> None:
     for row in rows:
         there = row["found"] or ("incomplete" if row["incomplete"] else "no")
         lines.append([row["name"], row["title"], there, _published(row), row["terms"]])
-    console.print(rich_table(headers, lines, texts=range(5)))
+    table = rich_table(headers, lines, texts=range(5))
+    table.columns[0].no_wrap = True  # it is what a command takes
+    console.print(table)
     origins: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         for folder, missing in row["incomplete"].items():

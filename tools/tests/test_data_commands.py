@@ -217,6 +217,8 @@ def test_the_list_says_what_is_there_incomplete_and_missing(tmp_path):
     text = shown(show_datasets, list(rows.values()), width=400)
     assert "12,936 / 3,368 / 15,913" in text
     assert "withdrawn" in text
+    narrow = shown(show_datasets, list(rows.values()), width=80)
+    assert [name for name in rows if f"\n {name} " not in narrow] == [], "a name is never broken"
     assert "[b]/market1501" in text.partition("personx: ")[0]
     (line,) = (line for line in text.splitlines() if line.startswith("vehicleid, vehicleid-1600"))
     assert line.endswith(f" Belongs in {root / 'vehicleid/VehicleID'}.")
