@@ -8,7 +8,7 @@ import numpy as np
 from common.arithmetic import set_arithmetic
 from common.evaluator.extract import extract
 from common.progress import progress_of
-from common.run import Observer, RunDir
+from common.run import Observer, RunDir, ticks
 from common.team import Team, join_team
 from common.types import Dataset
 from tools.assemble import domain_images, test_images
@@ -46,14 +46,17 @@ def write_report(
     mapped = dataset.train.take(mapped_images(labels, truth))
     train = domain_images(mapped, recipe, options, team, observer).images
     test = test_images(dataset, recipe, options, team, observer)
-    tested = _tested(dataset, extract(encoder, test, team).cpu().numpy()) if test else {}
+    tick = ticks(observer, "features")
+    tested = _tested(dataset, extract(encoder, test, team, tick).cpu().numpy()) if test else {}
+    train_features = extract(encoder, train, team, tick).cpu().numpy()
+    ticks(observer, "writing the page")(0, 1)
     inputs = ReportInputs(
         recipe=recipe,
         events=events,
         result=result,
         environment=folder.read_json("environment.json"),
         train=dataset.train,
-        train_features=extract(encoder, train, team).cpu().numpy(),
+        train_features=train_features,
         labels=labels,
         truth=truth,
         cam_names=dataset.cam_names,

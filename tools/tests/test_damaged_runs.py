@@ -169,13 +169,15 @@ def test_a_recipe_that_contradicts_the_run_s_own_is_refused(run, call, option):
 def test_of_the_training_images_a_page_extracts_those_of_its_map_alone(run, finished, monkeypatch):
     (run.path / "result.json").unlink()
     monkeypatch.setattr(maps, "sample_groups", partial(maps.sample_groups, most=20))
-    shown = []
+    shown, heard = [], []
     monkeypatch.setattr(write_report, "write_page", lambda folder, inputs: shown.append(inputs))
     options = RunOptions(data_root=finished.path.parents[1], workers=0)
 
-    write_report.write_report(run.path, options=options, observer=lambda event: None)
+    write_report.write_report(run.path, options=options, observer=heard.append)
 
     (inputs,) = shown
+    told = list(dict.fromkeys(event["what"] for event in heard))
+    assert told == ["reading images", "features", "writing the page"]
     assert inputs.result["name"] == run.path.name, "of a run that has no result yet as well"
     mapped = maps.mapped_images(inputs.labels, inputs.truth)
     assert len(inputs.train_features) == len(mapped) <= 20 < len(inputs.train)
