@@ -71,7 +71,9 @@ def data_prepare(
         from tools.data import prepare
         from tools.data_shown import show_prepared
 
-        found = prepare(dataset, archive, data_root, progress=console.ticks("unpacking"))
+        found = prepare(
+            dataset, archive, data_root, progress=console.ticks("unpacking MB", unit=10**6)
+        )
         if not json:
             show_prepared(found, console.out)
     if json:

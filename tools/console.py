@@ -95,9 +95,11 @@ class RunConsole:
         """A warning, for programs on standard error."""
         say(self.out, f"warning: {text}", "yellow")
 
-    def ticks(self, what: str) -> Callable[[int, int], None]:
-        """A progress callback of (done, total)."""
-        return lambda done, total: self._progress({"what": what, "done": done, "total": total})
+    def ticks(self, what: str, unit: int = 1) -> Callable[[int, int], None]:
+        """A progress callback of (done, total), shown in multiples of `unit`."""
+        return lambda done, total: self._progress(
+            {"what": what, "done": done // unit, "total": total // unit}
+        )
 
     def _say(self, text: str, style: str = "") -> None:
         if not self.quiet:

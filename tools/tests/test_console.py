@@ -249,6 +249,12 @@ def test_a_rate_counts_from_the_begin_of_the_work(live):
     assert live._live.tasks[0].speed == pytest.approx(20 / 2.01)
 
 
+def test_bytes_are_shown_in_megabytes(live):
+    live.ticks("unpacking MB", unit=10**6)(73_500_000, 152_000_000)
+    (task,) = live._live.tasks
+    assert (task.completed, task.total) == (73, 152)
+
+
 def test_a_new_stage_starts_anew_without_a_size(live):
     live({"event": "progress", "what": "features", "done": 10, "total": 40})
     live({"event": "stage", "text": "epoch 2: clustering"})
