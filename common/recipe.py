@@ -277,3 +277,8 @@ class Recipe:
     def due(self, epoch: int) -> bool:
         """Whether a test follows this epoch (counted from 0)."""
         return (epoch + 1) % self.eval_every == 0 or epoch + 1 == self.epochs
+
+
+def chunks_per_process(bn_chunks: int, processes: int) -> int:
+    """Groups of each process, at least 1: the processes share the recipe's groups."""
+    return max(bn_chunks // processes, 1)

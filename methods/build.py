@@ -5,11 +5,10 @@ from dataclasses import replace
 import torch
 
 from common.arithmetic import compiles
-from common.backbones.batchnorm import chunks_per_process
 from common.backbones.dropout import Dropout
 from common.backbones.encoder import build_encoder
 from common.method import Build, Method
-from common.recipe import Recipe
+from common.recipe import Recipe, chunks_per_process
 from common.streams import Streams
 from common.team import Team
 from common.types import Dataset, TrainData

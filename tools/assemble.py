@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.backbones.batchnorm import chunks_per_process
 from common.backbones.network import require_pairs
 from common.clustering import require_possible
 from common.data.catalogue import is_own_folder
@@ -19,7 +18,7 @@ from common.errors import UserError
 from common.evaluator.testing import tested_samples
 from common.job import DomainImages, Job
 from common.method import Method
-from common.recipe import Dbscan, InfoMap, Recipe
+from common.recipe import Dbscan, InfoMap, Recipe, chunks_per_process
 from common.run import Observer, RunDir, ticks
 from common.streams import Streams
 from common.team import Team

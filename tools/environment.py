@@ -9,10 +9,9 @@ from typing import Any
 import torch
 
 from common.arithmetic import compiles, has_fast_bfloat16
-from common.backbones.batchnorm import chunks_per_process
 from common.data.catalogue import DATASETS
 from common.data.datasets import fingerprint
-from common.recipe import Dbscan, Recipe
+from common.recipe import Dbscan, Recipe, chunks_per_process
 from common.run import Observer, RunDir
 from common.team import Team
 from common.types import SPLITS, Samples

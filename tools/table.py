@@ -7,10 +7,9 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from common.backbones.batchnorm import chunks_per_process
 from common.data.synthetic import SYNTHETIC_SETS
 from common.errors import UserError
-from common.recipe import Recipe
+from common.recipe import Recipe, chunks_per_process
 from common.recipe_text import to_plain
 from common.run import RunDir
 from methods import METHODS

@@ -38,11 +38,6 @@ class Grouping:
     consecutive: bool = False
 
 
-def chunks_per_process(bn_chunks: int, processes: int) -> int:
-    """Groups of each process, at least 1: the processes share the recipe's groups."""
-    return max(bn_chunks // processes, 1)
-
-
 def interleave(batches: Sequence[Tensor], chunks: int) -> Tensor:
     """Join D batches (one per domain) of B = G * n rows so that row r is of group r mod (G * D).
 
