@@ -4,12 +4,16 @@ Letters for shapes, the same everywhere: B batch, V views, N images, C clusters,
 M rows of a memory bank, S source identities, Q queries, G gallery images.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from torch import Tensor
+
+if TYPE_CHECKING:  # so that data sets can be read without PyTorch, which takes seconds to load
+    from torch import Tensor
 
 Domain = Literal["target", "source"]
 SPLITS = ("train", "query", "gallery")
@@ -39,11 +43,11 @@ class Samples:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def take(self, index: np.ndarray | slice) -> "Samples":
+    def take(self, index: np.ndarray | slice) -> Samples:
         """The samples at `index`: positions, a mask or a slice."""
         return Samples(self.paths[index], self.pids[index], self.cams[index])
 
-    def join(self, other: "Samples") -> "Samples":
+    def join(self, other: Samples) -> Samples:
         """These samples followed by the others."""
         return Samples(
             np.concatenate([self.paths, other.paths]),
@@ -143,7 +147,7 @@ class PseudoLabels:
         counts = np.bincount(self.labels[self.labels >= 0])
         return int((self.labels < 0).sum() + (counts == 1).sum())
 
-    def outliers_as_clusters(self) -> "PseudoLabels":
+    def outliers_as_clusters(self) -> PseudoLabels:
         """Every outlier becomes a class of its own: C, C + 1, ... in image order."""
         labels = self.labels.copy()
         outliers = labels < 0
@@ -169,7 +173,7 @@ class Batch:
     all_indices: np.ndarray
     all_labels: np.ndarray
 
-    def seen(self, embeddings: Tensor, source: "MemoryUpdate | None" = None) -> "MemoryUpdate":
+    def seen(self, embeddings: Tensor, source: MemoryUpdate | None = None) -> MemoryUpdate:
         """What the memory gets to see of this batch: embeddings (B, D) of the first view."""
         return MemoryUpdate(embeddings.detach(), self.all_labels, self.all_indices, source)
 
@@ -188,7 +192,7 @@ class MemoryUpdate:
     embeddings: Tensor
     labels: np.ndarray
     indices: np.ndarray
-    source: "MemoryUpdate | None" = None
+    source: MemoryUpdate | None = None
 
 
 @dataclass(frozen=True)
@@ -222,5 +226,5 @@ class Retrieval:
         return {"map": self.map, **{f"rank{k}": self.rank(k) for k in (1, 5, 10)}}
 
 
-Extract = Callable[[Domain], Tensor]
+Extract = Callable[[Domain], "Tensor"]
 """Features (N, D) of a domain in index order: unit length, no gradient, evaluation mode."""

@@ -1,7 +1,6 @@
 """The command line as a whole: help, start-up, errors, JSON, Ctrl-C."""
 
 import json
-import os
 import re
 import shlex
 import subprocess
@@ -23,7 +22,6 @@ from tools.options import RunOptions
 HHCL = ("reproduce", "hhcl", "synthetic")
 COMMANDS = ("reproduce", "train", "resume", "test", "verify", "recipes", "table", "report")
 COMMANDS += ("bench", "doctor", "data list", "data check", "data prepare", "data synth")
-HEAVY = ("torch", "numpy", "numba", "faiss", "sklearn", "scipy", "matplotlib", "PIL")
 
 
 def python(*arguments):
@@ -82,37 +80,6 @@ def test_the_setting_in_the_help_of_set_is_one_that_the_command_takes(call, comm
     (option,) = (p for p in found_command(command.split()[0]).params if "--set" in p.opts)
     (change,) = re.findall(r"e\.g\. (\S+=[\w.]+)", option.help)
     assert said in call(*command.split(), "--set", change).err
-
-
-def test_help_loads_nothing_heavy_and_takes_less_than_a_second():
-    code = "import sys, tools.cli; print(*(m for m in sys.argv[1:] if m in sys.modules))"
-    assert python("-c", code, *HEAVY).stdout.strip() == ""
-    before = os.times()
-    assert "reproduce" in python("-m", "tools", "--help").stdout
-    after = os.times()  # processor time, which a busy machine does not stretch
-    used = after.children_user + after.children_system
-    assert used - before.children_user - before.children_system < 1
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        "recipes hhlc",
-        "reproduce hhcl synthetc",
-        "reproduce hhcl synthetic --set clustering.epss=1 --gpus 2",
-        "reproduce hhcl synthetic --sweep lrr=1,2",
-        "train hhlc --data crops",
-        "test hhlc market1501 --weights nowhere",
-    ],
-)
-def test_an_unknown_name_is_told_without_loading_anything_heavy(command):
-    code = "import sys, atexit; from tools.cli import main; "
-    code += (
-        f"heavy = {HEAVY}; atexit.register(lambda: print([m for m in heavy if m in sys.modules])); "
-    )
-    shown = python("-c", code + "main()", *command.split())
-    assert (shown.returncode, shown.stdout) == (2, "[]\n")
-    assert "Did you mean" in shown.stderr
 
 
 def test_a_user_s_error_is_one_red_sentence_and_exit_code_2(call):
