@@ -48,14 +48,12 @@ def test_noise_alone_stops_also_where_outliers_are_classes(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("first", [0, 1])
-def test_spcl_stops_on_noise_alone_in_the_first_epoch_and_warns_of_it_later(
-    tmp_path, monkeypatch, first
-):
+def test_spcl_stops_on_noise_alone_in_the_first_epoch_and_warns_of_it_later(tmp_path, first):
     method, job = small_job(small_recipe(METHODS["spcl"].find("synthetic")), tmp_path, small_data())
     noise = PseudoLabels(np.full(IDS * PER_ID, -1), {"eps": 0.6})
     pairs = PseudoLabels(np.arange(IDS * PER_ID) // PER_ID, {"eps": 0.6})
     found = iter([[pairs] * 3] * first + [[noise] * 3])
-    monkeypatch.setattr("methods.spcl.method.cluster_at", lambda *given: next(found))
+    method.clusterings = lambda *given: next(found)
     said = r"epoch {}: .*eps 0.6.* 0 clusters and 96 outliers.* larger clustering.eps"
     if first == 0:
         with pytest.raises(UserError, match=said.format(1)):
