@@ -14,9 +14,8 @@ from common.recipe import EncoderSettings
 
 @pytest.mark.parametrize("arch", ["resnet18", "mobilenet_v2", "tiny"])
 def test_random_weights_have_the_spread_that_their_outputs_ask_for(arch):
-    encoder = build_encoder(EncoderSettings(arch=arch, weights="random", embedding=64))
-    layers = [layer for layer in encoder.modules() if isinstance(layer, nn.Conv2d)]
-    for layer in (*layers, encoder.embedding):
+    trunk = build_encoder(EncoderSettings(arch=arch, weights="random")).trunk
+    for layer in (layer for layer in trunk.modules() if isinstance(layer, nn.Conv2d)):
         weight = layer.weight.detach()
         if weight.numel() > 1000:
             outputs = weight.shape[0] * weight[0, 0].numel()
