@@ -276,7 +276,12 @@ def test_the_page_of_the_drawn_data_names_its_strengths_and_its_recipe():
     said = f"{batch} = {batch // instances} x {instances}, {recipe.sampling.iterations} iterations"
     assert f"{said}, {recipe.epochs} epochs" in text
     assert f"eps {recipe.clustering.eps.value}, min_samples {recipe.clustering.min_samples}" in text
-    assert f"a tenth after {recipe.lr_factor.every} epochs" in text
+    rates = (f"{rate:.0e}".replace("-0", "-") for rate in (recipe.lr, recipe.weight_decay))
+    decay = "Adam {}, weight decay {}".format(*rates)
+    assert f"{decay}, a tenth after {recipe.lr_factor.every} epochs" in text
+    size, augment = f"{recipe.encoder.height} x {recipe.encoder.width}", recipe.augment
+    assert f"{size}, padded by {augment.pad}, erased with probability {augment.erase}" in text
+    assert f"| batch-norm groups | {recipe.bn_chunks} |" in text
 
 
 def test_the_page_of_own_images_names_the_settings_that_every_method_starts_from():
