@@ -83,6 +83,7 @@ def test_default_counts_are_about_those_of_the_documentation():
     assert len(train) == pytest.approx(2050, rel=0.05)
     assert len(query) == pytest.approx(225, rel=0.1)
     assert len(gallery) == pytest.approx(840, rel=0.1)
+    assert [len({s.pid for s in part}) for part in (query, gallery)] == [50, 100]
     assert {s.camera for s in shots} == set(range(6))
 
 
