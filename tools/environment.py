@@ -185,8 +185,8 @@ def deviations(recipe: Recipe, base: Recipe, team: Team) -> list[str]:
     ours = recipe.sampling.batch_size / _groups(recipe, team)
     if ours != per_group:
         found.append(
-            f"batch norm sees {ours:g} images at a time, the recipe's runs saw {per_group:g}; "
-            "this changes results by several points (docs/fidelity.md)."
+            f"batch norm sees {ours:g} images at a time, {per_group:g} in the recipe; this can "
+            "change results by several points (docs/fidelity.md)."
         )
     if recipe.precision == "fast":
         found.append(
