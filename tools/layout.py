@@ -51,6 +51,7 @@ def rich_table(
         title=escape(title) or None,
         title_justify="left",
         box=SIMPLE_HEAD,
+        show_header=any(headers),
         pad_edge=False,
         collapse_padding=True,
     )

@@ -24,7 +24,7 @@ from tools.bench import (
     shown_questions,
 )
 from tools.doctor import examine, hints
-from tools.layout import dict_table
+from tools.layout import dict_table, facts_table
 
 
 @pytest.fixture
@@ -190,3 +190,9 @@ def test_rows_too_wide_for_the_terminal_are_shown_side_by_side():
     assert headers[60] == ["form", "dense", "sparse"]
     assert headers[160] == [*rows[0]]
     assert dict_table(rows, Console(width=60)).row_count == 20
+
+
+def test_facts_stand_below_no_rule_of_empty_headers():
+    console = Console(width=60, record=True)
+    console.print(facts_table({"name": "synthetic"}))
+    assert console.export_text().split() == ["name", "synthetic"]
