@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-TRAINING = "Training"
+RECIPE = "Recipe"
 MACHINE = "Machine"
 
 Method = Annotated[str, typer.Argument(help="Method, e.g. hhcl; `tools recipes` lists them.")]
@@ -47,18 +47,18 @@ RunsRoot = Annotated[Path, typer.Option(help="Folder for the run folders.")]
 
 Source = Annotated[
     str,
-    typer.Option(help="Labelled source data set of a two-domain run.", rich_help_panel=TRAINING),
+    typer.Option(help="Labelled source data set of a two-domain run.", rich_help_panel=RECIPE),
 ]
 Variant = Annotated[
     str,
     typer.Option(
         help="Another published form, e.g. infomap; see `tools recipes METHOD`.",
-        rich_help_panel=TRAINING,
+        rich_help_panel=RECIPE,
     ),
 ]
 
 
-def _set(text: str, panel: str | None = TRAINING) -> Any:
+def _set(text: str, panel: str | None = RECIPE) -> Any:
     """The option `--set`, by what it sets in a command."""
     return typer.Option("--set", metavar="NAME=VALUE", help=text, rich_help_panel=panel)
 
@@ -83,7 +83,7 @@ Precision = Annotated[
     typer.Option(
         help="exact: float32, as the recipes have it; fast: bfloat16 where the device is fast at "
         "it. Short for --set precision=...",
-        rich_help_panel=TRAINING,
+        rich_help_panel=RECIPE,
     ),
 ]
 WeightsInit = Annotated[
@@ -91,7 +91,7 @@ WeightsInit = Annotated[
     typer.Option(
         help="File of initial weights, .pth, .safetensors or .npz; ImageNet's by default, random "
         "for drawn data. Short for --set encoder.weights=...",
-        rich_help_panel=TRAINING,
+        rich_help_panel=RECIPE,
     ),
 ]
 Domain = Annotated[
@@ -138,7 +138,7 @@ Sweep = Annotated[
     typer.Option(
         metavar="NAME=V1,V2,..",
         help="A run for each value of one setting, e.g. settings.queue_length=4,8,16.",
-        rich_help_panel=TRAINING,
+        rich_help_panel=RECIPE,
     ),
 ]
 Seeds = Annotated[
@@ -147,7 +147,7 @@ Seeds = Annotated[
         min=1,
         max=1000,
         help="How many runs, with consecutive seeds.",
-        rich_help_panel=TRAINING,
+        rich_help_panel=RECIPE,
     ),
 ]
 Cameras = Annotated[
