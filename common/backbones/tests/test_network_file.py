@@ -26,6 +26,12 @@ def trained(arch="resnet18", domains=1, **changes):
     return encoder
 
 
+@pytest.fixture(scope="module")
+def known():
+    """An encoder that no test changes."""
+    return trained()
+
+
 def fresh(like, **changes):
     return build_encoder(like.settings, domains=changes.get("domains", like.domains), seed=1)
 
@@ -58,8 +64,8 @@ def save(path, state):
 @pytest.mark.parametrize(
     ("name", "tensor"), [("neck.weight", torch.tensor(1.0)), ("embedding.weight", torch.ones(3))]
 )
-def test_a_neck_or_an_embedding_of_no_such_shape_is_refused(tmp_path, name, tensor):
-    state = {**trained().state_dict(), name: tensor}
+def test_a_neck_or_an_embedding_of_no_such_shape_is_refused(known, tmp_path, name, tensor):
+    state = {**known.state_dict(), name: tensor}
     with pytest.raises(UserError, match="do not have the shapes"):
         describe_network(save(tmp_path / "odd.pth", state))
 
@@ -164,8 +170,8 @@ def test_another_number_of_domains_is_refused(tmp_path, theirs, ours):
         load_trained(trained(domains=ours), path)
 
 
-def test_another_architecture_is_refused_by_name(tmp_path):
-    path = save(tmp_path / "a.pth", released_names(trained("resnet18")))
+def test_another_architecture_is_refused_by_name(known, tmp_path):
+    path = save(tmp_path / "a.pth", released_names(known))
 
     with pytest.raises(UserError, match="holds a resnet18, the encoder is a resnet34"):
         load_trained(trained("resnet34"), path)
@@ -179,19 +185,19 @@ def test_another_architecture_is_refused_by_name(tmp_path):
         ("feat_bn.BN_S.weight", "neck.source.weight"),
     ],
 )
-def test_tensors_without_a_place_are_listed(tmp_path, name, ours):
-    state = released_names(trained()) | {f"module.{name}": torch.zeros(2)}
+def test_tensors_without_a_place_are_listed(known, tmp_path, name, ours):
+    state = released_names(known) | {f"module.{name}": torch.zeros(2)}
     path = save(tmp_path / "a.pth", state)
 
     with pytest.raises(UserError, match=re.escape(f"unexpected: {ours}.")):
-        load_trained(trained(), path)
+        load_trained(known, path)
 
 
-def test_a_long_list_of_tensors_is_cut(tmp_path):
-    state = released_names(trained()) | {f"extra{i}": torch.zeros(2) for i in range(40)}
+def test_a_long_list_of_tensors_is_cut(known, tmp_path):
+    state = released_names(known) | {f"extra{i}": torch.zeros(2) for i in range(40)}
 
     with pytest.raises(UserError, match="extra11 and 28 more"):
-        load_trained(trained(), save(tmp_path / "a.pth", state))
+        load_trained(known, save(tmp_path / "a.pth", state))
 
 
 @pytest.mark.parametrize(
