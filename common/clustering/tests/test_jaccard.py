@@ -149,7 +149,7 @@ def in_order(pairs):
     ("adds_in_order", "at_once"), [(True, 1 << 26), (False, 1 << 26), (False, 3000), (False, 1)]
 )
 def test_tensor_and_compiled_sums_have_equal_bits(adds_in_order, at_once, monkeypatch):
-    features = clustered(600, 32, spread=1.4)
+    features = clustered(300, 32, spread=1.4)
     neighbors = nearest_neighbors(features, 30)
     weights = tensors.weights(features, neighbors, half_length(30))
     monkeypatch.setattr(tensors, "adds_in_order", lambda device: adds_in_order)
