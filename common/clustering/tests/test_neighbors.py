@@ -301,7 +301,7 @@ def test_blocks_and_threads_do_not_change_the_result(form, block, threads, monke
 
 
 @pytest.mark.parametrize("block", [7, 4096])
-@pytest.mark.parametrize("processes", [2, 3, 7])
+@pytest.mark.parametrize("processes", [2, 7])
 @pytest.mark.parametrize("size", [450, 5])
 def test_the_parts_of_several_processes_are_the_rows_of_one(
     form, block, processes, size, monkeypatch
