@@ -13,9 +13,11 @@ from torch import nn
 from torchvision import models
 
 import tools.test
+from common.backbones import build_encoder
 from common.data.datasets import load_dataset
 from common.data.transform import normalize_image, read_image
 from common.evaluator import testing
+from common.recipe import EncoderSettings
 from common.run import RunDir
 
 SIZE = (64, 32)
@@ -182,11 +184,21 @@ def test_a_published_checkpoint_gives_its_network_s_features(
 
 
 SMALLER = ("hhcl", "market1501", "--set", "encoder.arch=resnet18")
+TINY = ("hhcl", "market1501", "--set", "encoder.arch=tiny")
 
 
 @pytest.fixture(scope="module")
 def state():
     return nn.DataParallel(trained(Released(18))).state_dict()
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory):
+    """A checkpoint of HHCL by this project, for tests of what does not depend on names."""
+    encoder = build_encoder(EncoderSettings("tiny", weights="random"))
+    run = RunDir(tmp_path_factory.mktemp("run"))
+    run.save("best.pt", {"encoder": encoder.state_dict(), "method": "hhcl"})
+    return run.path / "best.pt"
 
 
 def test_a_network_of_two_domains_is_tested_by_the_source_s_batch_norms_if_asked(
@@ -242,13 +254,10 @@ def refused(done, kept, said):
     assert "Traceback" not in done.err
 
 
-def test_a_checkpoint_of_ours_is_refused_where_another_method_wrote_it(evaluated, state, tmp_path):
-    encoder = {name.removeprefix("module."): tensor for name, tensor in state.items()}
-    RunDir(tmp_path).save("best.pt", {"encoder": encoder, "method": "hhcl"})
-    spcl = ("spcl", "market1501", "--set", "encoder.arch=resnet18")
-    refused(*evaluated(tmp_path / "best.pt", *spcl), "by hhcl, not by spcl. Name its method.")
+def test_a_checkpoint_of_ours_is_refused_where_another_method_wrote_it(evaluated, ours):
+    refused(*evaluated(ours, "spcl", *TINY[1:]), "by hhcl, not by spcl. Name its method.")
 
-    done, _ = evaluated(tmp_path / "best.pt", *SMALLER)
+    done, _ = evaluated(ours, *TINY)
     assert done.code == 0, done.err
 
 
@@ -281,47 +290,42 @@ def spoiled(root, tmp_path, part):
     return tmp_path / "data", name
 
 
-def test_images_are_checked_before_they_are_scored(evaluated, root, state, tmp_path):
+def test_images_are_checked_before_they_are_scored(evaluated, root, ours, tmp_path):
     data, name = spoiled(root, tmp_path, "query")
-    torch.save(checkpoint(state), tmp_path / "model.pth")
-    arguments = (tmp_path / "model.pth", *SMALLER)
 
-    done, kept = evaluated(*arguments, data=data)
+    done, kept = evaluated(ours, *TINY, data=data)
     refused(done, kept, f"{name}: CMYK")
 
-    done, (features,) = evaluated(*arguments, "--skip-bad-images", data=data)
+    done, (features,) = evaluated(ours, *TINY, "--skip-bad-images", data=data)
     assert (done.code, len(features)) == (0, 17)
 
 
-def test_training_images_are_not_opened_for_a_test(evaluated, root, state, tmp_path):
+def test_training_images_are_not_opened_for_a_test(evaluated, root, ours, tmp_path):
     data, _ = spoiled(root, tmp_path, "bounding_box_train")
-    torch.save(checkpoint(state), tmp_path / "model.pth")
 
-    done, (features,) = evaluated(tmp_path / "model.pth", *SMALLER, data=data)
+    done, (features,) = evaluated(ours, *TINY, data=data)
     assert (done.code, len(features)) == (0, 18)
 
 
-def test_an_own_folder_with_a_test_part_is_scored_like_a_data_set(evaluated, root, state, tmp_path):
-    torch.save(checkpoint(state), tmp_path / "model.pth")
+def test_an_own_folder_with_a_test_part_is_scored_like_a_data_set(evaluated, root, ours):
     folder = next(root.rglob("query")).parent
-    method, name, *settings = SMALLER
+    method, name, *settings = TINY
 
-    done, kept = evaluated(tmp_path / "model.pth", method, name, "nowhere", *settings)
+    done, kept = evaluated(ours, method, name, "nowhere", *settings)
     refused(done, kept, "unknown data set 'nowhere'")
 
-    done, _ = evaluated(tmp_path / "model.pth", method, name, folder, *settings)
+    done, _ = evaluated(ours, method, name, folder, *settings)
 
     named, own = json.loads(done.out)
     assert own == {**named, "dataset": str(folder)}
 
-    done, _ = evaluated(tmp_path / "model.pth", method, folder, *settings)
+    done, _ = evaluated(ours, method, folder, *settings)
     assert json.loads(done.out) == own, "without a data set that has a recipe"
 
 
 @pytest.mark.parametrize("change", ["precision=fast", "clustering.eps=0.3", "encoder.weights=x"])
-def test_a_change_without_effect_on_scores_is_refused(evaluated, state, tmp_path, change):
-    torch.save(checkpoint(state), tmp_path / "model.pth")
+def test_a_change_without_effect_on_scores_is_refused(evaluated, ours, change):
     refused(
-        *evaluated(tmp_path / "model.pth", *SMALLER, "--set", change),
+        *evaluated(ours, *TINY, "--set", change),
         f"--set {change.partition('=')[0]}: a test computes features and scores",
     )
