@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from typer.exceptions import TyperException
 
 from tools import arguments as args
 from tools.cli_data import data
@@ -26,7 +25,12 @@ from tools.output import (
     sentence_of,
     watched,
 )
-from tools.process import end_with_parent, keep_memory_and_let_threads_sleep, stop_when_told
+from tools.process import (
+    INTERRUPTED,
+    end_with_parent,
+    keep_memory_and_let_threads_sleep,
+    stop_when_told,
+)
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 app.add_typer(data, name="data")
@@ -370,13 +374,12 @@ def main() -> None:
         end_with_parent()
     try:
         code = app(standalone_mode=False)
+    except typer.Abort:  # Ctrl-C where nothing was begun
+        raise SystemExit(INTERRUPTED) from None
     except Exception as error:
         let_the_first_speak()
-        text = sentence_of(error)
-        if text:
+        if text := sentence_of(error):
             typer.secho(f"error: {text}", fg="red", err=True)
-        elif not isinstance(error, TyperException):  # typer's is silent where it has shown a help
-            raise
         raise SystemExit(MISTAKE) from None
     raise SystemExit(code)
 

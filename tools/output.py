@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from typer.exceptions import TyperException
 
 from common.errors import LostProcess, UserError
 from tools.console import RunConsole
@@ -105,25 +104,30 @@ def _lost(cause: str) -> str:
 
 
 def sentence_of(error: Exception) -> str:
-    """What the user can put right; "" for a broken assumption of ours.
+    """What the user can put right, "" where typer has shown a help for it.
 
     Names come from anywhere, so what would steer a terminal is escaped.
+
+    Raises:
+        Exception: the error itself, a broken assumption of ours.
     """
-    text = _of_the_system(error) if isinstance(error, OSError) else ""
-    text = _of_the_command_line(error) if isinstance(error, TyperException) else text
+    text = _of_the_system(error) if isinstance(error, OSError) else None
     text = str(error) if isinstance(error, UserError) else text
+    if hasattr(error, "format_message"):  # what typer raises has no class of a public name
+        text = _of_the_command_line(error.format_message())
+    if text is None:
+        raise error
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
-def _of_the_command_line(error: TyperException) -> str:
-    """A command, option or value that typer refuses; "" where it has shown the help instead."""
-    text = error.format_message()
+def _of_the_command_line(text: str) -> str:
+    """A command, option or value that typer refuses, with what helps."""
     end = "" if text.endswith((".", "?")) else "."
     return text and f"{text}{end} With --help, a command says what it takes."
 
 
-def _of_the_system(error: OSError) -> str:
-    """A full disk, or a place that nothing can be looked for in; "" for any other error."""
+def _of_the_system(error: OSError) -> str | None:
+    """A full disk, or a place that nothing can be looked for in; None for any other error."""
     if error.errno in FULL:
         place = f"{error.filename} lies on" if error.filename else "the output goes to"
         return (
@@ -135,7 +139,7 @@ def _of_the_system(error: OSError) -> str:
             f"{error.filename} cannot be used: {error.strerror}. Correct its permissions or its "
             "place."
         )
-    return ""
+    return None
 
 
 def say_stopped(run: Path | None, options: Sequence[str] = ()) -> None:

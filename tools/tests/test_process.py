@@ -57,7 +57,8 @@ def test_a_full_disk_is_told_in_a_sentence_wherever_it_is_met():
     assert "the output goes to. Free some" in sentence_of(full)
     full.filename = "cache"
     assert "no space is left on the disk that cache lies on" in sentence_of(full)
-    assert not sentence_of(OSError(errno.EIO, "Input/output error"))
+    with pytest.raises(OSError, match="Input/output error"):  # a traceback
+        sentence_of(OSError(errno.EIO, "Input/output error"))
 
 
 def test_a_place_that_is_closed_is_told_in_a_sentence_wherever_it_is_met():
