@@ -18,6 +18,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
+from common.errors import UserError
+
 Answer = TypeVar("Answer")
 
 _SOURCE = Path(__file__).parents[2]  # where `common` is found, wherever it was started from
@@ -35,6 +37,7 @@ def answers(
         workers: processes; 0 or 1 for none beside this one.
 
     Raises:
+        UserError: a process was killed.
         RuntimeError: a process ended early; what it had to say stands on standard error.
     """
     workers = min(workers, len(calls))
@@ -87,9 +90,14 @@ def _answer(process: "subprocess.Popen[str]", call: list[Any]) -> Any:
         process.stdin.flush()
     answer = process.stdout.readline()
     if not answer:
+        code = process.wait()
+        if code < 0:
+            raise UserError(
+                f"a process that reads or draws images was killed by signal {-code}, as systems do "
+                "for want of memory. Start fewer --workers."
+            )
         raise RuntimeError(
-            f"a process ended early, with exit code {process.wait()}, when it was given "
-            f"{question[:_SHOWN]}."
+            f"a process ended early, with exit code {code}, when it was given {question[:_SHOWN]}."
         )
     return json.loads(answer)
 

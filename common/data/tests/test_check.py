@@ -1,6 +1,7 @@
 """Every kind of bad image, wrong counts and hopeless tests are found before training."""
 
 import io
+import signal
 import struct
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from common.data.catalogue import DATASETS
 from common.data.check import check_dataset, leave_out, require_sound
 from common.data.datasets import load_dataset, load_folder
 from common.data.probe import probe
+from common.data.programs import answers
 from common.errors import UserError
 from common.types import SPLITS, Dataset, Samples
 
@@ -172,6 +174,12 @@ def test_a_dying_process_ends_the_check_instead_of_waiting_for_ever(mixed, monke
         RuntimeError, match=r"ended early, with exit code 1, when it was given \[\["
     ):
         check_dataset(load_folder(mixed), workers=2)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="other signals")
+def test_a_process_that_the_system_kills_is_told_in_a_sentence():
+    with pytest.raises(UserError, match=r"killed by signal 9, .*Start fewer --workers\."):
+        list(answers(signal.raise_signal, [[9], [9]], workers=2))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="knows no broken pipes")
