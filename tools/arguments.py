@@ -157,3 +157,12 @@ Cameras = Annotated[
         "a single camera; by default the first sub-folder is the camera."
     ),
 ]
+
+
+def all_changes(
+    changes: list[str] | None, precision: str | None, weights_init: Path | None
+) -> list[str]:
+    """`--set` and the two options that are short for it."""
+    short = [f"precision={precision}"] if precision else []
+    short += [f"encoder.weights={weights_init}"] if weights_init else []
+    return [*(changes or []), *short]

@@ -71,7 +71,7 @@ def reproduce(
     """Train METHOD on DATASET with the paper's settings; show our numbers beside the paper's."""
     from tools.lookup import require_known
 
-    changes = _changes(changes, precision, weights_init)
+    changes = args.all_changes(changes, precision, weights_init)
     require_known(method, dataset, source, variant, changes=changes, sweep=sweep)
     _several_processes(gpus, device)
     with watched(json) as console:
@@ -128,7 +128,7 @@ def train(
     """Train METHOD on your own images without labels; test it if labels.csv names a test part."""
     from tools.lookup import require_known
 
-    changes = _changes(changes, precision, weights_init)
+    changes = args.all_changes(changes, precision, weights_init)
     require_known(method, changes=changes)
     _several_processes(gpus, device)
     with watched(json) as console:
@@ -390,12 +390,3 @@ def _several_processes(gpus: int, device: str) -> None:
         from tools.launch import launch
 
         raise typer.Exit(launch(gpus, device, sys.argv[1:]))
-
-
-def _changes(
-    changes: list[str] | None, precision: str | None, weights_init: Path | None
-) -> list[str]:
-    """`--set` and the two options that are short for it."""
-    short = [f"precision={precision}"] if precision else []
-    short += [f"encoder.weights={weights_init}"] if weights_init else []
-    return [*(changes or []), *short]
