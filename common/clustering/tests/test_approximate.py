@@ -112,5 +112,5 @@ def test_rows_that_are_not_unit_vectors_are_refused():
         find_neighbors(2 * clustered(50), 5, Approximate())
     blind = clustered(50)
     blind[7:9] = 0
-    with pytest.raises(UserError, match=r"2 of 50 features are zero, .* row 7: .* encoder.height"):
+    with pytest.raises(UserError, match=r"2 of 50 features are zero, .* row 7: .* encoder\.height"):
         find_neighbors(blind, 5, Approximate())
