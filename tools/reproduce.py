@@ -215,9 +215,10 @@ def _carry_out(
     *,
     resumed: bool,
 ) -> dict[str, Any]:
-    # What draws the page takes seconds to load, for which no refusal and no --dry-run should wait.
-    # Nor is it loaded at the end: a run of hours ends with the code that it began with.
-    from tools.write_report import write_report
+    if options.report and team.first:
+        # What draws the page takes seconds to load, for which no refusal and no --dry-run should
+        # wait. Nor is it loaded at the end: a run of hours ends with the code that it began with.
+        from tools.write_report import write_report
 
     heard = observer if team.first else _silence
     if team.device.type == "cpu":
