@@ -14,7 +14,6 @@ import pytest
 import typer
 
 import methods
-from common.data.catalogue import DATASETS
 from common.data.synthetic.strength import STRENGTHS, Strength
 from common.errors import UserError
 from common.recipe_text import override, parse_changes
@@ -360,48 +359,3 @@ def code_lines(text):
         if documented and ast.get_docstring(node) is not None:
             numbers -= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
     return numbers
-
-
-def table_rows(text):
-    """The rows of all tables as {header: cell}."""
-    rows, headers = [], None
-    for line in text.splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")] if line[:1] == "|" else None
-        if cells and headers and not line.startswith("| ---"):
-            rows.append(dict(zip(headers, cells, strict=True)))
-        headers = None if cells is None else headers or cells
-    return rows
-
-
-def test_the_results_in_the_readme_are_those_of_the_results_page():
-    page = table_rows((ROOT / "docs" / "results.md").read_text("utf-8"))
-    plain = {"data set": "synthetic", "variant": "-", "remarks": "-"}
-    full = {row["method"]: row for row in page if plain.items() <= row.items()}
-    rows = table_rows((ROOT / "README.md").read_text("utf-8"))
-    shown = [row for row in rows if "clusters" in row]
-    assert [row["method"] for row in shown] == list(METHODS)
-    assert all(row.items() <= full[row["method"]].items() for row in shown)
-
-
-def test_the_readme_says_where_each_data_set_belongs():
-    rows = table_rows((ROOT / "README.md").read_text("utf-8"))
-    place, shown = "folder below the data root", {}
-    for row in (row for row in rows if place in row):
-        names, folders = (re.findall(r"`([^`]+)`", row[column]) for column in ("name", place))
-        shown |= dict.fromkeys(names, folders)
-    families = {name for name in DATASETS if not name.startswith(("vehicleid-", "celebreid-"))}
-    assert shown.keys() == families
-    assert all(DATASETS[name].folders[0] in folders for name, folders in shown.items())
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_the_readme_cites_what_the_method_s_page_cites(name):
-    cited = " ".join(method_page(name).partition("\n## ")[0].split())
-    readme = (ROOT / "README.md").read_text("utf-8")
-    title = method_page(name).splitlines()[0].removeprefix("# ")
-    entry = next(e for e in readme.splitlines() if e.startswith(f"- {title}: "))
-    authors, paper = entry.partition(": ")[2].split(". ")[:2]
-    assert paper in cited
-    assert paper == METHODS[name].title
-    assert all(author in cited for author in authors.split(", "))
-    assert re.findall(r"arXiv [0-9.]*[0-9]", entry) == re.findall(r"arXiv [0-9.]*[0-9]", cited)
