@@ -41,7 +41,7 @@ def market():
 def test_the_batch_norm_groups_are_those_of_all_processes(market, processes, groups):
     record = recorded(market, processes)
     assert record["bn_chunks"] == groups
-    seen = f"batch norm sees {256 / groups:g} images at a time, the recipe's runs saw 64"
+    seen = f"batch norm sees {256 / groups:g} images at a time, 64 in the recipe"
     assert (seen in " ".join(record["deviations"])) == (groups != 4)
 
 
