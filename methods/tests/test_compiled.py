@@ -80,14 +80,11 @@ def test_a_compiled_step_equals_a_plain_one(kind, backend, tmp_path, monkeypatch
 def test_a_compiler_that_fails_is_told_in_a_sentence_that_says_how_to_do_without(
     tmp_path, monkeypatch
 ):
-    def failing(graph, inputs):
-        raise RuntimeError("no kernel for this\nand a page of reasons")
+    def failing(*given):
+        reason = RuntimeError("no kernel for this\nand a page of reasons")
+        raise torch._dynamo.exc.BackendCompilerFailed(failing, reason, None)
 
-    def compiled():
-        torch._dynamo.reset()
-        return torch.compile(network.pooled, fullgraph=True, backend=failing)
-
-    monkeypatch.setattr(network, "compiled_rows", compiled)
+    monkeypatch.setattr(network, "compiled_rows", lambda: failing)
     method, job = small_job(small_recipe(METHODS["hhcl"].find("synthetic")), tmp_path, small_data())
     method.encoder.compiled = True
     with pytest.raises(UserError, match=r"compiled \(no kernel for this\). Set TORCH_COMPILE_DIS"):
