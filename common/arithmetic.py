@@ -80,8 +80,9 @@ def compiling() -> Iterator[None]:
         yield
     except torch._dynamo.exc.TorchDynamoException as error:
         cause = getattr(error, "inner_exception", error)  # what the message begins with is dynamo's
+        reason = str(cause).strip().partition("\n")[0]
         raise UserError(
-            f"the network could not be compiled ({str(cause).strip().partition(chr(10))[0]}). Set "
-            f"{NOT_COMPILED}=1 in the environment, and resume the run or begin it again: it then "
-            "computes the same, about half as fast."
+            f"the network could not be compiled ({reason}). Set {NOT_COMPILED}=1 in the "
+            "environment, and resume the run or begin it again: it then computes the same within "
+            "rounding, about half as fast."
         ) from error

@@ -18,6 +18,7 @@ import methods
 from common.errors import MissingPackage, UserError, did_you_mean
 from common.reference import Check, Runner, kind_of, load_case
 from common.run import Event
+from methods import METHODS
 from methods.cases import CASES
 from tools.layout import rich_table
 
@@ -179,7 +180,7 @@ def _asked(kind: Kind, method: str | None) -> bool:
 
 
 def _require_known(method: str | None) -> None:
-    owners = ("common", *CASES)
+    owners = ("common", *METHODS)
     if method is None or method in owners:
         return
     hint = did_you_mean(method, owners)
