@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from common import training
+from common.arithmetic import set_arithmetic
 from common.backbones import network
 from common.batches import domain_batches
 from common.errors import UserError
@@ -33,6 +34,7 @@ def recipe_of(kind):
 
 def losses(recipe, folder, device, *, compiled):
     """Means of an epoch's losses, and the running statistics that it leaves."""
+    set_arithmetic(recipe.precision)  # by default convolutions on a GPU round to TF32
     method, job = small_job(recipe, folder, small_data(), Team(device=device))
     for encoder in method.evaluated().values():
         encoder.lay_out(channels_last=True)  # as runs that compile have it, and any on a CPU
