@@ -20,6 +20,7 @@ from common.backbones.batchnorm import (
 )
 from common.backbones.dropout import Dropout
 from common.backbones.pooling import build_pooling
+from common.backbones.relu import use_own_relus
 from common.backbones.trunks import find_trunk
 from common.errors import UserError
 from common.recipe import EncoderSettings, Precision
@@ -84,6 +85,7 @@ class Encoder(nn.Module):
         self.compiled = False
         trunk = find_trunk(settings.arch)
         self.trunk = trunk.build(self.grouping)
+        use_own_relus(self.trunk)
         self.lay_out(channels_last=True)  # where it is built, on the CPU: see `place_on`
         self.pool, vectors = build_pooling(settings.pooling, settings.parts)
         pooled = trunk.channels * vectors

@@ -360,7 +360,8 @@ def test_channels_last_maps_give_the_same_numbers(arch, domains):
     plain.lay_out(channels_last=False)
     for encoder in (plain, turned):
         encoder.double()
-        batches = [small_images(4, seed).double() for seed in range(domains)]
+        # Two rows of one position a chunk would be normalized to 1 and -1, with no gradient below.
+        batches = [small_images(8, seed).double() for seed in range(domains)]
         z = torch.cat(encoder.forward_domains(*batches)) if domains == 2 else encoder(*batches)
         encoder.found = z.detach()
         (z * torch.arange(z.shape[1])).sum().backward()
@@ -369,7 +370,8 @@ def test_channels_last_maps_give_the_same_numbers(arch, domains):
     assert all(torch.allclose(a, b, atol=1e-9) for a, b in states)  # running statistics too
     for a, b in zip(plain.parameters(), turned.parameters(), strict=True):
         if a.grad is not None:
-            assert torch.allclose(a.grad, b.grad, rtol=1e-6, atol=1e-8)
+            assert float(a.grad.abs().max()) > 1
+            assert torch.allclose(a.grad, b.grad, rtol=1e-6, atol=1e-5)
     maps = turned.eval().trunk(small_images().double())
     assert maps.is_contiguous(memory_format=torch.channels_last)
 
