@@ -7,7 +7,10 @@ names. A name with "?" may be missing, one that is not named may hold anything, 
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+
+from common.errors import UserError
 
 Shape = Any
 
@@ -76,6 +79,19 @@ EVENTS: dict[Any, Shape] = {
     "test": {**SCORES, "epoch": int, "network": str},
     "warning": {"text": str},
 }
+
+
+def require_run_folder(path: Path) -> None:
+    """Refuse what no run has written to; nothing is loaded for it.
+
+    Raises:
+        UserError: the folder is missing or holds no run.
+    """
+    if not (path / "recipe.json").is_file():
+        raise UserError(
+            f"{path} is not a run folder: it holds no recipe.json. Name a folder that a run has "
+            "written, e.g. one in runs/."
+        )
 
 
 def misfit(value: Any, shape: Shape, at: str = "") -> str:

@@ -27,7 +27,7 @@ from typing import Any, BinaryIO, TextIO
 import torch
 
 from common.errors import UserError
-from common.records import EVENTS, FILES, misfit
+from common.records import EVENTS, FILES, misfit, require_run_folder
 from common.types import Tick
 
 if sys.platform != "win32":
@@ -160,11 +160,7 @@ class RunDir:
         Raises:
             UserError: the folder is missing or holds no run.
         """
-        if not (path / "recipe.json").is_file():
-            raise UserError(
-                f"{path} is not a run folder: it holds no recipe.json. Name a folder that a run "
-                "has written, e.g. one in runs/."
-            )
+        require_run_folder(path)
         return RunDir(path)
 
     @contextmanager

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from common.records import require_run_folder
 from tools import arguments as args
 from tools.cli_data import data
 from tools.layout import Format, dict_table, terminal
@@ -169,6 +170,7 @@ def resume(
     json: args.Json = False,
 ) -> None:
     """Continue a run exactly where it stopped; its folder holds all settings."""
+    require_run_folder(run)
     _several_processes(gpus, device)
     with watched(json, run) as console:
         from tools.options import RunOptions
@@ -245,6 +247,9 @@ def verify(
     json: args.Json = False,
 ) -> None:
     """Recompute stored numbers of the authors' code with ours; exit code 1 if one fails."""
+    from tools.lookup import require_owner
+
+    require_owner(method)
     with watched(json) as console:
         from tools.verify import cases_table
         from tools.verify import verify as recompute
@@ -315,6 +320,7 @@ def report(
     json: args.Json = False,
 ) -> None:
     """Write the page of a run, finished or not: curves, ranked lists, clusters, feature map."""
+    require_run_folder(run)
     with watched(json) as console:
         from tools.options import RunOptions
         from tools.origin import Moved

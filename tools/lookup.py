@@ -62,6 +62,18 @@ def spec_of(method: str) -> MethodSpec:
     return METHODS[method]
 
 
+def require_owner(method: str | None) -> None:
+    """Refuse an unknown owner of stored cases: a method, "common", or None for all of them.
+
+    Raises:
+        UserError: with the known names.
+    """
+    owners = ("common", *METHODS)
+    if method is not None and method not in owners:
+        hint = did_you_mean(method, owners)
+        raise UserError(f"unknown method {method!r}. Known: {', '.join(owners)}.{hint}")
+
+
 def recipe_before_changes(recipe: Recipe) -> Recipe:
     """What a run's settings were changed from: the paper's recipe, or that for own images."""
     spec = spec_of(recipe.method)

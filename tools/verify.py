@@ -15,12 +15,12 @@ import common.clustering.cases
 import common.data.cases
 import common.evaluator.cases
 import methods
-from common.errors import MissingPackage, UserError, did_you_mean
+from common.errors import MissingPackage, UserError
 from common.reference import Check, Runner, kind_of, load_case
 from common.run import Event
-from methods import METHODS
 from methods.cases import CASES
 from tools.layout import rich_table
+from tools.lookup import require_owner
 
 COMMON: dict[str, Runner] = {
     **common.backbones.cases.CASES,
@@ -71,7 +71,7 @@ def verify(
     Raises:
         UserError: unknown method, no case, or files of an unknown kind.
     """
-    _require_known(method)
+    require_owner(method)
     files = case_files(reference)
     if unknown := [path for path in files if find_kind(path) is None]:
         known = ", ".join(sorted(kind.prefix for kind in KINDS))
@@ -177,11 +177,3 @@ def _strain(check: Check) -> float:
 
 def _asked(kind: Kind, method: str | None) -> bool:
     return method is None or kind.owner == method
-
-
-def _require_known(method: str | None) -> None:
-    owners = ("common", *METHODS)
-    if method is None or method in owners:
-        return
-    hint = did_you_mean(method, owners)
-    raise UserError(f"unknown method {method!r}. Known: {', '.join(owners)}.{hint}")

@@ -143,11 +143,15 @@ def test_mistakes_are_told_before_any_work(call, tmp_path, monkeypatch, argument
 
 
 @pytest.mark.parametrize(
-    "command", ["test hhcl synthetic --device cpu --weights nowhere", "report nowhere"]
+    "command", ["test hhcl synthetic --device cpu --weights nowhere", "report begun"]
 )
-def test_trained_weights_compute_in_float32_as_they_did_in_training(call, monkeypatch, command):
+def test_trained_weights_compute_in_float32_as_they_did_in_training(
+    call, tmp_path, monkeypatch, command
+):
+    monkeypatch.chdir(tmp_path)
+    recorded_run(tmp_path / "begun")
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
-    assert "nowhere" in call(*command.split()).err
+    assert command.split()[-1] in call(*command.split()).err
     assert not torch.backends.cudnn.allow_tf32
 
 
@@ -322,7 +326,15 @@ def test_ctrl_c_says_how_to_go_on_and_ends_with_130(call, monkeypatch):
         assert "Traceback" not in called.err
 
 
-def test_ctrl_c_in_resume_names_the_run_that_was_resumed(call, monkeypatch):
+def recorded_run(path):
+    """A folder that a run has begun to write."""
+    path.mkdir(parents=True)
+    (path / "recipe.json").write_text("{}")
+
+
+def test_ctrl_c_in_resume_names_the_run_that_was_resumed(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recorded_run(tmp_path / "runs/mine")
     monkeypatch.setattr(tools.reproduce, "resume", fake_run(None, error=KeyboardInterrupt()))
     assert "tools resume runs/mine" in call("resume", "runs/mine").err
 

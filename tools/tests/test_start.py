@@ -32,14 +32,17 @@ def test_help_loads_nothing_heavy_and_takes_less_than_a_second():
         "reproduce hhcl synthetic --set clustering.epss=1 --gpus 2",
         "train hhlc --data crops",
         "test hhlc market1501 --weights nowhere",
+        "verify hhlc",
+        "resume nowhere --gpus 2",
+        "report nowhere",
     ],
 )
-def test_an_unknown_name_is_told_without_loading_anything_heavy(command):
+def test_an_unknown_name_or_run_is_told_without_loading_anything_heavy(command):
     code = "import atexit, sys, tools.cli; atexit.register("
     code += f"lambda: print([m for m in {HEAVY} if m in sys.modules])); tools.cli.main()"
     shown = python("-c", code, *command.split())
     assert (shown.returncode, shown.stdout) == (2, "[]\n")
-    assert "Did you mean" in shown.stderr
+    assert "Did you mean" in shown.stderr or "is not a run folder" in shown.stderr
 
 
 def test_data_sets_are_looked_at_without_loading_torch():
