@@ -10,6 +10,7 @@ from common.backbones.batchnorm import (
     BatchNorm,
     DomainBatchNorm,
     Grouping,
+    _group_statistics,
     deinterleave,
     interleave,
     split_domains,
@@ -244,6 +245,22 @@ def test_compiled_groups_equal_those_that_are_not(backend, device, dtype, domain
     for ours, theirs in zip(found, expected, strict=True):
         largest = float(theirs.abs().max())
         torch.testing.assert_close(ours.float(), theirs, rtol=tolerance, atol=tolerance * largest)
+
+
+@pytest.mark.parametrize(("usual", "tolerance"), [(0.0, 1e-2), (290.0, 1e-5), (300.0, 1e-6)])
+def test_statistics_are_the_more_exact_the_nearer_the_usual_means_are(usual, tolerance):
+    x = (300 + random_rows((8, 3, 16, 8), seed=1)).bfloat16()
+
+    mean, var = _group_statistics(x, torch.full((2, 3), usual))
+
+    groups = x.double().unflatten(0, (2, -1)).transpose(1, 2).flatten(2)
+    torch.testing.assert_close(mean.double(), groups.mean(2), rtol=1e-6, atol=0)
+    torch.testing.assert_close(var.double(), groups.var(2, correction=0), rtol=tolerance, atol=0)
+
+
+def test_maps_of_one_value_have_no_negative_variance():
+    x = torch.full((4, 2, 32, 16), 0.1).bfloat16()
+    assert float(_group_statistics(x, torch.zeros(2, 2))[1].min()) >= 0
 
 
 def outputs_and_gradients(forward, norm, x):
