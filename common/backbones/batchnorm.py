@@ -192,8 +192,7 @@ def _groups_at_once(x: Tensor, norms: Sequence[BatchNorm], chunks: int) -> Tenso
     bias = torch.stack([norm.bias for norm in norms]).repeat_interleave(chunks, dim=0)
     count = x.numel() // weight.numel()
     with torch.no_grad():
-        usual = torch.stack([norm.running_mean for norm in norms])
-        mean, var = _group_statistics(x, usual.repeat_interleave(chunks, dim=0))
+        mean, var = _group_statistics(x, len(weight))
         inverse = torch.rsqrt(var + norms[0].eps)
         for d, norm in enumerate(norms):
             first = d * chunks  # the domain's group 0
@@ -238,24 +237,22 @@ def _group_totals(x: Tensor, groups: int) -> Tensor:
     return x.sum(dim=(2, 3), dtype=torch.float32).unflatten(0, (groups, -1)).sum(dim=1)
 
 
-def _group_statistics(x: Tensor, usual: Tensor) -> tuple[Tensor, Tensor]:
+def _group_statistics(x: Tensor, groups: int) -> tuple[Tensor, Tensor]:
     """Mean and biased variance (G, C) of equal groups of consecutive rows of (B, C, H, W).
 
     Over the positions of each row first, then over the rows of a group: many short sums side by
     side, and no map leaves its layout. Of a row two sums in one pass, where torch's own form
-    divides at every number:
+    divides at every number; less the number u in its middle, so that little cancels:
 
         mean = u + mean(x - u),   var = mean((x - u)^2) - mean(x - u)^2
-
-    With u, the (G, C) usual means, near the means little cancels; far from them, what x was
-    rounded to in bfloat16 is still coarser.
     """
-    away = x - _rows(usual, x)
+    middle = x[:, :, x.shape[2] // 2, x.shape[3] // 2].float()
+    away = x - middle[:, :, None, None]
     first = away.mean(dim=(2, 3))
     within = ((away * away).mean(dim=(2, 3)) - first * first).clamp(min=0)
-    means = first + _rows(usual, x)[:, :, 0, 0]
-    between, mean = torch.var_mean(means.unflatten(0, (len(usual), -1)), dim=1, correction=0)
-    return mean, within.unflatten(0, (len(usual), -1)).mean(dim=1) + between
+    means = (middle + first).unflatten(0, (groups, -1))
+    between, mean = torch.var_mean(means, dim=1, correction=0)
+    return mean, within.unflatten(0, (groups, -1)).mean(dim=1) + between
 
 
 def _rows(values: Tensor, x: Tensor) -> Tensor:
