@@ -1,5 +1,7 @@
 """What a run writes as plain values: the shapes of its records, and where one has another.
 
+Here no library is loaded, so that a command can ask at once whether a run has written to a folder.
+
 A shape is a type, where `float` is any finite number; None; a word, which must be that word; a
 tuple of alternatives; a list, [shape] of any length or [shape, shape] of just these; or a dict of
 names. A name with "?" may be missing, one that is not named may hold anything, or the shape under
@@ -81,13 +83,18 @@ EVENTS: dict[Any, Shape] = {
 }
 
 
+def is_run_folder(path: Path) -> bool:
+    """Whether a run has written to the folder: its recipe comes first."""
+    return (path / "recipe.json").is_file()
+
+
 def require_run_folder(path: Path) -> None:
-    """Refuse what no run has written to; nothing is loaded for it.
+    """Refuse what no run has written to.
 
     Raises:
         UserError: the folder is missing or holds no run.
     """
-    if not (path / "recipe.json").is_file():
+    if not is_run_folder(path):
         raise UserError(
             f"{path} is not a run folder: it holds no recipe.json. Name a folder that a run has "
             "written, e.g. one in runs/."

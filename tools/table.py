@@ -11,6 +11,7 @@ from common.data.synthetic import SYNTHETIC_SETS
 from common.errors import UserError
 from common.recipe import Recipe, chunks_per_process
 from common.recipe_text import to_plain
+from common.records import is_run_folder
 from common.run import RunDir
 from methods import METHODS
 from tools.arguments import RUNS
@@ -114,7 +115,7 @@ def run_folders(places: Iterable[Path], *, required: bool) -> list[Path]:
     """
     found: list[Path] = []
     for place in places:
-        here = [place] if (place / "recipe.json").is_file() else []
+        here = [place] if is_run_folder(place) else []
         here = here or [path.parent for path in place.glob("*/recipe.json")]
         if required and not here:
             raise UserError(f"{place} is no run folder and holds none. Runs lie in runs/.")

@@ -9,13 +9,14 @@ from common.backbones.tensor_files import encoder_state, method_of
 from common.backbones.weights import load_trained, require_fit
 from common.errors import UserError
 from common.recipe import Recipe
+from common.records import is_run_folder
 from common.run import RunDir, load_checkpoint
 
 
 def run_of(weights: Path) -> RunDir | None:
     """The run folder that a path names or lies in."""
     for folder in (weights, weights.parent):
-        if (folder / "recipe.json").is_file():
+        if is_run_folder(folder):
             return RunDir(folder)
     return None
 
