@@ -51,7 +51,7 @@ def normalized(pixels: Tensor) -> Tensor:
         pixels: (B, 3, H, W) uint8.
     """
     table = on_device(normalization_table(), pixels.device)
-    entry = pixels.to(torch.int64) + 256 * torch.arange(3, device=pixels.device).view(3, 1, 1)
+    entry = pixels + 256 * torch.arange(3, device=pixels.device).view(3, 1, 1)  # int64
     return table.take(entry)
 
 
