@@ -1,5 +1,7 @@
 """The command `tools`, also as `python -m tools`; Ctrl-C ends it quietly while it still loads."""
 
+import gc
+
 from tools.process import INTERRUPTED
 
 
@@ -9,7 +11,12 @@ def main() -> None:
         from tools.cli import main as command
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
-    command()
+    try:
+        command()
+    finally:
+        # The interpreter ends by looking for cycles in all that is left. In what torch and its
+        # like have loaded, that takes seconds, after the last line of the command.
+        gc.freeze()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@ process of a team ends with the one that started it; no stream, disk, memory or 
 traceback."""
 
 import errno
+import gc
 import os
 import signal
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
+import tools.__main__
+import tools.cli
 import tools.reproduce
 from common.errors import UserError
 from common.run import RunDir
@@ -147,6 +150,15 @@ def test_ctrl_c_while_the_command_line_loads_ends_it_quietly(tmp_path):
     environment = {**os.environ, "PYTHONPATH": path}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (INTERRUPTED, "", "")
+
+
+def test_the_end_of_a_command_does_not_go_through_all_that_libraries_have_loaded(monkeypatch):
+    frozen = []
+    monkeypatch.setattr(gc, "freeze", lambda: frozen.append(gc))
+    monkeypatch.setattr(tools.cli, "main", lambda: sys.exit(1))
+    with pytest.raises(SystemExit):
+        tools.__main__.main()
+    assert frozen
 
 
 STOPPED = """
