@@ -1,10 +1,11 @@
 """`tools bench`: runs the benchmarks of `tools/benchmarks`, one file and one question each."""
 
+import ast
 import importlib
-import inspect
 import pkgutil
 from collections.abc import Callable, Sequence
-from types import ModuleType
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from common.errors import UserError, did_you_mean
@@ -14,23 +15,43 @@ from tools import benchmarks
 Rows = list[dict[str, Any]]
 
 
-def found_benchmarks() -> dict[str, ModuleType]:
-    """The modules of the folder that have a `run`, by name; the others help them."""
-    names = sorted(found.name for found in pkgutil.iter_modules(benchmarks.__path__))
-    modules = {name: importlib.import_module(f"{benchmarks.__name__}.{name}") for name in names}
-    return {n.replace("_", "-"): module for n, module in modules.items() if hasattr(module, "run")}
+@dataclass(frozen=True)
+class Benchmark:
+    """What a file says of its benchmark: its question, the arguments of its `run` with defaults."""
+
+    name: str
+    question: str
+    settings: dict[str, Any]
 
 
-def questions() -> list[dict[str, Any]]:
+def found_benchmarks() -> dict[str, Benchmark]:
+    """Those of the folder, by name; files without a `run` help them.
+
+    The files are read and not loaded, which takes seconds: all need PyTorch.
+    """
+    found = {}
+    for module in sorted(pkgutil.iter_modules(benchmarks.__path__), key=lambda module: module.name):
+        text = Path(benchmarks.__path__[0], f"{module.name}.py").read_text(encoding="utf-8")
+        if benchmark := _read(module.name.replace("_", "-"), ast.parse(text)):
+            found[benchmark.name] = benchmark
+    return found
+
+
+def _read(name: str, file: ast.Module) -> Benchmark | None:
+    """What is said in a file, None without a `run`; all defaults are constants."""
+    runs = (item for item in file.body if isinstance(item, ast.FunctionDef) and item.name == "run")
+    run = next(runs, None)
+    if run is None:
+        return None
+    names = [argument.arg for argument in run.args.args]
+    defaults = map(ast.literal_eval, run.args.defaults)
+    question = (ast.get_docstring(file) or "").partition("\n")[0]
+    return Benchmark(name, question, dict(zip(names, defaults, strict=True)))
+
+
+def questions() -> Rows:
     """Name, question and settings of every benchmark."""
-    return [
-        {
-            "name": name,
-            "question": (module.__doc__ or "").partition("\n")[0],
-            "settings": {key: p.default for key, p in _parameters(module.run).items()},
-        }
-        for name, module in found_benchmarks().items()
-    ]
+    return [asdict(benchmark) for benchmark in found_benchmarks().values()]
 
 
 def shown_questions(found: Rows) -> Rows:
@@ -44,7 +65,8 @@ def shown_questions(found: Rows) -> Rows:
 def run_benchmark(name: str, changes: Sequence[str] = ()) -> Rows:
     """Run a benchmark; its rows. Arguments and errors as in `arguments_of`."""
     arguments = arguments_of(name, changes)
-    run: Callable[..., Rows] = found_benchmarks()[name].run
+    module = importlib.import_module(f"{benchmarks.__name__}.{name.replace('-', '_')}")
+    run: Callable[..., Rows] = module.run
     return run(**arguments)
 
 
@@ -61,17 +83,13 @@ def arguments_of(name: str, changes: Sequence[str] = ()) -> dict[str, Any]:
     if name not in known:
         hint = did_you_mean(name, known)
         raise UserError(f"unknown benchmark {name!r}. Known: {', '.join(known)}.{hint}")
-    parameters = _parameters(known[name].run)
+    defaults = known[name].settings
     arguments = {}
     for key, text in parse_changes(list(changes)).items():
-        if key not in parameters:
-            raise UserError(f"{name} has no setting {key!r}. Known: {', '.join(parameters)}.")
-        arguments[key] = _like(parameters[key].default, text, key)
+        if key not in defaults:
+            raise UserError(f"{name} has no setting {key!r}. Known: {', '.join(defaults)}.")
+        arguments[key] = _like(defaults[key], text, key)
     return arguments
-
-
-def _parameters(run: Callable[..., Rows]) -> dict[str, inspect.Parameter]:
-    return dict(inspect.signature(run).parameters)
 
 
 def _written(value: Any) -> str:

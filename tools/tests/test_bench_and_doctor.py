@@ -7,12 +7,12 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 import tools.bench
+import tools.benchmarks
 from common.errors import UserError
 from common.recipe_text import override, parse_changes
 from methods import METHODS
@@ -26,16 +26,24 @@ from tools.bench import (
 from tools.doctor import examine, hints
 from tools.layout import dict_table, facts_table
 
+SPEED = '''"""How fast?
+
+More.
+"""
+
+def run(size: int = 4, share=0.5, sizes=(1, 2), name="x", fast=True):
+    return [{"size": size, "share": share, "sizes": sizes, "name": name, "fast": fast}]
+'''
+
 
 @pytest.fixture
-def made_up(monkeypatch):
-    """A benchmark that returns its arguments."""
-
-    def run(size=4, share=0.5, sizes=(1, 2), name="x", fast=True):
-        return [{"size": size, "share": share, "sizes": sizes, "name": name, "fast": fast}]
-
-    module = SimpleNamespace(__doc__="How fast?\n\nMore.", run=run)
-    monkeypatch.setattr(tools.bench, "found_benchmarks", lambda: {"speed": module})
+def made_up(tmp_path, monkeypatch):
+    """A folder with a benchmark that returns its arguments, and a file that helps it."""
+    (tmp_path / "speed.py").write_text(SPEED)
+    (tmp_path / "clock.py").write_text("raise SystemExit('a file was loaded in vain')")
+    monkeypatch.setattr(tools.benchmarks, "__path__", [str(tmp_path)])
+    yield
+    sys.modules.pop("tools.benchmarks.speed", None)
 
 
 def test_every_benchmark_asks_one_question_and_runs_without_arguments():
