@@ -94,7 +94,6 @@ def test_a_compiler_that_fails_is_told_in_a_sentence_that_says_how_to_do_without
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_replayed_step_equals_a_plain_one_on_the_gpu(kind, tmp_path):
     check(kind, tmp_path, torch.device("cuda"))

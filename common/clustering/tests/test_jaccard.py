@@ -263,8 +263,6 @@ def test_too_few_points_for_k1_are_reported_once(caplog):
 @pytest.mark.gpu
 @pytest.mark.parametrize("case", CASES)
 def test_a_gpu_gives_the_labels_of_the_cpu(case):
-    if not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device")
     features, k1, k2 = CASES[case]
     expected = labels_at(features, Dbscan(k1=k1, k2=k2), EPS)
     for _ in range(2):

@@ -372,7 +372,6 @@ def test_an_index_outside_the_split_is_an_error(samples):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("kind", ["device", "host", "disk"])
 @pytest.mark.parametrize("views", [1, 2])
 def test_batches_on_the_gpu_equal_those_on_the_cpu(samples, kind, views):
