@@ -93,7 +93,10 @@ def _memory(measured: Measured) -> list[dict[str, Any]]:
 
 
 def _schedule(measured: Measured, paper: Recipe) -> dict[str, Any]:
-    """Epochs, tests among them, and the test before the first; reading images is not counted."""
+    """Epochs, tests among them, and the test before the first.
+
+    What comes before is not counted: reading images, and compiling in the first steps.
+    """
     whole = measured.whole
     test = whole["test extraction"] + whole["evaluation"]
     epoch = measured.training + sum(whole[part] for part in ONCE) - test
