@@ -9,6 +9,7 @@ With one process everything is a no-op.
 import json
 import logging
 import os
+import re
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -38,6 +39,8 @@ TIMEOUT = timedelta(minutes=30)
 """Of an exchange that all processes reach at about the same time."""
 PATIENCE = timedelta(hours=12)
 """How long they wait while one works alone: the first checks all images and writes the page."""
+SOURCE_LINE = re.compile(r"^\[\S+:\d+\] ")
+"""With which gloo's errors begin; what follows their first sentence is advice to developers."""
 
 
 @dataclass(frozen=True)
@@ -237,7 +240,7 @@ def _exchange() -> Iterator[None]:
     except (torch.OutOfMemoryError, torch.AcceleratorError, NotImplementedError):  # our own
         raise
     except RuntimeError as error:
-        reason = str(error).partition("\n")[0]
+        reason = SOURCE_LINE.sub("", str(error)).partition("\n")[0].partition(". ")[0].rstrip(".")
         raise LostProcess(f"another process of the run cannot be reached ({reason})") from error
 
 
