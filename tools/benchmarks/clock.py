@@ -1,7 +1,8 @@
 """Seconds of one part of a measurement after the other, the device's work waited for."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from statistics import median
 from typing import Any
 
 import torch
@@ -19,6 +20,11 @@ def wall_seconds(work: Callable[[], object], device: torch.device) -> float:
     clock = Clock(device)
     clock.time(work)
     return clock.wall[0]
+
+
+def spread(name: str, seconds: Sequence[float]) -> dict[str, float]:
+    """The median of the repeats, under the name, and their least and most."""
+    return {name: median(seconds), f"least_{name}": min(seconds), f"most_{name}": max(seconds)}
 
 
 class Clock:

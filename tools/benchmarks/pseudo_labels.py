@@ -17,7 +17,7 @@ from common.clustering.jaccard import half_length
 from common.devices import find_device
 from common.errors import UserError
 from common.recipe import Approximate, Exact
-from tools.benchmarks.clock import Clock
+from tools.benchmarks.clock import Clock, spread
 from tools.benchmarks.dense_jaccard import (
     dense_averages,
     dense_distances,
@@ -103,7 +103,8 @@ def run(
     Returns:
         Up to two rows per size, "dense" and ours: CPU seconds of the parts (`search`; `weights`
         with the sets; `expansion`; `minima`, the sums of minima; `dbscan`), of `after_search` and
-        of `whole`, and all of them in wall seconds (`wall_...`); `extra_mb` of memory beyond
+        of `whole`, both with the least and most of the repeats, and all of them in wall seconds
+        (`wall_...`); `extra_mb` of memory beyond
         libraries and features at the first clustering's peak, and the whole `peak_mb` (None where
         the system does not tell); `device_mb`, the peak on a CUDA device, else None; `recall` of
         an approximate search, else None; `clusters` and `outliers`; and, beside a dense row,
@@ -195,6 +196,7 @@ def _row(setup: Setup, measured: list[Measured]) -> dict[str, Any]:
         "dim": setup.dim,
         "threads": setup.threads,
         "device": setup.device,
+        "repeats": len(measured),
         **_seconds([one.cpu for one in measured], ""),
         **_seconds([one.wall for one in measured], "wall_"),
         "extra_mb": first.extra_mb,
@@ -207,8 +209,11 @@ def _row(setup: Setup, measured: list[Measured]) -> dict[str, Any]:
 
 
 def _seconds(found: list[dict[str, float]], prefix: str) -> dict[str, float]:
-    """Medians over the repeats: the parts, all after the search, and all."""
-    row = {part: median(one[part] for one in found) for part in PARTS}
-    row["after_search"] = median(sum(one[part] for part in PARTS[1:]) for one in found)
-    row["whole"] = median(sum(one.values()) for one in found)
-    return {prefix + name: value for name, value in row.items()}
+    """Medians over the repeats: the parts, all after the search, and all; of these the spread."""
+    after_search = [sum(one[part] for part in PARTS[1:]) for one in found]
+    whole = [sum(one.values()) for one in found]
+    return {
+        **{prefix + part: median(one[part] for one in found) for part in PARTS},
+        **spread(f"{prefix}after_search", after_search),
+        **spread(f"{prefix}whole", whole),
+    }

@@ -34,6 +34,9 @@ def test_a_row_tells_seconds_memory_and_the_recall_of_an_approximate_search():
     row = pseudo_labels._row(setup, [once, once])
     assert 0 < row["recall"] < 1
     assert row["whole"] == pytest.approx(row["search"] + row["after_search"])
+    assert row["repeats"] == 2
+    assert row["least_whole"] <= row["whole"] <= row["most_whole"]
+    assert row["least_wall_after_search"] <= row["most_wall_after_search"] < row["wall_whole"]
     assert row["wall_whole"] == pytest.approx(sum(row[f"wall_{p}"] for p in pseudo_labels.PARTS))
     assert row["device_mb"] is None
 
@@ -59,10 +62,11 @@ def test_features_are_unit_rows_that_depend_on_the_seed_alone():
 
 
 def test_infomap_is_measured_part_by_part():
-    row = infomap._row(400, 32, 0.3, 1, "cpu")
+    row = infomap._row(400, 32, 0.3, 2, 1, "cpu")
     assert row["edges"] > 400
     assert row["modules"] >= row["clusters"] > 1
-    assert row["whole"] == pytest.approx(row["graph"] + row["partition"])
+    assert row["whole"] == pytest.approx(row["graph"] + row["partition"])  # the median of two
+    assert 0 < row["least_wall_whole"] < row["wall_whole"] < row["most_wall_whole"]
 
 
 @pytest.mark.slow
