@@ -138,16 +138,34 @@ def _require_same_network(encoder: Encoder, file: NetworkFile) -> None:
         )
     if not info.trained:
         return
-    if (info.pooling == "gem") != (settings.pooling == "gem"):
-        theirs = "gem" if info.pooling == "gem" else info.pooling or "avg or max"
-        raise UserError(
-            f"{path} was trained with {theirs} pooling, the encoder has {settings.pooling}. "
-            f"Set encoder.pooling={theirs}."
-        )
+    _require_same_head(file, settings)
     if info.domains != encoder.domains:
         raise UserError(
             f"{path} has {info.domains} batch norm(s) per layer, one for each domain; the encoder "
             f"has {encoder.domains}. Build it with domains={info.domains}."
+        )
+
+
+def _require_same_head(file: NetworkFile, settings: EncoderSettings) -> None:
+    """Name what differs between trunk and neck."""
+    info = file.info
+    parts = settings.parts if settings.pooling == "parts" else 1
+    pooling = {"gem": "gem", "parts": "parts" if parts > 1 else None}.get(settings.pooling)
+    if info.pooling != pooling:
+        theirs = info.pooling or "avg or max"
+        raise UserError(
+            f"{file.path} was trained with {theirs} pooling, the encoder has {settings.pooling}. "
+            f"Set encoder.pooling={theirs}."
+        )
+    if pooling == "parts" and info.parts != parts:
+        raise UserError(
+            f"{file.path} was trained with {info.parts} parts, the encoder has {parts}. "
+            f"Set encoder.parts={info.parts}."
+        )
+    if info.embedding != settings.embedding:
+        raise UserError(
+            f"{file.path} was trained with an embedding of {info.embedding}, the encoder has one "
+            f"of {settings.embedding} (0 for none). Set encoder.embedding={info.embedding}."
         )
 
 

@@ -151,15 +151,20 @@ def test_a_stem_without_relu_is_kept_without(tmp_path):
 @pytest.mark.parametrize(
     ("theirs", "ours", "message"),
     [
-        ("gem", "avg", "trained with gem pooling, the encoder has avg"),
-        ("avg", "gem", "trained with avg or max pooling, the encoder has gem"),
+        ({"pooling": "gem"}, {}, "trained with gem pooling, the encoder has avg"),
+        ({}, {"pooling": "gem"}, "trained with avg or max pooling, the encoder has gem"),
+        ({"pooling": "parts"}, {}, "has avg. Set encoder.pooling=parts."),
+        ({}, {"pooling": "parts"}, "has parts. Set encoder.pooling=avg or max."),
+        ({"pooling": "parts", "parts": 2}, {"pooling": "parts"}, "Set encoder.parts=2."),
+        ({"embedding": 8}, {}, "Set encoder.embedding=8."),
+        ({}, {"embedding": 8}, "Set encoder.embedding=0."),
     ],
 )
-def test_another_pooling_is_refused_by_name(tmp_path, theirs, ours, message):
-    path = save(tmp_path / "a.pth", released_names(trained(pooling=theirs)))
+def test_another_pooling_or_embedding_is_refused_by_name(tmp_path, theirs, ours, message):
+    path = save(tmp_path / "a.pth", trained("tiny", **theirs).state_dict())
 
-    with pytest.raises(UserError, match=message):
-        load_trained(trained(pooling=ours), path)
+    with pytest.raises(UserError, match=re.escape(message)):
+        load_trained(trained("tiny", **ours), path)
 
 
 @pytest.mark.parametrize(("theirs", "ours"), [(1, 2), (2, 1)])
