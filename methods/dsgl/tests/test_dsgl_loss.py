@@ -33,21 +33,21 @@ def started(seed, settings):
     return method, stored_batch(outputs, indices=indices, labels=labels[indices]), labels
 
 
-def plain_loss(method, z, batch, labels, share, temperature):
+def plain_loss(method, z, batch, labels, share, temperature, order=0):
     """mean_i -log exp(q.P_y / t) / (sum_c exp(q.P_c / t) + a sum_m exp(q.n_m / t))"""
     stored, centroids = method.instances.features, method.memory.mean
-    first = torch.as_tensor(np.asarray(method.nuisance))[:, 0]
+    first, asked = torch.from_numpy(method.nuisance)[:, [0, order]].T
     of_image = torch.from_numpy(labels)
     guided, terms = centroids.clone(), []
     for i, y in zip(batch.all_indices, batch.all_labels, strict=True):
-        group = (of_image == y) & (first != first[i])
+        group = (of_image == y) & (first != asked[i])
         mean = stored[group].mean(dim=0) if group.any() else centroids[y]
         guided[y] = (1 - share) * centroids[y] + share * mean  # the last anchor's remains
     guided = unit(guided)
     for q, i, y in zip(z, batch.all_indices, batch.all_labels, strict=True):
-        groups = [(of_image == c) & (first == first[i]) for c in range(CLUSTERS) if c != y]
+        groups = [(of_image == c) & (first == asked[i]) for c in range(CLUSTERS) if c != y]
         means = [stored[group].mean(dim=0) for group in groups if group.any()]
-        against = unit(torch.stack(means) if means else centroids[first[i]][None])
+        against = unit(torch.stack(means) if means else centroids[asked[i]][None])
         every = (guided @ q / temperature).exp()
         total = every.sum() + share * (against @ q / temperature).exp().sum()
         terms.append(-(every[y] / total).log())
@@ -64,6 +64,42 @@ def test_the_disentangled_loss_is_the_written_formula(seed, share):
     found = method.disentangled(z, batch.labels, groups)
     expected = plain_loss(method, z, batch, labels, share, temperature=0.2)
     torch.testing.assert_close(found, expected)
+
+
+def plain_entropy(method, z, batch, labels, order, among):
+    """mean_i KL(softmax(q.Q / t) || softmax(q.A / t)): the partners are the anchors themselves"""
+    stored, s = method.instances.features, method.settings
+    found, asked = torch.from_numpy(method.nuisance)[:, [among, order]].T
+    of_image, pulled = torch.from_numpy(labels), method.memory.mean.clone()
+    for i, y in zip(batch.all_indices, batch.all_labels, strict=True):
+        for c in range(CLUSTERS):
+            alike = (found != asked[i]) if c == y else (found == asked[i])
+            group, share = (of_image == c) & alike, s.positive_share if c == y else s.negative_share
+            if c == y or group.any():
+                mean = stored[group].mean(dim=0) if group.any() else method.memory.mean[y]
+                pulled[c] = unit((1 - share) * pulled[c] + share * mean)
+    log_p, log_other = (
+        (z @ rows.T / s.entropy_temperature).log_softmax(dim=1)
+        for rows in (pulled, method.memory.mean)
+    )
+    return F.kl_div(log_other, log_p, reduction="batchmean", log_target=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "order", "among"),
+    [({}, 0, 0), ({"disentangle_orders": "both"}, 1, 0), ({"entropy_groups": "own"}, 0, 1)],
+)
+def test_a_step_asks_for_second_nuisance_labels_where_the_settings_say(changes, order, among):
+    method, batch, labels = started(5, DSGLSettings(**changes))
+    views = (view.detach() for view in batch.views * 2)
+    batch = stored_batch(*views, indices=batch.all_indices, labels=batch.all_labels)
+    z = method.encoder(batch.views[0])
+    before = plain_loss(method, z, batch, labels, 0.5, 0.05)
+    losses = method.training_step(batch).losses  # writes the batch into the table
+    after = plain_loss(method, z, batch, labels, 0.5, 0.05, order)
+    torch.testing.assert_close(losses["disentangle"], (before + after) / 2)
+    entropy = [plain_entropy(method, z, batch, labels, *which) for which in ((0, 0), (1, among))]
+    torch.testing.assert_close(losses["entropy"], torch.stack(entropy).mean())
 
 
 def test_a_step_reads_no_image_outside_the_groups_of_its_batch():
