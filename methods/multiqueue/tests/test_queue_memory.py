@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from common.recipe import Recipe
 from common.replay import replayed
-from common.types import MemoryUpdate, TrainData
+from common.types import MemoryUpdate, PseudoLabels, TrainData
 from methods.multiqueue.memory import QueueMemory
 from methods.multiqueue.method import MultiQueue
 from methods.multiqueue.recipes import MultiQueueSettings
@@ -35,6 +35,18 @@ def test_a_batch_is_enqueued_like_its_embeddings_one_by_one(blend, length):
 
 def unit_rows(count, g):
     return F.normalize(torch.randn(count, DIM, generator=g), dim=1)
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+def test_queues_start_as_long_as_the_means_of_their_clusters_or_one_if_asked(normalized):
+    settings = MultiQueueSettings(queue_length=2, normalize_start=normalized)
+    data, labels = TrainData(6, np.zeros(6, np.int64)), np.array([0, 0, 1, 1, -1, 1])
+    method = replayed(MultiQueue, Recipe("multiqueue", "case", settings), DIM, data)
+    features = unit_rows(6, torch.Generator().manual_seed(1))
+    method.begin_epoch(0, features, PseudoLabels(labels))
+    means = torch.stack([features[:2].mean(dim=0), features[[2, 3, 5]].mean(dim=0)])
+    expected = means / means.norm(dim=1, keepdim=True) if normalized else means
+    torch.testing.assert_close(method.memory.queues, expected[:, None].expand(2, 2, DIM))
 
 
 def test_every_slot_of_a_queue_may_be_drawn_whatever_is_drawn_of_the_others():
