@@ -37,10 +37,10 @@ def chosen(table: ClusterTable, with_cams: bool) -> list[tuple[str, str, np.ndar
     """Kinds of clusters worth a look: title, explanation, rows of the table; none of them twice."""
     kinds = [("Largest", "the clusters with most images.", table.sizes)]
     if table.strangers.any():
-        note = "the clusters with most images of other identities than their main one (≠)."
+        note = "of the others, those with most images of other identities than their main one (≠)."
         kinds.append(("Most mixed", note, table.strangers))
     if with_cams:
-        note = "the clusters that join most cameras."
+        note = "of the others, those that join most cameras."
         kinds.append(("Most cameras", note, table.cameras))
     found, used = [], np.zeros(len(table), dtype=bool)
     for title, note, key in kinds:

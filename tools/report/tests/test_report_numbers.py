@@ -152,7 +152,9 @@ def test_the_most_telling_clusters_are_chosen_and_none_of_them_twice():
     cameras = np.array([3, 1, 1, 1, 2, 3, 6, 6, 6, 6])
     strangers = np.array([0, 0, 3, 1, 0, 0, 9, 9, 9, 9])
     table = ClusterTable(np.arange(10), np.arange(2, 12), cameras, strangers + 1, strangers)
-    found = [(title, rows.tolist()) for title, _, rows in chosen(table, with_cams=True)]
+    kinds = chosen(table, with_cams=True)
+    assert ["of the others" in note for _, note, _ in kinds] == [False, True, True]
+    found = [(title, rows.tolist()) for title, _, rows in kinds]
     largest, mixed = ("Largest", [9, 8, 7, 6]), ("Most mixed", [2, 3])
     assert found == [largest, mixed, ("Most cameras", [5, 0, 4, 1])]
     alike = replace(table, strangers=0 * strangers)
