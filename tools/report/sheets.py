@@ -29,7 +29,8 @@ def cluster_sheets(inputs: ReportInputs) -> Html:
         _group(title, note, rows, labels, truth, table, album)
         for title, note, rows in chosen(table, with_cams=album.with_cams)
     ]
-    numbers = element("div", _numbers(labels, truth, table), _sizes(truth, table), css="beside")
+    told = _numbers(labels, truth, table, supervised=inputs.recipe.supervised)
+    numbers = element("div", told, _sizes(truth, table), css="beside")
     return join([numbers, *kinds, _outliers(labels, table, album)])
 
 
@@ -52,7 +53,9 @@ def chosen(table: ClusterTable, with_cams: bool) -> list[tuple[str, str, np.ndar
     return found
 
 
-def _numbers(labels: np.ndarray, truth: np.ndarray | None, table: ClusterTable) -> Html:
+def _numbers(
+    labels: np.ndarray, truth: np.ndarray | None, table: ClusterTable, *, supervised: bool
+) -> Html:
     alone = len(labels) - int(table.sizes.sum())
     pairs = [("clusters", f"{len(table):,}"), ("outliers", f"{alone:,}")]
     if len(table):
@@ -67,12 +70,17 @@ def _numbers(labels: np.ndarray, truth: np.ndarray | None, table: ClusterTable) 
                 ("pair recall", f"{100 * found.recall:.1f} %"),
                 ("purity", f"{100 * found.purity:.1f} %"),
             ]
+            use = (
+                "the clusters of this supervised run"
+                if supervised
+                else "used here alone, never in training"
+            )
             note = element(
                 "p",
                 "Pair precision: share of the image pairs within clusters that show one identity. "
                 "Pair recall: share of an identity's image pairs that a cluster holds together. "
                 "Purity: share of clustered images that show their cluster's main identity. "
-                "The true identities are used here alone, never in training.",
+                f"The true identities are {use}.",
                 css="note",
             )
     return element("div", facts(pairs), note)

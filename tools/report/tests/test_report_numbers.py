@@ -146,6 +146,9 @@ def test_a_sheet_counts_its_cluster_and_shows_the_main_identity_first(inputs):
         "pair recall": "57.1 %",  # 3 + 1 of 6 + 1 pairs
         "purity": "50.0 %",
     }
+    assert "identities are used here alone, never in training." in shown
+    bound = replace(inputs, recipe=replace(inputs.recipe, supervised=True))
+    assert "identities are the clusters of this supervised run." in cluster_sheets(bound)
 
 
 def test_the_most_telling_clusters_are_chosen_and_none_of_them_twice():
