@@ -10,11 +10,12 @@ import torch
 
 from common.arithmetic import compiles, has_fast_bfloat16
 from common.data.catalogue import DATASETS
+from common.data.check import SplitCounts, count_differences
 from common.data.datasets import fingerprint
 from common.recipe import Dbscan, Recipe, chunks_per_process
 from common.run import Observer, RunDir
 from common.team import Team
-from common.types import SPLITS, Samples
+from common.types import SPLITS, Dataset
 from tools.assemble import Found
 from tools.layout import MISSING
 from tools.lookup import recipe_before_changes
@@ -49,7 +50,11 @@ def environment(
             "rule": target.dataset.camera_rule,
         },
         "changes": [f"{name}={value}" for name, value in changes(recipe, base).items()],
-        "deviations": deviations(recipe, base, team) + other_releases(target, source),
+        "deviations": [
+            *deviations(recipe, base, team),
+            *other_releases(target, source),
+            *other_images(target, source),
+        ],
         "resumptions": [],
     }
 
@@ -159,12 +164,12 @@ def dataset_record(found: Found) -> dict[str, Any]:
         "origin": vars(found.origin),
         "dropped": list(found.dropped),
         "fingerprint": fingerprint(dataset),
-        **{part: counts(getattr(dataset, part)) for part in SPLITS},
+        **{split: vars(counts) for split, counts in split_counts(dataset).items()},
     }
 
 
-def counts(samples: Samples) -> dict[str, int]:
-    return {"images": len(samples), "ids": samples.num_ids, "cameras": samples.num_cams}
+def split_counts(dataset: Dataset) -> dict[str, SplitCounts]:
+    return {split: SplitCounts.of(getattr(dataset, split)) for split in SPLITS}
 
 
 def changes(recipe: Recipe, base: Recipe) -> dict[str, str]:
@@ -209,3 +214,14 @@ def other_releases(*data: Found | None) -> list[str]:
         for d in there
         if papers.get(d.name) and d.version != papers[d.name]
     ]
+
+
+def other_images(*data: Found | None) -> list[str]:
+    """Sentences on images left out and on counts not as published; the check has warned of them."""
+    texts = []
+    for found in filter(None, data):
+        name = found.dataset.name
+        if dropped := len(found.dropped):
+            texts.append(f"images of {name} that cannot be used and were left out: {dropped:,}.")
+        texts += count_differences(name, split_counts(found.dataset))
+    return texts

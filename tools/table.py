@@ -7,12 +7,14 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from common.data.check import SplitCounts, count_differences
 from common.data.synthetic import SYNTHETIC_SETS
 from common.errors import UserError
 from common.recipe import Recipe, chunks_per_process
 from common.recipe_text import to_plain
 from common.records import is_run_folder
 from common.run import RunDir
+from common.types import SPLITS
 from methods import METHODS
 from tools.arguments import RUNS
 from tools.layout import SCORES
@@ -66,7 +68,8 @@ def results(
     one), `difference` (ours minus the paper's, in points, of the epoch that `paper.compares`
     names), `curve` (mean deviation of the clusters per epoch from the authors' log, None where
     there is none), `clusters` (of the last epoch, mean over the seeds), `hours`, `devices`,
-    `cameras`, `code`, `status` and `runs`.
+    `cameras`, `code`, `counts` (sentences on those of the data that are not as published),
+    `status` and `runs`.
 
     Args:
         runs: run folders, or folders of run folders; without any, all below `runs_root`, and a
@@ -214,6 +217,7 @@ def _row(key: Key, found: list[dict[str, Any]]) -> dict[str, Any]:
         "devices": _all(f"{w['devices']} x {w['device']}" for w in worlds),
         "cameras": _all(map(_cameras, worlds)),
         "code": _all(f"{w['versions'].get('unreid', '')} {w['commit']}".strip() for w in worlds),
+        "counts": _other_counts(worlds[0]),  # runs of a row share their images
         "status": "finished",
         "runs": [result["run"] for result in found],
     }
@@ -228,6 +232,7 @@ def _open_row(key: Key, status: str, runs: list[str]) -> dict[str, Any]:
         "seeds": [],
         **dict.fromkeys(("start", "best", "last", "difference", "curve", "clusters", "hours")),
         **dict.fromkeys(("devices", "cameras", "code"), ""),
+        "counts": [],
         "status": status,
         "runs": runs,
     }
@@ -274,6 +279,18 @@ def _cameras(world: dict[str, Any]) -> str:
     centered = any(change == "clustering.center_cameras=True" for change in world["changes"])
     used = {"clustering": centered, **world["cameras"]}  # old records do not tell the clustering's
     return ", ".join(name for name in ("sampler", "clustering", "loss") if used[name]) or "none"
+
+
+def _other_counts(world: dict[str, Any]) -> list[str]:
+    """Sentences on what of a run's data is not as published."""
+    records = [record for record in (world["dataset"], world.get("source")) if record]
+    return [
+        text
+        for record in records
+        for text in count_differences(
+            record["name"], {s: SplitCounts(**record[s]) for s in SPLITS if s in record}
+        )
+    ]
 
 
 def _all(texts: Iterable[str]) -> str:

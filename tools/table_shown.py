@@ -150,6 +150,7 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     facts = ("curve", "clusters", "hours", "devices", "cameras", "bn_chunks")
     line |= {name: row[name] for name in facts}
     line |= {"seeds": " ".join(map(str, row["seeds"])), "changes": " ".join(row["changes"])}
+    line |= {"counts": " ".join(row["counts"])}
     line |= {"precision": row["precision"], "code": row["code"], "runs": " ".join(row["runs"])}
     line |= {name: row[name] for name in ("images", "source_images")}
     line |= {"paper_source": paper.get("source"), "compares": paper.get("compares")}
@@ -210,6 +211,8 @@ def _facts(row: dict[str, Any], *, tell_images: bool) -> list[str]:
         remarks.append(f"paper: {row['paper']['compares']}")
     if row["curve"] is not None:
         remarks.append(f"clusters {100 * row['curve']:.0f} % off the authors' log")
+    if row["counts"]:
+        remarks.append("data not as published")
     remarks += row["changes"]
     if tell_images and row["images"]:
         remarks.append(f"images {' from '.join(filter(None, _images(row)))}")

@@ -30,6 +30,10 @@ class SplitCounts:
     ids: int
     cameras: int
 
+    @classmethod
+    def of(cls, samples: Samples) -> "SplitCounts":
+        return cls(len(samples), samples.num_ids, samples.num_cams)
+
 
 @dataclass(frozen=True)
 class DataReport:
@@ -81,13 +85,13 @@ def check_dataset(
         progress: called with images done and images in all.
     """
     splits = {split: getattr(dataset, split) for split in SPLITS}
-    published = DATASETS[dataset.name].published if dataset.name in DATASETS else NONE
-    found = {split: SplitCounts(len(s), s.num_ids, s.num_cams) for split, s in splits.items()}
+    published = _published(dataset.name)
+    found = {split: SplitCounts.of(samples) for split, samples in splits.items()}
     cameras = len(np.unique(np.concatenate([s.cams for s in splits.values()])))
     matched = has_match(dataset.query, dataset.gallery)  # no queries under protocol "vehicleid"
     unmatched_ids = np.unique(dataset.query.pids[~matched]).tolist()
     errors = _structural_errors(dataset, published, matched)
-    warnings = count_differences(dataset.name, found, cameras, published)
+    warnings = count_differences(dataset.name, found, cameras)
     warnings += _unmatched_warning(unmatched_ids, dataset) + _shared_images(splits)
     return DataReport(
         name=dataset.name,
@@ -164,17 +168,17 @@ def _occurrences(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 
 def count_differences(
-    name: str, found: dict[str, SplitCounts], cameras: int, published: Published
+    name: str, found: dict[str, SplitCounts], cameras: int | None = None
 ) -> list[str]:
-    """A sentence for every count that is not the published one."""
-    differing = []
-    for split in SPLITS:
+    """A sentence for every count of a data set that is not the published one."""
+    published, differing = _published(name), []
+    for split in found:
         expected = getattr(published, split)
         for kind in ("images", "ids") if expected else ():
             ours, theirs = getattr(found[split], kind), getattr(expected, kind)
             if theirs is not None and ours != theirs:
                 differing.append(f"{name}: {ours:,} {split} {kind}, published are {theirs:,}")
-    if published.cameras is not None and cameras != published.cameras:
+    if None not in (cameras, published.cameras) and cameras != published.cameras:
         differing.append(f"{name}: {cameras} cameras, published are {published.cameras}")
     note = f" ({published.note})" if published.note else ""
     return [f"{text}{note}." for text in differing]
@@ -197,6 +201,10 @@ def bad_images(
         if progress:
             progress(done, len(paths))
     return bad
+
+
+def _published(name: str) -> Published:
+    return DATASETS[name].published if name in DATASETS else NONE
 
 
 def _structural_errors(dataset: Dataset, published: Published, matched: np.ndarray) -> list[str]:

@@ -98,5 +98,14 @@ def test_another_release_than_the_papers_is_told(market, version, told):
     masked = Found(replace(found().dataset, name="msmt17", version=version), Origin("", "/crops"))
     said = [f"msmt17 is of version {version}, the published numbers are on V1."] * told
     for domains in ((masked, None), (found(), masked)):
-        record = environment(market, market, *domains, RunOptions(), Team())
-        assert record["deviations"] == said
+        there = environment(market, market, *domains, RunOptions(), Team())["deviations"]
+        assert [text for text in there if "of version" in text] == said
+
+
+def test_images_left_out_and_counts_that_are_not_the_published_ones_are_recorded(market):
+    part = replace(found(), dataset=replace(found().dataset, name="market1501"), dropped=("a.jpg",))
+    for domains in ((part, None), (found(), part)):
+        said = environment(market, market, *domains, RunOptions(), Team())["deviations"]
+        assert "images of market1501 that cannot be used and were left out: 1." in said
+        assert "market1501: 2 train images, published are 12,936." in said
+    assert not recorded(market)["deviations"]

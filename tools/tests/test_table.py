@@ -127,6 +127,17 @@ def test_rows_of_equal_names_but_other_images_tell_them_by_their_fingerprints(
     assert [re.findall("images f[12]", line) for line in lines] == [["images f1"], ["images f2"]]
 
 
+def test_a_row_says_that_its_data_have_not_the_published_counts(tmp_path, market, call):
+    whole = {"images": 12_936, "ids": 751, "cameras": 6}
+    for fingerprint, train in (("f1", whole), ("f2", {**whole, "images": 12_000})):
+        data = {**DATA, "fingerprint": fingerprint, "train": train}
+        make_run(tmp_path, market, best=0.8, last=0.8, environment={"dataset": data})
+    lines = call("table", tmp_path, "--format", "markdown").out.splitlines()[2:]
+    assert ["data not as published" in line for line in lines] == [False, True]
+    told = [row["counts"] for row in results([tmp_path])]
+    assert told == [[], ["market1501: 12,000 train images, published are 12,936."]]
+
+
 def test_a_drawn_set_of_equal_settings_is_the_same_wherever_it_was_drawn_unless_images_were_dropped(
     tmp_path,
 ):
