@@ -106,14 +106,14 @@ OTHER_RADII: dict[str, Schedule] = {
 }
 
 
-def _ablations(base: Recipe) -> tuple[Recipe, ...]:
+def _ablations(base: Recipe, paper: PaperResult) -> tuple[Recipe, ...]:
     """The other updates of the memory, and the plain loss."""
     updates = tuple(
-        replace(base, variant=n, settings=replace(base.settings, update=n), paper=SWITCH)
+        replace(base, variant=n, settings=replace(base.settings, update=n), paper=paper)
         for n in ("hard", "avg", "cc")
     )
     plain = replace(base.settings, soft_weight=0.0)
-    return (*updates, replace(base, variant="plain-loss", settings=plain, paper=SWITCH))
+    return (*updates, replace(base, variant="plain-loss", settings=plain, paper=paper))
 
 
 SYNTHETIC = replace(
@@ -127,7 +127,7 @@ USER = replace(
 RECIPES = (
     MARKET1501,
     _with_ibn(MARKET1501, (88.2, 95.2, 98.3, 99.0)),
-    *_ablations(MARKET1501),
+    *_ablations(MARKET1501, SWITCH),
     *(
         replace(
             MARKET1501,
@@ -143,5 +143,5 @@ RECIPES = (
     MSMT17,
     _with_ibn(MSMT17, (44.3, 73.8, 82.5, 85.7)),
     SYNTHETIC,
-    *_ablations(SYNTHETIC),
+    *_ablations(SYNTHETIC, SYNTHETIC.paper),
 )

@@ -80,6 +80,12 @@ def test_sources_of_settings_and_results_are_named(call):
     assert f"published numbers: {paper.source}" in text
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_settings_on_drawn_data_are_said_to_be_ours_and_their_last_test_counts(method):
+    papers = [r.paper for r in METHODS[method].recipes if r.dataset == "synthetic"]
+    assert {(p.settings.partition(",")[0], p.compares) for p in papers} == {("ours", "last")}
+
+
 def test_one_data_set_is_explained_and_several_only_compared(call):
     sentence = "share of the old prototype that is kept"
     assert sentence in call("recipes", "hhcl", "msmt17").out
