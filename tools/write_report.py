@@ -79,7 +79,13 @@ def _last(run: RunDir, images: int) -> tuple[np.ndarray, dict[str, Any]]:
         kind = (labels.shape, labels.dtype)
         if kind != ((images,), np.int64) or labels.min() < -1 or labels.max() >= images:
             raise ValueError(f"no labels of {images} images")
-        return labels, vars(progress_of(state))
+        return _outliers_apart(labels), vars(progress_of(state))
+
+
+def _outliers_apart(labels: np.ndarray) -> np.ndarray:
+    """-1 for every outlier, also where each is a class of its own, as in SpCL and HDCPD."""
+    sizes = np.bincount(labels + 1)  # -1 first
+    return np.where(sizes[labels + 1] > 1, labels, -1)
 
 
 def _tested(dataset: Dataset, features: np.ndarray) -> dict[str, Any]:

@@ -166,19 +166,38 @@ def test_a_recipe_that_contradicts_the_run_s_own_is_refused(run, call, option):
     assert "knows its own recipe. Leave --source, --variant and --set out." in done.err
 
 
-def test_of_the_training_images_a_page_extracts_those_of_its_map_alone(run, finished, monkeypatch):
+@pytest.fixture
+def described(run, finished, monkeypatch):
+    """`described()`: what the run's page is made of, and what was told meanwhile."""
+
+    def written():
+        shown, heard = [], []
+        monkeypatch.setattr(write_report, "write_page", lambda folder, inputs: shown.append(inputs))
+        options = RunOptions(data_root=finished.path.parents[1], workers=0)
+        write_report.write_report(run.path, options=options, observer=heard.append)
+        return shown[0], heard
+
+    return written
+
+
+def test_of_the_training_images_a_page_extracts_those_of_its_map_alone(run, described, monkeypatch):
     (run.path / "result.json").unlink()
     monkeypatch.setattr(maps, "sample_groups", partial(maps.sample_groups, most=20))
-    shown, heard = [], []
-    monkeypatch.setattr(write_report, "write_page", lambda folder, inputs: shown.append(inputs))
-    options = RunOptions(data_root=finished.path.parents[1], workers=0)
+    inputs, heard = described()
 
-    write_report.write_report(run.path, options=options, observer=heard.append)
-
-    (inputs,) = shown
     told = list(dict.fromkeys(event["what"] for event in heard))
     assert told == ["reading images", "features", "writing the page"]
     assert inputs.result["name"] == run.path.name, "of a run that has no result yet as well"
     mapped = maps.mapped_images(inputs.labels, inputs.truth)
     assert len(inputs.train_features) == len(mapped) <= 20 < len(inputs.train)
     assert "whole groups" in maps.feature_maps(inputs)
+
+
+def test_an_outlier_that_is_a_class_of_its_own_belongs_to_no_cluster_on_the_page(run, described):
+    labels = torch.arange(len(run.load("last.pt")["labels"]))
+    labels[:6] = torch.tensor([0, 0, 0, -1, 7, 7])  # image 7 is the third of cluster 7
+    changed(run, "last.pt", labels=labels)
+
+    inputs, _ = described()
+
+    assert inputs.labels.tolist() == [0, 0, 0, -1, 7, 7, -1, 7] + [-1] * (len(labels) - 8)
