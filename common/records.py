@@ -24,6 +24,7 @@ TESTED = ({**SCORES, "epoch": int}, None)
 COURSE = {"start": TESTED, "last": TESTED, "best": TESTED, "clusters": [int]}
 PROGRESS = {**COURSE, "outliers": [int], "epoch": int, "steps": int, "seconds": {str: float}}
 
+COUNTS = {"images": int, "ids": int, "cameras": int}
 DATASET = {
     "name": str,
     "version": str,
@@ -31,12 +32,11 @@ DATASET = {
     "origin?": {"name": str, "root": str, "cameras?": (str, None)},
     "dropped?": [str],
     "fingerprint": str,
+    **dict.fromkeys(("train?", "query?", "gallery?"), COUNTS),
 }
+PLACE = {"versions": {str: str}, "commit": str, "device": str, "devices": int}
 ENVIRONMENT = {
-    "versions": {str: str},
-    "commit": str,
-    "device": str,
-    "devices": int,
+    **PLACE,
     "precision": str,
     "bn_chunks": int,
     "dataset": DATASET,
@@ -44,7 +44,7 @@ ENVIRONMENT = {
     "cameras": {"sampler": bool, "clustering?": bool, "loss": bool},
     "changes": [str],
     "deviations?": [str],
-    "resumptions?": [{"changed": [str], "deviations?": [str]}],
+    "resumptions?": [{**PLACE, "changed": [str], "deviations?": [str]}],
 }
 RECIPE = {"method": str, "dataset": str, "source": str, "variant": str}  # the rest by its reader
 RESULT = {

@@ -200,6 +200,7 @@ def _row(key: Key, found: list[dict[str, Any]]) -> dict[str, Any]:
     start, best, last = (_scores(found, which) for which in ("start", "best", "last"))
     ours = best if paper["compares"] == "best" else last
     worlds = [result["environment"] for result in found]
+    places = [place for w in worlds for place in (w, *w.get("resumptions", []))]
     return {
         **_names(key),
         "paper": _published(paper),
@@ -214,9 +215,9 @@ def _row(key: Key, found: list[dict[str, Any]]) -> dict[str, Any]:
         "curve": _curve(found),
         "clusters": mean(result["clusters"][-1] for result in found),
         "hours": mean(result["seconds"] for result in found) / 3600,
-        "devices": _all(f"{w['devices']} x {w['device']}" for w in worlds),
+        "devices": _all(f"{p['devices']} x {p['device']}" for p in places),
         "cameras": _all(map(_cameras, worlds)),
-        "code": _all(f"{w['versions'].get('unreid', '')} {w['commit']}".strip() for w in worlds),
+        "code": _all(f"{p['versions'].get('unreid', '')} {p['commit']}".strip() for p in places),
         "counts": _other_counts(worlds[0]),  # runs of a row share their images
         "status": "finished",
         "runs": [result["run"] for result in found],

@@ -194,6 +194,16 @@ def test_every_use_of_cameras_is_told_also_of_old_records(tmp_path, market, came
     assert results([tmp_path])[0]["cameras"] == said
 
 
+def test_a_run_that_was_resumed_elsewhere_tells_all_its_devices_and_versions(tmp_path, market):
+    here = {"versions": {"unreid": "0.1.0"}, "commit": "abc1234", "device": "NVIDIA H200"}
+    there = {**here, "commit": "def5678", "device": "cpu", "devices": 2, "changed": []}
+    resumptions = [{**here, "devices": 1, "changed": []}, there]
+    make_run(tmp_path, market, environment={"resumptions": resumptions})
+    (row,) = results([tmp_path])
+    assert row["devices"] == "1 x NVIDIA H200; 2 x cpu"
+    assert row["code"] == "0.1.0 abc1234; 0.1.0 def5678"
+
+
 def test_a_changed_seed_is_no_other_experiment(tmp_path, market):
     make_run(tmp_path, market, best=0.8, last=0.8)
     make_run(tmp_path, market, best=0.6, last=0.6, seed=2, environment={"changes": ["seed=2"]})
