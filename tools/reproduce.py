@@ -117,6 +117,7 @@ def train(
     _require_network(recipe, team)
     origin = Origin("", str(data.resolve()), cameras)
     dataset = Found(same_for_all(origin.load, team), origin)
+    require_consistent(recipe, dataset.dataset, None, team)
     _require_initial_weights(recipe, team, observer)
     result = run_recipe(recipe, base, dataset, None, options, observer, team, dry_run)
     leave_team(team)

@@ -95,8 +95,18 @@ def test_a_weight_file_that_is_none_is_refused_before_images_are_opened_or_a_fol
     (mine / "a" / "0.jpg").write_bytes(b"")
     (tmp_path / "own.pth").write_bytes(b"no weights")
     place = ("--weights-init", tmp_path / "own.pth", "--runs-root", tmp_path / "runs")
-    done = call("train", "hhcl", "--data", mine, *place)
+    fitting = ("--set", "sampling.batch_size=16")
+    done = call("train", "hhcl", "--data", mine, *place, *fitting)
     assert done.code == 2
     assert "own.pth" in done.err
     assert "0.jpg" not in done.err
     assert not (tmp_path / "runs").exists()
+
+
+def test_settings_that_do_not_fit_the_folder_are_refused_before_its_images_are_opened(mine, call):
+    (mine / "a" / "0.jpg").write_bytes(b"")
+    settings = ("--set", "encoder.arch=tiny", "--set", "encoder.weights=random")
+    done = call("train", "hhcl", "--data", mine, *settings)
+    assert done.code == 2
+    assert "has 16 training images, fewer than a batch of 128" in done.err
+    assert "0.jpg" not in done.err
