@@ -182,6 +182,11 @@ def _require_whole_batches(recipe: Recipe, team: Team) -> None:
 
 def _require_target(recipe: Recipe, dataset: Dataset) -> None:
     batch = recipe.sampling.batch_size
+    if not len(dataset.train):
+        raise UserError(
+            f"{dataset.name} has no training images. In a folder of your own, labels.csv names "
+            "them as well: split train, and no id."
+        )
     if batch > len(dataset.train):
         raise UserError(
             f"{dataset.name} has {len(dataset.train)} training images, fewer than a batch of "

@@ -224,10 +224,14 @@ def _structural_errors(dataset: Dataset, published: Published, matched: np.ndarr
 
 
 def _lacking(dataset: Dataset, published: Published) -> list[str]:
-    """Splits without images that need some: training, published ones, both halves of a test."""
+    """Splits without images that need some: published ones, both halves of a test, or training.
+
+    A test part alone is enough to score trained weights on.
+    """
     sizes = {split: len(getattr(dataset, split)) for split in SPLITS}
     tested = dataset.protocol == "market1501" and any(sizes[split] for split in TEST)
-    needed = {"train"} | {split for split in TEST if tested or getattr(published, split)}
+    needed = set(TEST) if tested else {"train"}
+    needed |= {split for split in SPLITS if getattr(published, split)}
     return [split for split in SPLITS if split in needed and not sizes[split]]
 
 
@@ -250,6 +254,8 @@ def _shared_images(splits: dict[str, Samples]) -> list[str]:
 def _notes(dataset: Dataset) -> list[str]:
     train = dataset.train
     notes = []
+    if not len(train) and dataset.has_test:
+        notes.append("there are no training images: weights can be tested here, not trained.")
     if len(train) and train.num_cams == 1:
         notes.append("training images come from one camera: nothing can be learned across cameras.")
     counts = np.bincount(train.pids[train.pids >= 0])

@@ -95,6 +95,14 @@ def test_a_setting_that_does_not_fit_is_refused_before_the_run(method, change, s
         assemble.require_consistent(changed, dataset, None, ALONE)
 
 
+def test_a_test_part_alone_is_refused_for_training_with_what_names_training_images():
+    recipe = small_recipe(METHODS["hhcl"].find("synthetic"))
+    dataset = small_data().dataset
+    tested = replace(dataset, train=dataset.train.take(slice(0)))
+    with pytest.raises(UserError, match=r"no training images.* labels\.csv names them"):
+        assemble.require_consistent(recipe, tested, None, ALONE)
+
+
 @pytest.mark.parametrize(
     ("package", "change", "said"),
     [

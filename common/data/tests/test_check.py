@@ -306,6 +306,7 @@ def test_a_test_is_possible_where_every_identity_has_a_query_with_a_match_and_on
     ("dataset", "lacking"),
     [
         (made(train=()), ["train"]),
+        (made(train=(), query=[(1, 0)], gallery=[(1, 1)]), []),  # weights can be scored on it
         (made(query=[(1, 0)]), ["gallery"]),
         (made(gallery=[(1, 0)]), ["query"]),
         (made(name="msmt17"), ["query", "gallery"]),
@@ -314,7 +315,17 @@ def test_a_test_is_possible_where_every_identity_has_a_query_with_a_match_and_on
         (made(), []),
         (made(name="vehiclex"), []),
     ],
-    ids=["train", "gallery", "query", "named", "vehicleid", "drawn queries", "own", "no test"],
+    ids=[
+        "train",
+        "test alone",
+        "gallery",
+        "query",
+        "named",
+        "vehicleid",
+        "drawn queries",
+        "own",
+        "no test",
+    ],
 )
 def test_splits_that_a_set_must_have_are_errors_without_images(dataset, lacking):
     assert checked(dataset).errors == [
