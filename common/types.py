@@ -81,6 +81,7 @@ class Dataset:
         camera_rule: how cameras were found, for the record, e.g. "file name" or "none".
         cam_names: of each camera, as file names, folders or lists have it; to be shown. Empty where
             nothing names them.
+        unnamed: images in the folder that its list of images leaves out.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Dataset:
     protocol: ScoringProtocol = "market1501"
     camera_rule: str = "file name"
     cam_names: tuple[str, ...] = ()
+    unnamed: int = 0
 
     @property
     def has_test(self) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 
 from common.cores import usable_cores
 from common.data.catalogue import DATASETS
+from common.data.labelled_folder import LABELS
 from common.data.probe import probe_all
 from common.data.programs import answers
 from common.data.published import NONE, Published
@@ -93,6 +94,7 @@ def check_dataset(
     errors = _structural_errors(dataset, published, matched)
     warnings = count_differences(dataset.name, found, cameras)
     warnings += _unmatched_warning(unmatched_ids, dataset) + _shared_images(splits)
+    warnings += _unnamed_images(dataset)
     return DataReport(
         name=dataset.name,
         root=dataset.root,
@@ -249,6 +251,13 @@ def _shared_images(splits: dict[str, Samples]) -> list[str]:
     if shared := sorted(test & set(splits["train"].paths)):
         return [f"{len(shared):,} images are in training and in test: {shortened(shared)}."]
     return []
+
+
+def _unnamed_images(dataset: Dataset) -> list[str]:
+    if not dataset.unnamed:
+        return []
+    said = f"images of {dataset.name} that have no line in its {LABELS} are not used"
+    return [f"{said}: {dataset.unnamed:,}."]
 
 
 def _notes(dataset: Dataset) -> list[str]:

@@ -2,10 +2,11 @@
 
 import csv
 import re
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from common.data.catalogue import own_name
-from common.data.scan import Row, files_below, numbered, relabelled, samples_of
+from common.data.scan import Row, files_below, is_image, numbered, relabelled, samples_of
 from common.errors import UserError, explained, listed
 from common.types import SPLITS, Dataset
 
@@ -44,7 +45,9 @@ def read_labelled_folder(folder: Path) -> Dataset:
     if bad:
         said = f"{file}: {len(bad):,} lines cannot be used. Correct them."
         raise UserError("\n".join([said, *listed(bad, _SHOWN)]))
-    return _dataset(folder, rows)
+    named = set().union(*rows.values())
+    unnamed = sum(is_image(name) and name not in named for name in there)
+    return replace(_dataset(folder, rows), unnamed=unnamed)
 
 
 def _dataset(folder: Path, rows: dict[str, dict[str, tuple[int, int]]]) -> Dataset:
@@ -92,7 +95,7 @@ def _read(file: Path) -> list[tuple[int, dict[str, str] | str]]:
             if lacking := [name for name in COLUMNS if name not in header]:
                 raise UserError(
                     f"{file} lacks the columns {', '.join(lacking)} in its first line, which is "
-                    f"{','.join(header)!r}. It must name {','.join(COLUMNS)}."
+                    f"{','.join(header)!r}. It must name {','.join(COLUMNS)}, with commas between."
                 )
             if repeated := [name for name in COLUMNS if header.count(name) > 1]:
                 raise UserError(

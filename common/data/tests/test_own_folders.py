@@ -49,6 +49,8 @@ def test_labels_name_identity_camera_and_split(tmp_path):
     assert dataset.query.pids.tolist() == [5]
     assert dataset.gallery.pids.tolist() == [5, 0], "junk -1 is dropped, 0 is a distractor"
     assert dataset.gallery.cams.tolist() == [2, 1]
+    warnings = check_dataset(dataset, workers=0).warnings
+    assert "images of shop that have no line in its labels.csv are not used: 1." in warnings
 
 
 def test_a_change_of_any_column_changes_the_fingerprint(tmp_path):
