@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from common.data.catalogue import DATASETS
 from common.data.thumbnails import thumbnail_box
+from common.recipe import Dbscan, Recipe
 from common.types import Samples
 from tools.report.clusters import ClusterTable, agreement, describe, main_identity, spread
 from tools.report.figures import size_chart
@@ -31,7 +33,7 @@ def cluster_sheets(inputs: ReportInputs) -> Html:
     ]
     told = _numbers(labels, truth, table, supervised=inputs.recipe.supervised)
     numbers = element("div", told, _sizes(truth, table), css="beside")
-    return join([numbers, *kinds, _outliers(labels, table, album)])
+    return join([numbers, _advice(inputs.recipe), *kinds, _outliers(labels, table, album)])
 
 
 def chosen(table: ClusterTable, with_cams: bool) -> list[tuple[str, str, np.ndarray]]:
@@ -43,6 +45,9 @@ def chosen(table: ClusterTable, with_cams: bool) -> list[tuple[str, str, np.ndar
     if with_cams:
         note = "of the others, those that join most cameras."
         kinds.append(("Most cameras", note, table.cameras))
+    if len(table):  # last, because the others are those most likely to join several identities
+        nearness = 1 / (1 + np.abs(table.sizes - np.median(table.sizes)))
+        kinds.append(("Of median size", "ordinary clusters.", nearness))
     found, used = [], np.zeros(len(table), dtype=bool)
     for title, note, key in kinds:
         order = np.lexsort((table.labels, -table.sizes, -key))
@@ -84,6 +89,18 @@ def _numbers(
                 css="note",
             )
     return element("div", facts(pairs), note)
+
+
+def _advice(recipe: Recipe) -> Html:
+    """What to change on own images, whose pictures may be all that tells good clusters from bad."""
+    if recipe.dataset in DATASETS or recipe.supervised or not isinstance(recipe.clustering, Dbscan):
+        return Html("")
+    return element(
+        "p",
+        "Where a cluster shows several identities, try a smaller clustering.eps; where an identity "
+        "has several clusters, or most images are outliers, a larger one (docs/own_images.md).",
+        css="note",
+    )
 
 
 def _sizes(truth: np.ndarray | None, table: ClusterTable) -> Html:

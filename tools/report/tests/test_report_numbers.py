@@ -161,5 +161,14 @@ def test_the_most_telling_clusters_are_chosen_and_none_of_them_twice():
     largest, mixed = ("Largest", [9, 8, 7, 6]), ("Most mixed", [2, 3])
     assert found == [largest, mixed, ("Most cameras", [5, 0, 4, 1])]
     alike = replace(table, strangers=0 * strangers)
-    assert [title for title, *_ in chosen(table, with_cams=False)] == ["Largest", "Most mixed"]
-    assert [title for title, *_ in chosen(alike, with_cams=True)] == ["Largest", "Most cameras"]
+    assert [title for title, *_ in chosen(alike, with_cams=True)][:2] == ["Largest", "Most cameras"]
+    *titles, (last, _, ordinary) = chosen(table, with_cams=False)
+    assert [title for title, *_ in titles] == ["Largest", "Most mixed"]
+    assert (last, ordinary.tolist()) == ("Of median size", [5, 4, 1, 0])
+    assert chosen(ClusterTable(*5 * [np.arange(0)]), with_cams=True) == []
+
+
+def test_clusters_of_own_images_say_what_to_change(inputs):
+    own = replace(inputs, recipe=replace(inputs.recipe, dataset="crops"))
+    assert "try a smaller clustering.eps" in cluster_sheets(own)
+    assert "try a smaller clustering.eps" not in cluster_sheets(inputs)
