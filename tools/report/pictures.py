@@ -67,5 +67,6 @@ class Album:
             parts.append(f"id\u00a0{self.samples.pids[index]}")
         if self.with_cams:
             cam = int(self.samples.cams[index])
-            parts.append(f"cam\u00a0{self.cam_names[cam] if self.cam_names else cam}")
+            name = self.cam_names[cam] if self.cam_names else str(cam)
+            parts.append(name if name[:1].isalpha() else f"cam\u00a0{name}")  # not "cam cam1"
         return " · ".join(parts)

@@ -146,7 +146,8 @@ def test_cameras_have_the_names_of_the_data_set_else_numbers(full, inputs):
     assert "cam\u00a00" in full
     named = page(replace(inputs, cam_names=("1", "yard", "<2>"), train_features=None))
     shown = set(re.findall('cam\u00a0([^ <"]+)', named))
-    assert shown == {"1", "yard", "&lt;2&gt;"}
+    assert shown == {"1", "&lt;2&gt;"}
+    assert re.search(r"<figcaption>[^<]* · yard</figcaption>", named), "a word stands for itself"
 
 
 def test_file_names_and_texts_are_escaped(samples, inputs):
