@@ -135,4 +135,4 @@ def _found(image: str, there: set[str]) -> str:
     for name in (f"images/{path}", str(path)):
         if name in there:
             return name
-    raise ValueError(f"image {image!r} is not there")
+    raise ValueError(f"image {image!r} is not in images/, nor relative to the folder")
