@@ -315,17 +315,7 @@ def test_a_test_is_possible_where_every_identity_has_a_query_with_a_match_and_on
         (made(), []),
         (made(name="vehiclex"), []),
     ],
-    ids=[
-        "train",
-        "test alone",
-        "gallery",
-        "query",
-        "named",
-        "vehicleid",
-        "drawn queries",
-        "own",
-        "no test",
-    ],
+    ids=["train", "test", "gallery", "query", "named", "vehicleid", "drawn queries", "own", "none"],
 )
 def test_splits_that_a_set_must_have_are_errors_without_images(dataset, lacking):
     assert checked(dataset).errors == [
