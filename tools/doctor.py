@@ -9,7 +9,7 @@ import numba
 import torch
 
 from common.arithmetic import has_fast_bfloat16, missing_for_compiling
-from common.backbones.weights import IBN_FILES, weights_folder
+from common.backbones.weights import cached_weights, weights_folder
 from common.cores import own_cores
 from common.room import device_room, disk_room, host_room
 from methods import METHODS
@@ -75,8 +75,8 @@ def _needed() -> list[str]:
 
 
 def _weights(arch: str) -> str | None:
-    stem = IBN_FILES.get(arch, f"{arch}-")
-    return next((str(path) for path in sorted(weights_folder().glob(f"{stem}*"))), None)
+    path = cached_weights(arch)
+    return str(path) if path else None
 
 
 def _gpu(number: int) -> dict[str, Any]:

@@ -56,6 +56,19 @@ def weights_folder() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints"
 
 
+def cached_weights(arch: str) -> Path | None:
+    """The file of ImageNet weights that `require_weights` finds in the cache; None without one.
+
+    Others with such a name, as torchvision's V2 weights or a part of a download, do not count.
+    """
+    if arch not in IBN_FILES:
+        places = [_torchvision_place(arch)[1]]
+    else:
+        folder, stem = weights_folder(), IBN_FILES[arch]
+        places = [folder / f"{stem}.pth.tar", *sorted(folder.glob(f"{stem}-*.pth"))]
+    return next((path for path in places if path.is_file()), None)
+
+
 def load_initial(encoder: Encoder, path: Path, domains: int = 1) -> None:
     """Start from a file: a trunk's weights (the rest keeps its own), or a whole encoder's.
 
@@ -180,20 +193,16 @@ def _own_file(name: str) -> Path:
 
 def _ibn_file(arch: str) -> Path:
     """The published file is not offered for download by any program, so it must be put there."""
-    folder, stem = weights_folder(), IBN_FILES[arch]
-    candidates = [folder / f"{stem}.pth.tar", *sorted(folder.glob(f"{stem}-*.pth"))]
-    found = next((path for path in candidates if path.is_file()), None)
-    if found is None:
-        raise UserError(
-            f"the initial weights of {arch} are missing: {stem}.pth.tar, published at "
-            f"{IBN_ADDRESS}. Put it into {folder}, or name a file with --weights-init FILE."
-        )
-    return found
+    if found := cached_weights(arch):
+        return found
+    raise UserError(
+        f"the initial weights of {arch} are missing: {IBN_FILES[arch]}.pth.tar, published at "
+        f"{IBN_ADDRESS}. Put it into {weights_folder()}, or name a file with --weights-init FILE."
+    )
 
 
 def _torchvision_file(arch: str) -> Path:
-    url = get_model_weights(arch)["IMAGENET1K_V1"].url
-    path = weights_folder() / url.rpartition("/")[2]
+    url, path = _torchvision_place(arch)
     if path.is_file():
         return path
     try:
@@ -208,6 +217,12 @@ def _torchvision_file(arch: str) -> Path:
             "--weights-init FILE."
         ) from None
     return path
+
+
+def _torchvision_place(arch: str) -> tuple[str, Path]:
+    """The official address of the V1 file, and its place in the cache."""
+    url: str = get_model_weights(arch)["IMAGENET1K_V1"].url
+    return url, weights_folder() / url.rpartition("/")[2]
 
 
 @contextmanager

@@ -162,15 +162,20 @@ def test_doctor_tells_what_there_is(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_doctor_finds_weights_by_the_names_that_recipes_need(tmp_path, monkeypatch):
-    monkeypatch.setattr("tools.doctor.weights_folder", lambda: tmp_path)
-    (tmp_path / "resnet50-0676ba61.pth").touch()
-    (tmp_path / "resnet50_ibn_a.pth.tar").touch()
+def test_doctor_finds_the_weights_that_recipes_take_and_no_others(tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
+    (tmp_path / "checkpoints").mkdir()
+    for other in ("resnet50-11ad3fa6.pth", "resnet50-0676ba61.pth.5e1c.partial"):  # V2, a part
+        (tmp_path / "checkpoints" / other).touch()
     found = examine(tmp_path, tmp_path)["weights"]
     needed = {r.encoder.arch for s in METHODS.values() for r in s.recipes} - {"tiny"}
-    assert needed <= found.keys()
-    assert found["resnet50"].endswith("resnet50-0676ba61.pth")
-    assert found["resnet_ibn50a"].endswith("resnet50_ibn_a.pth.tar")
+    assert found == dict.fromkeys([*needed, "mobilenet_v2"])
+    files = {"resnet50": "resnet50-0676ba61.pth", "resnet_ibn50a": "resnet50_ibn_a.pth.tar"}
+    places = {arch: tmp_path / "checkpoints" / name for arch, name in files.items()}
+    for path in places.values():
+        path.touch()
+    found = examine(tmp_path, tmp_path)["weights"]
+    assert {arch: found[arch] for arch in files} == {arch: str(p) for arch, p in places.items()}
 
 
 def test_hints_name_only_what_is_missing():
