@@ -59,8 +59,10 @@ def test_table(results: Sequence[dict[str, Any]]) -> Table:
 
 
 def _ways(result: dict[str, Any]) -> str:
-    """What was unusual in a test: " (re-ranked, the source's batch norm)"."""
-    said = ["re-ranked"] if result["rerank"] else []
+    """What else decides a test's scores: " (V1, re-ranked, the source's batch norm)"."""
+    version = result["data"]["version"]
+    said = [version] if version else []
+    said += ["re-ranked"] if result["rerank"] else []
     said += ["the source's batch norm"] if result["domain"] == "source" else []
     return f" ({', '.join(said)})" if said else ""
 

@@ -17,6 +17,7 @@ from common.run import Observer, ticks
 from common.team import join_team, leave_team
 from common.types import Domain
 from tools.assemble import checked, find_dataset, test_images
+from tools.environment import dataset_record, other_releases
 from tools.lookup import paper_recipe, spec_of
 from tools.options import RunOptions
 from tools.origin import stored_recipe
@@ -36,7 +37,7 @@ def test(
     options: RunOptions,
     observer: Observer,
 ) -> list[dict[str, Any]]:
-    """Scores of trained weights, one entry per data set or own folder.
+    """Scores of trained weights, one entry per data set or own folder, with the images they are on.
 
     The architecture comes from the run's recipe; for a published checkpoint from the paper's
     recipe for the first data set that has one, with `changes` (e.g. encoder.pooling=gem).
@@ -72,7 +73,10 @@ def test(
         require_protocol(data.dataset, reranked=rerank)
     results = []
     for name in datasets:
-        dataset = checked(found[name], options, team, observer, TEST).dataset
+        data = checked(found[name], options, team, observer, TEST)
+        for text in other_releases(data) if team.first else []:
+            observer({"event": "warning", "text": text})
+        dataset = data.dataset
         images = test_images(dataset, recipe, options, team, observer)
         if images is None:
             raise UserError(
@@ -89,6 +93,7 @@ def test(
                 "rerank": rerank,
                 "domain": domain,
                 **scores,
+                "data": dataset_record(data),
             }
         )
     leave_team(team)

@@ -221,8 +221,9 @@ def test_brackets_in_names_are_shown_as_they_are(live, name):
     assert f"hhcl on {name}, seed 1" in live.out.file.getvalue()
     assert name in text_of(runs_table([titled], seeds=1, sweep=f"{name}=1"))
     tested = {**scored(1, 0.5), "method": "hhcl", "weights": name, "dataset": "a", "rerank": False}
-    tested["domain"] = "target"
+    tested |= {"domain": "target", "data": {"version": "V2"}}
     assert name in text_of(outcome.test_table([tested]))
+    assert "a (V2)" in text_of(outcome.test_table([tested]))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from torchvision import models
 
 import tools.test
 from common.backbones import build_encoder
-from common.data.datasets import load_dataset
+from common.data.datasets import fingerprint, load_dataset
 from common.data.transform import normalize_image, read_image
 from common.evaluator import testing
 from common.recipe import EncoderSettings
@@ -298,6 +298,20 @@ def test_images_are_checked_before_they_are_scored(evaluated, root, ours, tmp_pa
 
     done, (features,) = evaluated(ours, *TINY, "--skip-bad-images", data=data)
     assert (done.code, len(features)) == (0, 17)
+    assert json.loads(done.out)["data"]["dropped"] == [str(name)]
+
+
+def test_another_release_than_the_papers_is_told_and_recorded(evaluated, root, ours, tmp_path):
+    folder = tmp_path / "msmt17" / "MSMT17_V2"
+    shutil.copytree(next(root.rglob("query")).parent, folder)
+    method, _, *settings = TINY
+
+    done, _ = evaluated(ours, method, "msmt17", *settings, data=tmp_path)
+    tested = json.loads(done.out)
+
+    assert "msmt17 is of version V2, the published numbers are on V1." in done.err
+    assert tested["data"]["version"] == "V2"
+    assert tested["data"]["fingerprint"] == fingerprint(load_dataset("msmt17", tmp_path))
 
 
 def test_training_images_are_not_opened_for_a_test(evaluated, root, ours, tmp_path):
@@ -317,7 +331,8 @@ def test_an_own_folder_with_a_test_part_is_scored_like_a_data_set(evaluated, roo
     done, _ = evaluated(ours, method, name, folder, *settings)
 
     named, own = json.loads(done.out)
-    assert own == {**named, "dataset": str(folder)}
+    assert {**own, "data": ""} == {**named, "dataset": str(folder), "data": ""}
+    assert own["data"]["fingerprint"] == named["data"]["fingerprint"]
 
     done, _ = evaluated(ours, method, folder, *settings)
     assert json.loads(done.out) == own, "without a data set that has a recipe"
