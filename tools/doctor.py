@@ -1,6 +1,5 @@
 """`tools doctor`: what this machine has, and what it lacks for the recipes."""
 
-import importlib.util
 import platform
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,10 @@ import torch
 
 from common.arithmetic import has_fast_bfloat16, missing_for_compiling
 from common.backbones.weights import cached_weights, weights_folder
+from common.clustering import require_possible
 from common.cores import own_cores
+from common.errors import MissingPackage
+from common.recipe import Approximate, Clustering, Dbscan, InfoMap
 from common.room import device_room, disk_room, host_room
 from methods import METHODS
 from tools.data import list_datasets
@@ -38,7 +40,10 @@ def examine(data_root: Path, runs_root: Path) -> dict[str, Any]:
         "gpus": [_gpu(number) for number in range(torch.cuda.device_count())],
         "memory": {"free": host_room()},
         "disk": {"free": disk_room(runs_root), "folder": str(runs_root.resolve())},
-        "optional": {name: _importable(name) for name in ("faiss", "infomap")},
+        "optional": {
+            "faiss": _possible(Dbscan(search=Approximate())),
+            "infomap": _possible(InfoMap()),
+        },
         "data_root": str(data_root.resolve()),
         "datasets": {row["name"]: row["found"] for row in list_datasets(data_root)},
         "weights_folder": str(weights_folder()),
@@ -90,5 +95,10 @@ def _gpu(number: int) -> dict[str, Any]:
     }
 
 
-def _importable(name: str) -> bool:
-    return importlib.util.find_spec(name) is not None
+def _possible(clustering: Clustering) -> bool:
+    """Whether a run could cluster so: what is installed need not be fit to be imported."""
+    try:
+        require_possible(clustering)
+    except MissingPackage:
+        return False
+    return True

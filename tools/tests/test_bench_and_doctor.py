@@ -162,6 +162,14 @@ def test_doctor_tells_what_there_is(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_doctor_asks_for_a_package_as_a_run_does(tmp_path, monkeypatch):
+    monkeypatch.setattr("common.clustering.approximate.Kmeans", None)  # installed, not importable
+    monkeypatch.setattr("common.clustering.infomap.Infomap", "there")
+    found = examine(tmp_path, tmp_path)
+    assert found["optional"] == {"faiss": False, "infomap": True}
+    assert any("faiss cannot be imported" in hint for hint in found["hints"])
+
+
 def test_doctor_finds_the_weights_that_recipes_take_and_no_others(tmp_path, monkeypatch):
     monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
     (tmp_path / "checkpoints").mkdir()
