@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from common.arithmetic import compiles, has_fast_bfloat16
+from common.arithmetic import compiles, has_fast_bfloat16, missing_for_compiling
 from common.data.catalogue import DATASETS
 from common.data.check import SplitCounts, count_differences
 from common.data.datasets import fingerprint
@@ -199,6 +199,11 @@ def deviations(recipe: Recipe, base: Recipe, team: Team) -> list[str]:
             if has_fast_bfloat16(team.device)
             else "precision fast: this device has no fast bfloat16, the network stays in float32."
         )
+        if team.device.type == "cuda" and (missing := missing_for_compiling()):
+            found.append(
+                "precision fast: long runs are not compiled here, for want of "
+                f"{', '.join(missing)}, and take longer."
+            )
     if changed := changes(recipe, base):
         said = ", ".join(f"{name}={value}" for name, value in changed.items())
         found.append(f"settings differ from the recipe: {said}.")

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from common.progress import Progress
 from common.recipe import DESCRIPTION, Dbscan, InfoMap
@@ -51,6 +52,17 @@ def test_whether_the_network_was_compiled_is_recorded(market, monkeypatch):
     assert recorded(replace(market, precision="fast"))["compiled"]
     short = replace(market, precision="fast", epochs=1)
     assert not surroundings(short, images=2, team=Team())["compiled"]
+
+
+def test_a_gpu_s_machine_that_cannot_compile_a_fast_run_is_told(market, monkeypatch):
+    monkeypatch.setattr("tools.environment.has_fast_bfloat16", lambda device: True)
+    gpu, fast = Team(device=torch.device("cuda")), replace(market, precision="fast")
+    for missing, told in ([], False), (["gcc or clang"], True):
+        monkeypatch.setattr("tools.environment.missing_for_compiling", lambda m=missing: m)
+        said = "precision fast: long runs are not compiled here, for want of gcc or clang"
+        assert (said in " ".join(deviations(fast, market, gpu))) == told
+        assert said not in " ".join(deviations(fast, market, Team()))
+        assert said not in " ".join(deviations(market, market, gpu))
 
 
 def test_groups_that_do_not_divide_are_told_with_what_batch_norm_sees(market):
