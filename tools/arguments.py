@@ -15,8 +15,23 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and 
 
 DATA, RUNS = Path("data"), Path("runs")
 DATA_VARIABLE = "REID_DATA"
+
+
+def _folder(name: str) -> Path:
+    """A folder by name; the empty one of a shell variable that is not set is no folder."""
+    if not name:
+        raise typer.BadParameter("empty. Name a folder, or . for the one you are in.")
+    return Path(name)
+
+
 DataRoot = Annotated[
-    Path, typer.Option(help="Folder that holds the data sets.", envvar=DATA_VARIABLE)
+    Path,
+    typer.Option(
+        parser=_folder,
+        metavar="PATH",
+        help="Folder that holds the data sets.",
+        envvar=DATA_VARIABLE,
+    ),
 ]
 MovedRoot = Annotated[
     Path | None, typer.Option(help="The data root now, if the run's data sets have moved.")
@@ -25,13 +40,6 @@ MovedFolder = Annotated[
     Path | None,
     typer.Option("--data", help="Where the images lie now, for a run on a folder of your own."),
 ]
-
-
-def _folder(name: str) -> Path:
-    """A folder by name; the empty one of a shell variable that is not set is no folder."""
-    if not name:
-        raise typer.BadParameter("empty. Name a folder, or . for the one you are in.")
-    return Path(name)
 
 
 OwnFolder = Annotated[

@@ -9,8 +9,8 @@ from tools.arguments import DATA, DATA_VARIABLE, RUNS
 
 
 def default_data_root() -> Path:
-    """$REID_DATA, else `data/` in the working directory."""
-    return Path(os.environ.get(DATA_VARIABLE, DATA))
+    """$REID_DATA where it is set and not empty, else `data/` in the working directory."""
+    return Path(os.environ.get(DATA_VARIABLE) or DATA)
 
 
 @dataclass(frozen=True)

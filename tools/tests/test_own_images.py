@@ -1,6 +1,7 @@
 """Commands on images that are the user's own, or not what they should be."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from PIL import Image
 import tools.reproduce
 from common.backbones import build_encoder
 from common.recipe import EncoderSettings
+from tools.options import default_data_root
 from tools.output import RUN_NOTE
 from tools.process import INTERRUPTED
 
@@ -35,12 +37,14 @@ def test_a_folder_named_like_a_data_set_is_not_taken_for_it(mine, call):
     assert checked["published"]["train"] is None
 
 
-@pytest.mark.parametrize("command", ["train hhcl --data", "data check"])
+@pytest.mark.parametrize("command", ["train hhcl --data", "data check", "data list --data-root"])
 def test_no_name_of_an_unset_variable_is_not_the_folder_one_is_in(mine, call, command, monkeypatch):
     monkeypatch.chdir(mine)
     done = call(*command.split(), "")
     assert done.code == 2
     assert "empty. Name a folder" in done.err or "unknown data set ''" in done.err
+    monkeypatch.setenv("REID_DATA", "")
+    assert default_data_root() == Path("data")
 
 
 def test_a_dry_run_tells_a_program_what_it_tells_a_person(mine, call):
