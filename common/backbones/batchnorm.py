@@ -188,11 +188,11 @@ def _consecutive_groups(x: Tensor, norms: Sequence[BatchNorm], chunks: int) -> T
 
 def _groups_at_once(x: Tensor, norms: Sequence[BatchNorm], chunks: int) -> Tensor:
     """The same for maps in equal chunks in training, in operations that a compiler can fuse."""
-    weight = torch.stack([norm.weight for norm in norms]).repeat_interleave(chunks, dim=0)
-    bias = torch.stack([norm.bias for norm in norms]).repeat_interleave(chunks, dim=0)
-    count = x.numel() // weight.numel()
+    weight = torch.stack([norm.weight for norm in norms])
+    bias = torch.stack([norm.bias for norm in norms])
+    count = x.numel() // (chunks * weight.numel())
     with torch.no_grad():
-        mean, var = _group_statistics(x, len(weight))
+        mean, var = _group_statistics(x, chunks * len(norms))
         inverse = torch.rsqrt(var + norms[0].eps)
         for d, norm in enumerate(norms):
             first = d * chunks  # the domain's group 0
@@ -206,9 +206,9 @@ class _NormalizedGroups(torch.autograd.Function):
 
         dL/dx = w / s * (g - mean(g) - (x - m) * mean(g * (x - m)) / s^2)     s^2 = var + eps
 
-    m and 1 / s, (G, C) like the weights, are given, but their change with x is in the gradient: two
-    sums and one pass. Derived from `_group_statistics` it would take more sums, and float32 maps
-    in between.
+    m and 1 / s, (G, C), are given, but their change with x is in the gradient: two sums and one
+    pass. Derived from `_group_statistics` it would take more sums, and float32 maps in between.
+    w and b, (D, C), are those of the domains, of G / D groups each.
     """
 
     @staticmethod
@@ -216,20 +216,21 @@ class _NormalizedGroups(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, inverse: Tensor
     ) -> Tensor:
         ctx.save_for_backward(x, weight, mean, inverse)
-        y = (x - _rows(mean, x)) * _rows(inverse * weight, x) + _rows(bias, x)
+        y = (x - _rows(mean, x)) * _rows(_scale(weight, inverse), x) + _rows(bias, x)
         # Returned here, a conversion to the same format makes torch 2.11 compile zero gradients.
         return y if y.dtype == x.dtype else y.to(x.dtype)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, inverse = ctx.saved_tensors
-        size = x.numel() // weight.numel()
+        size = x.numel() // mean.numel()
         centered = x - _rows(mean, x)
-        total = _group_totals(g, len(weight))
-        along = _group_totals(g * centered, len(weight))
+        total = _group_totals(g, len(mean))
+        along = _group_totals(g * centered, len(mean))
         change = g - _rows(total / size, x) - centered * _rows(along * inverse**2 / size, x)
-        of_x = (_rows(inverse * weight, x) * change).to(x.dtype)
-        return of_x, along * inverse, total, None, None
+        of_x = (_rows(_scale(weight, inverse), x) * change).to(x.dtype)
+        of_weight = _by_domain(along * inverse, weight).sum(dim=1)
+        return of_x, of_weight, _by_domain(total, weight).sum(dim=1), None, None
 
 
 def _group_totals(x: Tensor, groups: int) -> Tensor:
@@ -255,9 +256,20 @@ def _group_statistics(x: Tensor, groups: int) -> tuple[Tensor, Tensor]:
     return mean, within.unflatten(0, (groups, -1)).mean(dim=1) + between
 
 
+def _by_domain(values: Tensor, weight: Tensor) -> Tensor:
+    """(G, C) values of groups by the D domains of (D, C) weights: (D, G / D, C)."""
+    return values.unflatten(0, (len(weight), -1))
+
+
+def _scale(weight: Tensor, inverse: Tensor) -> Tensor:
+    """w / s, (G, C)."""
+    return (weight[:, None] * _by_domain(inverse, weight)).flatten(0, 1)
+
+
 def _rows(values: Tensor, x: Tensor) -> Tensor:
-    """(G, C) values of groups for every row of (B, C, H, W): (B, C, 1, 1)."""
-    return values.repeat_interleave(len(x) // len(values), dim=0)[:, :, None, None]
+    """Values of groups or domains, (G, C), for every row of (B, C, H, W): (B, C, 1, 1)."""
+    each = values[:, None].expand(-1, len(x) // len(values), -1)
+    return each.reshape(*x.shape[:2], 1, 1)
 
 
 def _batch_norm(x: Tensor, norm: BatchNorm, mean: Tensor | None, var: Tensor | None) -> Tensor:
