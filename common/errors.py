@@ -27,6 +27,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {names[near[0]]!r}?" if near else ""
 
 
+def counted(count: int, thing: str) -> str:
+    """'1 image', '2,020 images'."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+
+
 def shortened(items: Iterable[object], limit: int = 10) -> str:
     """The first few, and how many more there are."""
     texts = [str(item) for item in items]

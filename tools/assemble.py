@@ -14,7 +14,7 @@ from common.data.images import open_images
 from common.data.request import ImageSource
 from common.data.sampler import images_per_pass
 from common.data.synthetic import is_complete
-from common.errors import UserError
+from common.errors import UserError, counted
 from common.evaluator.testing import tested_samples
 from common.job import DomainImages, Job
 from common.method import Method
@@ -101,7 +101,7 @@ def checked(
         require_sound(report, strict=options.strict, skip_bad=options.skip_bad_images)
         bad = sorted(report.bad_images)
         if bad:
-            warn(f"{len(bad):,} images of {dataset.name} cannot be used and are left out.")
+            warn(f"left out: {counted(len(bad), 'image')} of {dataset.name} that cannot be used.")
             report = check_dataset(leave_out(dataset, bad), read_images=())
             require_sound(report, strict=options.strict)
         for warning in report.warnings:

@@ -13,7 +13,7 @@ from common.data.probe import probe_all
 from common.data.programs import answers
 from common.data.published import NONE, Published
 from common.data.scan import relabelled
-from common.errors import UserError, listed, shortened
+from common.errors import UserError, counted, listed, shortened
 from common.types import SPLITS, Dataset, Samples, Tick
 
 TEST = SPLITS[1:]
@@ -124,7 +124,7 @@ def require_sound(report: DataReport, strict: bool = False, skip_bad: bool = Fal
     problems = report.errors + (report.warnings if strict else [])
     lines = listed(problems, _SHOWN)
     if report.bad_images and not skip_bad:
-        lines.append(f"{len(report.bad_images):,} images cannot be used:")
+        lines.append(f"{counted(len(report.bad_images), 'image')} cannot be used:")
         bad = [f"{path}: {reason}" for path, reason in report.bad_images.items()]
         lines += listed(bad, _SHOWN)
         lines.append("Replace them, or leave them out with --skip-bad-images.")
@@ -249,7 +249,7 @@ def _unmatched_warning(unmatched: list[int], dataset: Dataset) -> list[str]:
 def _shared_images(splits: dict[str, Samples]) -> list[str]:
     test = set(splits["query"].paths) | set(splits["gallery"].paths)
     if shared := sorted(test & set(splits["train"].paths)):
-        return [f"{len(shared):,} images are in training and in test: {shortened(shared)}."]
+        return [f"training and test share {counted(len(shared), 'image')}: {shortened(shared)}."]
     return []
 
 

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from common.data.catalogue import own_name
 from common.data.scan import Row, files_below, is_image, numbered, relabelled, samples_of
-from common.errors import UserError, explained, listed
+from common.errors import UserError, counted, explained, listed
 from common.types import SPLITS, Dataset
 
 LABELS = "labels.csv"
@@ -43,7 +43,7 @@ def read_labelled_folder(folder: Path) -> Dataset:
         except ValueError as error:
             bad.append(f"line {number}: {error}")
     if bad:
-        said = f"{file}: {len(bad):,} lines cannot be used. Correct them."
+        said = f"{file}: {counted(len(bad), 'line')} cannot be used. Correct what follows."
         raise UserError("\n".join([said, *listed(bad, _SHOWN)]))
     named = set().union(*rows.values())
     unnamed = sum(is_image(name) and name not in named for name in there)

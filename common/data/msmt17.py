@@ -5,7 +5,7 @@ from pathlib import Path
 
 from common.data import market_layout
 from common.data.scan import Row, files_below, lines_of, relabelled, samples_of
-from common.errors import UserError, shortened
+from common.errors import UserError, counted, shortened
 from common.types import Dataset, Samples
 
 _LISTS = ("list_train.txt", "list_val.txt", "list_query.txt", "list_gallery.txt")
@@ -69,8 +69,8 @@ def _read_lists(name: str, folder: Path, version: str) -> Dataset:
     gallery = split(("list_gallery.txt",), test_part)
     if problems:
         raise UserError(
-            f"{name} at {folder} is damaged, {len(problems):,} list entries cannot be used: "
-            f"{shortened(problems)}. Unpack the data set again."
+            f"{name} at {folder} is damaged, {counted(len(problems), 'line')} of its lists cannot "
+            f"be used: {shortened(problems)}. Unpack the data set again."
         )
     names = tuple(map(str, _CAMERAS))
     return Dataset(name, str(folder), train, query, gallery, version, cam_names=names)

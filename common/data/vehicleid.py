@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from common.data.scan import Row, jpegs, lines_of, relabelled, samples_of
-from common.errors import UserError, shortened
+from common.errors import UserError, counted, shortened
 from common.types import Dataset
 
 
@@ -34,8 +34,8 @@ def read_vehicleid(name: str, folder: Path, test_size: int) -> Dataset:
     )
     if problems:
         raise UserError(
-            f"{name} at {folder} is damaged, {len(problems):,} list entries cannot be used: "
-            f"{shortened(problems)}. Unpack the data set again."
+            f"{name} at {folder} is damaged, {counted(len(problems), 'line')} of its lists cannot "
+            f"be used: {shortened(problems)}. Unpack the data set again."
         )
     return Dataset(
         name,

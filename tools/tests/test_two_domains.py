@@ -50,7 +50,7 @@ def test_bad_images_of_the_source_are_left_out_and_recorded(adapted):
     assert source["dropped"] == [str(image)]
     images = list(image.parent.glob("*.jpg"))
     assert source["train"]["images"] == len(images) - 1
-    assert "1 images of synthetic-b" in done.err
+    assert "left out: 1 image of synthetic-b that cannot be used." in done.err
 
 
 def test_the_announcement_counts_the_images_of_the_source(adapted):

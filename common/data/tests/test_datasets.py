@@ -216,7 +216,7 @@ def test_msmt17_without_listed_images_names_all_of_them(tmp_path):
     for image in gone:
         (folder / image).unlink()
 
-    with pytest.raises(UserError, match="2 list entries") as error:
+    with pytest.raises(UserError, match="2 lines of its lists cannot be used") as error:
         load_dataset("msmt17", tmp_path)
 
     assert all(image in str(error.value) for image in gone)
