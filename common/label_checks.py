@@ -41,7 +41,7 @@ def collapsed(features: Tensor) -> str | None:
     return (
         f"the features of all images are nearly equal (their mean cosine is {cosine:.6f}), so the "
         "network tells nothing apart, and the clustering takes long. Compare the learning rate "
-        "with the recipe's, and begin from better initial weights (encoder.weights)."
+        "with the recipe's, and begin from better initial weights (--weights-init FILE)."
     )
 
 
@@ -62,7 +62,7 @@ def _described(pseudo: PseudoLabels, why: str, also: str = "") -> str:
     return (
         f"the clustering ({said}) gave {clusters} and {outliers}, {why}. Try a {eps} "
         f"clustering.eps (InfoMap: a {similarity} similarity), {also}or better initial weights "
-        "(encoder.weights)."
+        "(--weights-init FILE)."
     )
 
 
