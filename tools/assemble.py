@@ -101,7 +101,7 @@ def checked(
         require_sound(report, strict=options.strict, skip_bad=options.skip_bad_images)
         bad = sorted(report.bad_images)
         if bad:
-            warn(f"left out: {counted(len(bad), 'image')} of {dataset.name} that cannot be used.")
+            warn(left_out(dataset.name, bad))
             report = check_dataset(leave_out(dataset, bad), read_images=())
             require_sound(report, strict=options.strict)
         for warning in report.warnings:
@@ -162,6 +162,11 @@ def require_consistent(
     _require_possible_clusters(recipe, dataset)
     METHODS[recipe.method].require(recipe)
     _require_source(recipe, source)
+
+
+def left_out(name: str, bad: Sequence[str]) -> str:
+    """A sentence on a data set's images that cannot be used."""
+    return f"left out: {counted(len(bad), 'image')} of {name} that cannot be used."
 
 
 def _require_whole_batches(recipe: Recipe, team: Team) -> None:

@@ -16,7 +16,7 @@ from common.recipe import Dbscan, Recipe, chunks_per_process
 from common.run import Observer, RunDir
 from common.team import Team
 from common.types import SPLITS, Dataset
-from tools.assemble import Found
+from tools.assemble import Found, left_out
 from tools.layout import MISSING
 from tools.lookup import recipe_before_changes
 from tools.options import RunOptions
@@ -226,7 +226,7 @@ def other_images(*data: Found | None) -> list[str]:
     texts = []
     for found in filter(None, data):
         name = found.dataset.name
-        if dropped := len(found.dropped):
-            texts.append(f"images of {name} that cannot be used and were left out: {dropped:,}.")
+        if found.dropped:
+            texts.append(left_out(name, found.dropped))
         texts += count_differences(name, split_counts(found.dataset))
     return texts

@@ -104,12 +104,11 @@ def run(
         Up to two rows per size, "dense" and ours: CPU seconds of the parts (`search`; `weights`
         with the sets; `expansion`; `minima`, the sums of minima; `dbscan`), of `after_search` and
         of `whole`, both with the least and most of the repeats, and all of them in wall seconds
-        (`wall_...`); `extra_mb` of memory beyond
-        libraries and features at the first clustering's peak, and the whole `peak_mb` (None where
-        the system does not tell); `device_mb`, the peak on a CUDA device, else None; `recall` of
-        an approximate search, else None; `clusters` and `outliers`; and, beside a dense row,
-        `ratio_after_search` and `ratio_whole` of CPU seconds (of wall seconds on a device), and
-        the number of `labels_differing`.
+        (`wall_...`); `extra_mb` of memory beyond libraries and features at the first clustering's
+        peak, and the whole `peak_mb` (None where the system does not tell); `device_mb`, the peak
+        on a CUDA device, else None; `recall` of an approximate search, else None; `clusters` and
+        `outliers`; and, beside a dense row, `ratio_after_search` and `ratio_whole` of CPU seconds
+        (of wall seconds on a device), and the number of `labels_differing`.
     """
     require_least(K1, sizes=sizes)  # the kernels check no bounds
     require_least(1, dim=dim, repeats=repeats, threads=threads)

@@ -118,6 +118,6 @@ def test_images_left_out_and_counts_that_are_not_the_published_ones_are_recorded
     part = replace(found(), dataset=replace(found().dataset, name="market1501"), dropped=("a.jpg",))
     for domains in ((part, None), (found(), part)):
         said = environment(market, market, *domains, RunOptions(), Team())["deviations"]
-        assert "images of market1501 that cannot be used and were left out: 1." in said
+        assert "left out: 1 image of market1501 that cannot be used." in said
         assert "market1501: 2 train images, published are 12,936." in said
     assert not recorded(market)["deviations"]
