@@ -14,6 +14,7 @@ from common.backbones.network import Encoder
 from common.devices import find_device
 from common.recipe import EncoderSettings
 from tools.benchmarks.clock import wall_seconds
+from tools.benchmarks.fresh_process import PeakMemory, fresh_process
 from tools.benchmarks.limits import require_least
 
 
@@ -43,20 +44,26 @@ def run(
     device: str = "cpu",
     threads: int = 1,
     repeats: int = 5,
+    memory: bool = True,
 ) -> list[dict[str, Any]]:
     """Time training steps (forward, backward, Adam) and extraction, the forms in turns.
+
+    What each takes of memory is seen afterwards, in a fresh process each.
 
     Args:
         height: of the images; the width is half of it.
         chunks: groups of batch norm; the form "one group" shows what they cost.
         threads: of torch on the CPU.
+        memory: False leaves the memory out.
 
     Returns:
         One row per form: median, least and most milliseconds of a training step, `train` and
         `extract` images per second (of the medians), `ratio` of the exact form's least step to
         this one's, seconds of the first step and extraction (`start`; a compiled trunk is compiled
         there), and whether its trunk computes in bfloat16. Where the device has no fast bfloat16,
-        "fast" differs from "exact" by the fused Adam alone.
+        "fast" differs from "exact" by the fused Adam alone. `extra_mb`: the peak of steps beyond
+        libraries, network and images (None where the system does not tell); `device_mb`: of what
+        is allocated on a CUDA device, else None.
     """
     require_least(1, batch=batch, chunks=chunks, threads=threads, repeats=repeats)
     require_least(2, height=height)
@@ -84,7 +91,14 @@ def run(
             encoder.eval()
             times[form.name].append((trained, wall_seconds(extract, on)))
     least = min(step for step, _ in times["exact"][1:])
-    return [_row(form, times[form.name], batch, least, on) for form in forms]
+    rows = [_row(form, times[form.name], batch, least, on) for form in forms]
+    if memory:
+        del prepared  # a device's memory is wanted by others now
+        for form, row in zip(forms, rows, strict=True):
+            with fresh_process() as fresh:
+                given = (form, settings, tuple(images.shape), threads, str(on))
+                row |= fresh.submit(memory_of, *given).result()
+    return rows
 
 
 def _other_layout(chunks: int, device: torch.device) -> Form:
@@ -117,6 +131,22 @@ def works(
         encoder(images)
 
     return encoder, step, extract
+
+
+def memory_of(
+    form: Form, settings: EncoderSettings, shape: tuple[int, ...], threads: int, device: str
+) -> dict[str, float | None]:
+    """Peak of two steps, of which the second has Adam's averages, and of an extraction."""
+    torch.set_num_threads(threads)
+    set_arithmetic("fast" if form.fast else "exact")
+    encoder, step, extract = works(form, settings, torch.rand(shape, device=device))
+    peak = PeakMemory(torch.device(device))
+    encoder.train()
+    step()
+    step()
+    encoder.eval()
+    extract()
+    return {"extra_mb": peak.extra(), "device_mb": peak.on_device()}
 
 
 def _row(

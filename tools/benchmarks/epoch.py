@@ -81,9 +81,10 @@ def run(
         precision: exact, fast or both, each in a fresh process.
 
     Returns:
-        For each precision a row per part: seconds `measured`, in a whole `epoch`, the `share` of
-        that, and whether it is `projected`. Then sums, rates, the process's largest memory
-        (libraries and images included), and the paper's schedule, always projected.
+        For each precision a row per part: seconds `measured` (the mean of the counted epochs,
+        with the `least` and `most`), in a whole `epoch`, the `share` of that, and whether it is
+        `projected`. Then sums, rates, the process's largest memory (libraries and images
+        included), and the paper's schedule, always projected.
 
     Raises:
         UserError: numbers, a method or a precision that cannot be run.
@@ -160,8 +161,8 @@ def measure(plan: Plan, team: Team, wait: Callable[[], object], waiting: int) ->
     paper = replace(recipe.sampling, iterations=plan.paper.sampling.iterations)
     counted = laps.epochs[1 : 1 + plan.epochs]
     return Measured(
-        parts=_mean(laps.epochs[1 + plan.epochs :] or counted),
-        undisturbed=_mean(counted),
+        parts=laps.epochs[1 + plan.epochs :] or counted,
+        undisturbed=counted,
         search=_search_seconds(drawn, recipe.clustering.k1, wait),
         factors=_factors(iterations_of(paper, labels) / iterations, trained, tested),
         images=(iterations * recipe.sampling.batch_size, trained.extracted, tested.extracted),
@@ -176,10 +177,6 @@ def _factors(iterated: float, trained: FirstImages, tested: FirstImages) -> dict
     for part, source in (("extraction", trained), ("test extraction", tested)):
         factors[part] = len(source) / source.extracted
     return factors
-
-
-def _mean(epochs: list[dict[str, float]]) -> dict[str, float]:
-    return {part: sum(epoch[part] for epoch in epochs) / len(epochs) for part in PARTS}
 
 
 def _search_seconds(features: Tensor, k: int, wait: Callable[[], object]) -> float:

@@ -1,6 +1,8 @@
 """What was measured of an epoch, counted up to the whole epoch and schedule, as a table."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from common.recipe import Recipe
@@ -12,7 +14,7 @@ ONCE = tuple(part for part in PARTS if part not in ITERATED)
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds of an epoch, and what else was seen.
+    """Seconds of each counted epoch, and what else was seen.
 
     Args:
         parts: of every part, with waits for the device at every mark.
@@ -23,8 +25,8 @@ class Measured:
         host_mb, device_mb: largest memory of the process, None where it is not known.
     """
 
-    parts: dict[str, float]
-    undisturbed: dict[str, float]
+    parts: list[dict[str, float]]
+    undisturbed: list[dict[str, float]]
     search: float
     factors: dict[str, float]
     images: tuple[int, int, int]
@@ -33,13 +35,14 @@ class Measured:
 
     @property
     def whole(self) -> dict[str, float]:
-        """Seconds of the parts in a whole epoch."""
-        return {part: self.factors[part] * seconds for part, seconds in self.parts.items()}
+        """Seconds of the parts in a whole epoch, the mean of those measured."""
+        return {part: self.factors[part] * fmean(_sums(self.parts, [part])) for part in PARTS}
 
     @property
     def training(self) -> float:
-        """Undisturbed seconds of a whole epoch's iterations."""
-        return sum(self.factors[part] * self.undisturbed[part] for part in ITERATED)
+        """Undisturbed seconds of a whole epoch's iterations, the mean of those measured."""
+        factor = self.factors[ITERATED[0]]  # the same for all of them
+        return factor * fmean(_sums(self.undisturbed, ITERATED))
 
 
 def rows_of(measured: Measured, paper: Recipe) -> list[dict[str, Any]]:
@@ -48,43 +51,52 @@ def rows_of(measured: Measured, paper: Recipe) -> list[dict[str, Any]]:
     total = sum(whole.values())
     cut = {part for part, factor in measured.factors.items() if factor != 1}
 
-    def seconds(what: str, ran: float, epoch: float, projected: bool) -> dict[str, Any]:
-        row = {"what": what, "unit": "s", "measured": ran, "epoch": epoch}
+    def seconds(what: str, ran: list[float], epoch: float, projected: bool) -> dict[str, Any]:
+        row = {"what": what, "unit": "s", **_spread(ran), "epoch": epoch}
         return {**row, "share": epoch / total, "projected": projected}
 
     rows = []
     for part in PARTS:
-        rows.append(seconds(part, measured.parts[part], whole[part], part in cut))
+        rows.append(seconds(part, _sums(measured.parts, [part]), whole[part], part in cut))
         if part == "clustering":
             rest = max(whole[part] - measured.search, 0.0)
-            rows.append(seconds("of it search", measured.search, measured.search, False))
-            rows.append(seconds("of it the rest", rest, rest, False))
+            rows.append(seconds("of it search", [measured.search], measured.search, False))
+            rows.append(seconds("of it the rest", [rest], rest, False))
     outside = [part for part in PARTS if part not in NETWORK]
-    ran, epoch = (sum(parts[part] for part in outside) for parts in (measured.parts, whole))
+    epoch = sum(whole[part] for part in outside)
+    ran = _sums(measured.parts, outside)
     rows.append(seconds("outside forward, backward, extraction", ran, epoch, bool(cut)))
-    rows.append(seconds("all parts", sum(measured.parts.values()), total, bool(cut)))
-    undisturbed = measured.training + sum(whole[part] for part in ONCE)
-    rows.append(
-        {
-            "what": "all, undisturbed",
-            "unit": "s",
-            "measured": sum(measured.undisturbed.values()),
-            "epoch": undisturbed,
-            "projected": bool(cut),
-        }
+    rows.append(seconds("all parts", _sums(measured.parts, PARTS), total, bool(cut)))
+    undisturbed = seconds(
+        "all, undisturbed",
+        _sums(measured.undisturbed, PARTS),
+        measured.training + sum(whole[part] for part in ONCE),
+        bool(cut),
     )
-    return [*rows, *_rates(measured), *_memory(measured), _schedule(measured, paper)]
+    del undisturbed["share"]  # of another sum
+    return [*rows, undisturbed, *_rates(measured), *_memory(measured), _schedule(measured, paper)]
+
+
+def _sums(epochs: list[dict[str, float]], parts: Sequence[str]) -> list[float]:
+    """Seconds of these parts together, for every epoch."""
+    return [sum(epoch[part] for part in parts) for epoch in epochs]
+
+
+def _spread(found: list[float]) -> dict[str, float]:
+    """The mean of the counted epochs, so that sums are those of their parts; least and most."""
+    return {"measured": fmean(found), "least": min(found), "most": max(found)}
 
 
 def _rates(measured: Measured) -> list[dict[str, Any]]:
     trained, *extracted = measured.images
-    training = sum(measured.undisturbed[part] for part in ITERATED)
-    rows = [{"what": "training", "unit": "images/s", "measured": trained / training}]
+    taken = {"training": (trained, _sums(measured.undisturbed, ITERATED))}
     for part, images in zip(("extraction", "test extraction"), extracted, strict=True):
-        if images and measured.parts[part]:
-            rate = images / measured.parts[part]
-            rows.append({"what": part, "unit": "images/s", "measured": rate})
-    return rows
+        taken[part] = images, _sums(measured.parts, [part])
+    return [
+        {"what": what, "unit": "images/s", **_spread([images / one for one in seconds])}
+        for what, (images, seconds) in taken.items()
+        if images and all(seconds)
+    ]
 
 
 def _memory(measured: Measured) -> list[dict[str, Any]]:

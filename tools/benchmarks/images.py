@@ -1,8 +1,7 @@
 """Images per second: every file anew with Pillow, against batches from decoded images."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -20,6 +19,7 @@ from common.recipe import Augment
 from common.streams import Stream
 from common.types import Samples
 from tools.benchmarks.clock import Clock
+from tools.benchmarks.fresh_process import PeakMemory, fresh_process
 from tools.benchmarks.limits import require_least
 
 BATCHES = 4  # per measured round
@@ -49,46 +49,57 @@ def run(
 
     Returns:
         One row per number of threads: images per second either way (median, and fastest and
-        slowest round), their ratio, images per second while the memory is filled, and whether
-        all batches were bit-equal.
+        slowest round), their ratio, images per second while the memory is filled, whether all
+        batches were bit-equal, and what images and batches took of memory, in MB: `extra_mb`
+        beyond the memory before (None where the system does not tell), and `device_mb`, the
+        peak on a CUDA device, else None.
     """
     require_least(1, count=count, height=height, width=width)
     require_least(1, batch=batch, repeats=repeats, threads=threads)
     on = find_device(device)
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
         samples = made_jpegs(Path(folder), count)
-        asked = _requests(count, height, width, batch)
-        return [_row(samples, height, width, asked, repeats, number, on) for number in threads]
+        for number in threads:
+            with fresh_process() as fresh:
+                given = (samples, height, width, batch, repeats, number, on)
+                rows.append(fresh.submit(_row, *given).result())
+    return rows
 
 
 def _row(
     samples: Samples,
     height: int,
     width: int,
-    asked: list[Request],
+    batch: int,
     repeats: int,
     threads: int,
     device: torch.device,
 ) -> dict[str, Any]:
-    workers = threads if threads > 1 else 0
-    with _torch_threads(threads):
-        open_from = partial(open_images, samples, height, width, Augment(), device)
-        files, clock = open_from("disk", workers), Clock(device)
-        memory = clock.time(lambda: open_from("device", threads))
-        filling = len(samples) / clock.wall[0]
-        from_files, from_memory = (
-            _rates(source, asked, repeats, device) for source in (files, memory)
-        )
-        return {
-            "threads": threads,
-            "files_per_s": round(median(from_files)),
-            "files_range": _range(from_files),
-            "memory_per_s": round(median(from_memory)),
-            "memory_range": _range(from_memory),
-            "ratio": round(median(from_memory) / median(from_files), 1),
-            "filling_per_s": round(filling),
-            "bit_equal": _equal(files, memory, asked),
-        }
+    torch.set_num_threads(threads)
+    few = samples.take(slice(0, 1))
+    small = open_images(few, height, width, Augment(), device, "device", threads)
+    _rates(small, _requests(1, height, width, 1), 1, device)  # load the libraries
+    asked = _requests(len(samples), height, width, batch)
+    open_from = partial(open_images, samples, height, width, Augment(), device)
+    peak, clock = PeakMemory(device), Clock(device)
+    memory = clock.time(lambda: open_from("device", threads))
+    from_memory = _rates(memory, asked, repeats, device)
+    taken = {"extra_mb": peak.extra(), "device_mb": peak.on_device()}
+    files = open_from("disk", threads if threads > 1 else 0)
+    from_files = _rates(files, asked, repeats, device)
+    return {
+        "threads": threads,
+        "files_per_s": round(median(from_files)),
+        "files_range": _range(from_files),
+        "memory_per_s": round(median(from_memory)),
+        "memory_range": _range(from_memory),
+        "repeats": repeats,
+        "ratio": round(median(from_memory) / median(from_files), 1),
+        "filling_per_s": round(len(samples) / clock.wall[0]),
+        "bit_equal": _equal(files, memory, asked),
+        **taken,
+    }
 
 
 def made_jpegs(folder: Path, count: int) -> Samples:
@@ -137,13 +148,3 @@ def _equal(one: ImageSource, other: ImageSource, asked: list[Request]) -> bool:
     return all(
         torch.equal(a, b) for ours, theirs in pairs for a, b in zip(ours, theirs, strict=True)
     )
-
-
-@contextmanager
-def _torch_threads(number: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -22,7 +22,8 @@ def plan(method="hhcl", extracted=0, iterations=2):
 def test_every_part_of_an_epoch_is_measured(method):
     measured = epoch.measure(plan(method), Team(), lambda: None, 0)
 
-    missing = {part for part, seconds in measured.parts.items() if seconds <= 0}
+    (parts,) = measured.parts
+    missing = {part for part, seconds in parts.items() if seconds <= 0}
     assert not missing - {"extraction"}  # SpCL clusters its memory, and the mark is soon over
     assert measured.undisturbed == measured.parts
     assert measured.images == (64, 400, 300)
@@ -52,7 +53,7 @@ def test_an_extraction_that_is_cut_short_is_counted_up_before_a_test_of_full_siz
 def test_a_row_says_what_is_projected_and_the_schedule_counts_epochs_and_tests():
     paper = paper_recipe("hhcl", "market1501")
     factors = WHOLE | dict.fromkeys(ITERATED, 100.0)
-    measured = Measured(WHOLE, WHOLE, 0.25, factors, (512, 600, 360), None, None)
+    measured = Measured([WHOLE], [WHOLE], 0.25, factors, (512, 600, 360), None, None)
 
     rows = {row["what"]: row for row in rows_of(measured, paper)}
 
@@ -68,6 +69,23 @@ def test_a_row_says_what_is_projected_and_the_schedule_counts_epochs_and_tests()
     hours = (60 * (total - 2) + tests * 2) / 3600
     assert rows[f"60 epochs, {tests} tests"]["epoch"] == pytest.approx(hours)
     assert rows["training"]["measured"] == pytest.approx(512 / 6)
+
+
+def test_several_epochs_are_told_by_their_mean_least_and_most():
+    slow = {part: 3 * seconds for part, seconds in WHOLE.items()}
+    measured = Measured([WHOLE, slow], [WHOLE, slow], 0.0, WHOLE, (600, 600, 360), 1.0, None)
+
+    rows = {
+        (r["what"], r["unit"]): r for r in rows_of(measured, paper_recipe("hhcl", "market1501"))
+    }
+
+    def told(what, unit="s"):
+        return [rows[what, unit][column] for column in ("measured", "least", "most")]
+
+    assert told("forward") == [2, 1, 3]
+    assert rows["forward", "s"]["epoch"] == 2
+    assert told("all parts") == told("all, undisturbed") == [24, 12, 36]
+    assert told("extraction", "images/s") == [400, 200, 600]
 
 
 def test_settings_that_cannot_be_run_are_errors():

@@ -6,6 +6,7 @@ import torch
 
 from common.clustering import compiled
 from common.errors import UserError
+from common.recipe import InfoMap
 from tools.benchmarks import infomap, pseudo_labels
 from tools.benchmarks.pseudo_labels import Setup
 from tools.benchmarks.reid_features import reid_like_features
@@ -61,17 +62,29 @@ def test_features_are_unit_rows_that_depend_on_the_seed_alone():
     assert torch.equal(features, reid_like_features(300, 32, seed=3))
 
 
-def test_infomap_is_measured_part_by_part():
-    row = infomap._row(400, 32, 0.3, 2, 1, "cpu")
-    assert row["edges"] > 400
-    assert row["modules"] >= row["clusters"] > 1
-    assert row["whole"] == pytest.approx(row["graph"] + row["partition"])  # the median of two
-    assert 0 < row["least_wall_whole"] < row["wall_whole"] < row["most_wall_whole"]
+def test_both_forms_of_infomap_are_measured_part_by_part_and_give_the_same_labels():
+    features = reid_like_features(400, 32)
+    found = {}
+    for plain in (False, True):
+        setup = infomap.Setup(400, 32, InfoMap(similarity=0.3), plain=plain)
+        measured = [infomap._measure_once(features, setup) for _ in range(2)]
+        row = infomap._row(setup, measured)
+        assert row["edges"] > 400
+        assert row["modules"] >= row["clusters"] > 1
+        assert row["whole"] == pytest.approx(row["graph"] + row["partition"])  # median of two
+        assert 0 < row["least_wall_whole"] < row["wall_whole"] < row["most_wall_whole"]
+        found[row["form"]] = measured[0].found
+    assert found["plain"].edges == found["ours"].edges
+    assert np.array_equal(found["plain"].labels, found["ours"].labels)
 
 
 @pytest.mark.slow
 def test_every_form_is_a_row_with_ratios_beside_a_dense_one():
     rows = pseudo_labels.run(sizes=(300,), dim=16, repeats=1, device="auto")
     assert [row["form"] for row in rows] == ["dense", "sparse"]
+    assert rows[1]["labels_differing"] == 0
+    assert rows[1]["ratio_whole"] > 0
+    rows = infomap.run(sizes=(300,), dim=16, device="auto")
+    assert [row["form"] for row in rows] == ["plain", "ours"]
     assert rows[1]["labels_differing"] == 0
     assert rows[1]["ratio_whole"] > 0
