@@ -51,7 +51,9 @@ OwnFolder = Annotated[
         help="Folder of images, or one with a labels.csv.",
     ),
 ]
-RunsRoot = Annotated[Path, typer.Option(help="Folder for the run folders.")]
+RunsRoot = Annotated[
+    Path, typer.Option(parser=_folder, metavar="PATH", help="Folder for the run folders.")
+]
 
 Source = Annotated[
     str,

@@ -37,7 +37,9 @@ def test_a_folder_named_like_a_data_set_is_not_taken_for_it(mine, call):
     assert checked["published"]["train"] is None
 
 
-@pytest.mark.parametrize("command", ["train hhcl --data", "data check", "data list --data-root"])
+@pytest.mark.parametrize(
+    "command", ["train hhcl --data", "data check", "data list --data-root", "table --runs-root"]
+)
 def test_no_name_of_an_unset_variable_is_not_the_folder_one_is_in(mine, call, command, monkeypatch):
     monkeypatch.chdir(mine)
     done = call(*command.split(), "")
