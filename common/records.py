@@ -84,7 +84,7 @@ EVENTS: dict[Any, Shape] = {
 
 
 def is_run_folder(path: Path) -> bool:
-    """Whether a run has written to the folder: its recipe comes first."""
+    """Whether a run has begun in the folder: its recipe is written after its environment."""
     return (path / "recipe.json").is_file()
 
 
