@@ -9,7 +9,6 @@ SAID = {
     "(0, inf)": "must be above 0",
     "[0, inf)": "must not be negative",
     "[1, inf)": "must be at least 1",
-    "[2, inf)": "must be at least 2",
 }
 
 

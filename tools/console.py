@@ -43,7 +43,6 @@ class RunConsole:
         self.run = run
         self.out = terminal(errors=quiet)
         self._tests: dict[str, dict[str, Any]] = {}  # since the last epoch line
-        self._epochs = 0
         self._left = ""
         self._live: Progress | None = None
         if self.out.is_terminal and not quiet:
