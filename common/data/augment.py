@@ -41,9 +41,9 @@ class Draw:
 def draw_batch(stream: Stream, count: int, height: int, width: int, augment: Augment) -> Draw:
     """Draw the training transform of `count` images.
 
-    From `stream.torch` come all flips, then all tops, then all lefts; from `stream.python` the
-    boxes, image by image. A probability of 0 draws as many numbers as any other, so switching
-    off one part of the transform leaves the others as they were.
+    From `stream.torch` come all flips, then all tops, then all lefts, as many numbers for any
+    probability and padding; from `stream.python` the boxes, image by image. So switching off one
+    part of the transform leaves the others as they were.
 
     Args:
         height, width: size of the images in pixels, before padding and after the crop.
