@@ -26,7 +26,7 @@ from common.errors import UserError
 from common.recipe import EncoderSettings, Precision
 from common.types import Domain
 
-EXTRACTED_AT_ONCE = 256  # images in a batch of an extraction; no result depends on it
+EXTRACTED_AT_ONCE = 256  # images in a batch of an extraction; another number may round otherwise
 COMPILED_KINDS = 32  # of calls in a run: networks x training or not x domains
 COMPILER_OPTIONS: dict[str, Any] = {
     "triton.cudagraphs": True,  # as in torch's mode "reduce-overhead"

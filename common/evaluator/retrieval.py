@@ -213,7 +213,10 @@ def cumulative(first: np.ndarray, ranks: int) -> np.ndarray:
 
 
 def _block_size(query: Samples, gallery: Samples, device: torch.device) -> int:
-    """Queries at a time, by the data and the kind of device alone; no result depends on it."""
+    """Queries at a time, by the data and the kind of device alone.
+
+    A product of another shape may round otherwise, so this is no matter of how much memory is free.
+    """
     entries = CPU_ENTRIES if device.type == "cpu" else GPU_ENTRIES
     fitting = max(1, max(entries, min(THIN * len(gallery), GPU_ENTRIES)) // len(gallery))
     return min(fitting, max(THIN, -(-len(query) // SHARES)))
