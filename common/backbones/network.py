@@ -57,9 +57,9 @@ class Encoder(nn.Module):
 
         z = normalize(neck(embedding(pool(trunk(images)))))
 
-    The neck is a batch norm whose bias stays 0: it is not trained. The embedding, a linear
-    layer, is the identity in all papers. Dropout, 0 in all papers, comes after normalization,
-    and what is left has unit length again.
+    The neck is a batch norm whose bias stays 0: it is not trained, except with two domains
+    (`DomainBatchNorm`). The embedding, a linear layer, is the identity in all papers. Dropout, 0
+    in all papers, comes after normalization, and what is left has unit length again.
 
     Args:
         settings: architecture, pooling, sizes; `weights` is not read here.
