@@ -69,10 +69,10 @@ class Samples:
 class Dataset:
     """A data set as read from disk.
 
-    `train.pids` are 0..S-1 without gaps where the set may serve as a labelled source, and are
-    never read when it is a target. `query` and `gallery` are empty for sets without a test
-    part; a set of protocol "vehicleid" keeps all test images in `gallery`, because the
-    evaluator draws its query and gallery parts anew ten times.
+    `train.pids` are 0..S-1 without gaps where the set may serve as a labelled source. Those of a
+    target are learned from by a supervised run alone, and shown in reports. `query` and `gallery`
+    are empty for sets without a test part; a set of protocol "vehicleid" keeps all test images in
+    `gallery`, because the evaluator draws its query and gallery parts anew ten times.
 
     Args:
         name: lower-case name, as on the command line.
