@@ -1,4 +1,7 @@
-"""How a run is carried out: everything that cannot change its result."""
+"""How a run is carried out: where things lie, what computes it, what is checked.
+
+None of it is a setting of the recipe. Leaving bad images out changes a result, so that is recorded.
+"""
 
 import os
 from dataclasses import dataclass, field
