@@ -53,7 +53,7 @@ class EpochBatches:
             yield Batch(views, own_indices, own_labels, indices, labels)
 
     def _requests(self) -> Iterator[Request]:
-        """Plans; the image source takes them some batches ahead of the training."""
+        """Plans; the image source may take them some batches ahead of the training."""
         batches = identity_batches(
             self.labels, self.shown.cams, self.recipe.sampling, self.streams[f"{self.domain}-ids"]
         )

@@ -39,6 +39,6 @@ class ImageSource(Protocol):
     def batches(self, requests: Iterable[Request]) -> Iterator[Views]:
         """Views on the device, in the order of the requests.
 
-        Requests are taken a few ahead of what was yielded, in the caller's thread.
+        Requests may be taken a few ahead of what was yielded, always in the caller's thread.
         """
         ...
