@@ -10,18 +10,17 @@ from common.data.synthetic.drawing import draw_everyone, write_whole
 from common.data.synthetic.schedule import FOLDERS, all_shots
 from common.data.synthetic.settings import DRAWING, SyntheticSettings, differences, read_record
 from common.errors import UserError, explained
+from common.types import Tick
 
 COMPLETE = "synthetic.json"
 UNFINISHED = "synthetic.unfinished.json"
-
-Progress = Callable[[int, int], None]
 
 
 def write_synthetic(
     root: Path,
     settings: SyntheticSettings,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: Tick | None = None,
 ) -> Path:
     """Draw a data set in the layout of Market-1501 into `root`, unless it is there already.
 
@@ -99,7 +98,7 @@ def _draw(
 
 
 def _default_workers(total: int) -> int:
-    """One process per core; a set that one process draws in two seconds is not worth another."""
+    """One process per core, with 800 images each at least: to start one takes a second."""
     return max(1, min(usable_cores(), total // 800))
 
 
