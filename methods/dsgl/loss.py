@@ -20,7 +20,7 @@ def disentangled_contrast_loss(
 ) -> Tensor:
     """Contrast with guided prototypes and with groups of other persons that look alike.
 
-        D = mean_i -log exp(q_i.P_y / t) / (sum_c exp(q_i.P_c / t) + a sum_m exp(q_i.n_im / t))
+        loss = mean_i -log exp(q_i.P_y / t) / (sum_c exp(q_i.P_c / t) + a sum_m exp(q_i.n_im / t))
 
     n_im are the anchor's negative groups, unit length; without any, the prototype of its nuisance
     label. In float32 by log-sum-exp; the released code exponentiates directly.
@@ -56,10 +56,11 @@ def relative_entropy_loss(
 ) -> Tensor:
     """How far a partner image's prediction is from the anchor's guided one; both take gradient.
 
-        mean_i sum_c p_ic (log p_ic - log p'_ic),  p = softmax(q Q' / t),  p' = softmax(q' A' / t)
+        loss = mean_i sum_c p_ic (log p_ic - log o_ic)
+        p = softmax(q Q' / t),   o = softmax(v A' / t)
 
     Args:
-        anchors, partners: (B, D) unit vectors q and q'.
+        anchors, partners: (B, D) unit vectors q and v.
         guided: (C, D) prototypes Q.
         centroids: (C, D) A.
         temperature: t > 0.
