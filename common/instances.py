@@ -111,7 +111,11 @@ class InstanceMemory(nn.Module):
 
     @torch.no_grad()
     def update(self, seen: MemoryUpdate) -> None:
-        """Blend target embeddings into their images' rows, source ones into their identities'."""
+        """Blend target embeddings into their images' rows, source ones into their identities'.
+
+        One after the other in batch order, so a source row moves as often as the batch shows its
+        identity: as released. The paper of SpCL moves it once, by the mean of these embeddings.
+        """
         rows = self.rows_of(seen.indices)
         blend_rows_(self.bank, rows, seen.embeddings, self.momentum)
         if seen.source is not None:
