@@ -24,11 +24,11 @@ class EncoderSettings:
         arch: resnet18 .. resnet152, resnet_ibn50a, resnet_ibn101a, mobilenet_v2 or tiny.
         pooling: avg, max, gem (one learnable exponent, started at 3) or parts (average of
             `parts` horizontal stripes, concatenated).
-        parts: stripes of pooling "parts", at most 64; no effect otherwise.
+        parts: stripes of pooling "parts", 1 to 64; no effect otherwise.
         embedding: size of a linear layer before the neck, at most 65,536; 0 for none, as in all
             papers.
         dropout: probability after normalization, in [0, 1); 0 in all papers.
-        height, width: image size in pixels, each at most 1,024.
+        height, width: image size in pixels, each 1 to 1,024.
         weights: initial weights: "imagenet" (torchvision's V1 file or the IBN-a file), "random",
             or the path of a .pth, .safetensors or .npz file.
     """
@@ -54,11 +54,11 @@ class Augment:
     """The training transform after resizing: flip, pad and crop, normalize, erase.
 
     Args:
-        flip: probability of a horizontal flip.
+        flip: probability of a horizontal flip, in [0, 1].
         pad: black pixels added on all sides before the random crop back to size; at most 256.
-        erase: probability of random erasing.
+        erase: probability of random erasing, in [0, 1].
         erase_area: range of the erased share of the image, in (0, 1].
-        erase_ratio: range of the erased box's height / width, drawn uniformly.
+        erase_ratio: range of the erased box's height / width, drawn uniformly; above 0.
     """
 
     flip: float = 0.5
@@ -80,8 +80,8 @@ class Sampling:
     """How batches are drawn: P identities with K images each.
 
     Args:
-        batch_size: B = P x K images per iteration, over all processes.
-        instances: K; 0 draws plain shuffled batches.
+        batch_size: B = P x K images per iteration, over all processes; >= 1.
+        instances: K >= 1; 0 draws plain shuffled batches.
         iterations: steps per epoch, at most 1,000,000; 0 means one pass of the sampler.
         cameras: prefer images of other cameras than the anchor's.
     """
@@ -216,12 +216,12 @@ class Recipe:
         settings: the method's own frozen dataclass.
         source: labelled source data set of a two-domain run, else "".
         variant: "" for the method's main form, else the name in `--variant`.
-        lr: Adam's rate; `lr_factor` multiplies it by epoch.
-        weight_decay: of Adam, added to the gradient, for all trainable tensors.
-        epochs: clusterings, each followed by `sampling.iterations` steps; at most 10,000.
-        bn_chunks: slices of the batch that batch norm treats apart, as the papers' GPUs did.
-        eval_every: epochs between tests; the last epoch is always tested.
-        seed: of every random stream of the run.
+        lr: Adam's rate, >= 0; `lr_factor` multiplies it by epoch.
+        weight_decay: of Adam, >= 0, added to the gradient, for all trainable tensors.
+        epochs: clusterings, each followed by `sampling.iterations` steps; 1 to 10,000.
+        bn_chunks: slices of the batch that batch norm treats apart, as the papers' GPUs did; >= 1.
+        eval_every: epochs between tests, >= 1; the last epoch is always tested.
+        seed: of every random stream of the run; below 2^32.
         supervised: train on the target's true identities instead of clusters: an upper bound.
         precision: "exact" is float32 with TF32 off; "fast" may differ in rounding.
     """

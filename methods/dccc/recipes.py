@@ -27,9 +27,10 @@ class DCCCSettings:
         update_temperature: of the weights of "wgm", > 0; no effect on the others.
         momentum: share of the old row that is kept, in [0, 1].
         temperature: of the softmax, for student and teacher, > 0.
-        soft_weight: w of the soft loss; the plain contrast gets 1 - w. All commands use 1.
+        soft_weight: w of the soft loss, in [0, 1]; the plain contrast gets 1 - w. All commands
+            use 1.
         smooth: share of the teacher's prediction in the soft target, in [0, 1].
-        teacher_start: global step at which the teacher becomes a copy of the student.
+        teacher_start: global step at which the teacher becomes a copy of the student, >= 0.
     """
 
     update: Literal["wgm", "hard", "avg", "cc"] = "wgm"

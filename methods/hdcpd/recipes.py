@@ -19,13 +19,13 @@ class HDCPDSettings:
             domain only).
         momentum: share of the old row that is kept, in [0, 1].
         temperature: of the contrast, > 0. The paper's text says 0.6; its logs rule that out.
-        student_temperature, teacher_temperature: of the distillation; 0.05 in the code, 0.1 and
-            0.5 in the text.
-        distill_weight: of the distillation. The released one-domain program has the term switched
-            off (0); paper, two-domain program and history say 1.
+        student_temperature, teacher_temperature: of the distillation, > 0; 0.05 in the code, 0.1
+            and 0.5 in the text.
+        distill_weight: of the distillation, >= 0. The released one-domain program has the term
+            switched off (0); paper, two-domain program and history say 1.
         distill_axis: softmax over clusters (fits the published logs) or over the batch (the
             released +CC code); no effect on memory "instances", where it is always cluster.
-        teacher_start: global step at which the teacher becomes a copy of the student.
+        teacher_start: global step at which the teacher becomes a copy of the student, >= 0.
         teacher_buffers: the teacher's batch-norm statistics are an average of the student's too
             (the paper's text), not those of its own view.
         update: of memory "clusters": hard (the released program) or mean.

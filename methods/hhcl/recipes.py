@@ -22,7 +22,7 @@ class HHCLSettings:
             of the centroids' in CMhybrid_v2; no effect on CM and CMhard, which have one term. The
             released command line never passes its value on: h was always 0.5.
         hybrid_weights: released (h, h (1 - h)) or balanced (h, 1 - h); CMhybrid only.
-        smooth: epsilon of the label smoothing; the released switch means 0.1, 0 is off.
+        smooth: epsilon of the label smoothing, in [0, 1); the released switch means 0.1, 0 is off.
     """
 
     memory: Literal["CMhybrid", "CMhybrid_v2", "CM", "CMhard"] = "CMhybrid"
