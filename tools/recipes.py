@@ -62,7 +62,7 @@ def settings_of(recipe: Recipe) -> dict[str, Any]:
     """Dotted names to values, with the kind of clustering and schedule where there is a choice."""
     return {
         name: value
-        for name, value, _ in _walk(recipe)
+        for name, value, *_ in _walk(recipe)
         if name not in NAMES and not name.startswith("paper.")
     }
 
@@ -73,19 +73,20 @@ def differs(columns: Sequence[dict[str, Any]], name: str) -> bool:
     return any(value != values[0] for value in values)
 
 
-def _walk(owner: Any, prefix: str = "") -> typing.Iterator[tuple[str, Any, str]]:
-    """(dotted name, value, meaning) of all settings, in order of declaration."""
-    notes = field_notes(type(owner))
+def _walk(owner: Any, prefix: str = "") -> typing.Iterator[tuple[str, Any, str, str]]:
+    """(dotted name, value, kind whose it is, meaning) of all settings, in order of declaration."""
+    notes, whose = field_notes(type(owner)), type(owner).__name__
     hints = typing.get_type_hints(type(owner))
     for field in dataclasses.fields(owner):
         name, value = prefix + field.name, getattr(owner, field.name)
         if not dataclasses.is_dataclass(value):
-            yield name, value, notes.get(field.name, "")
+            yield name, value, whose, notes.get(field.name, "")
             continue
         if typing.get_origin(hints[field.name]) in (types.UnionType, typing.Union):
-            yield name, type(value).__name__, _first_sentence(type(value))
-        for inner, inner_value, meaning in _walk(value, f"{name}."):
-            yield inner, inner_value, meaning or notes.get(field.name, "")
+            kind = type(value).__name__
+            yield name, kind, kind, _first_sentence(type(value))
+        for inner, inner_value, kind, meaning in _walk(value, f"{name}."):
+            yield inner, inner_value, kind, meaning or notes.get(field.name, "")
 
 
 def field_notes(kind: type) -> dict[str, str]:
@@ -102,7 +103,20 @@ def field_notes(kind: type) -> dict[str, str]:
 
 
 def _meanings(chosen: Sequence[Recipe]) -> dict[str, str]:
-    return {name: note for recipe in chosen for name, _, note in _walk(recipe) if note}
+    """By name; where kinds of clustering or schedule mean different things by it, that of each."""
+    found: dict[str, dict[str, str]] = {}
+    for recipe in chosen:
+        for name, _, kind, note in _walk(recipe):
+            if note:
+                found.setdefault(name, {}).setdefault(note, kind)
+    return {name: _of_each(notes) for name, notes in found.items()}
+
+
+def _of_each(notes: dict[str, str]) -> str:
+    """A meaning, or several, each after the kind whose it is."""
+    if len(notes) == 1:
+        return next(iter(notes))
+    return " ".join(f"{kind}: {note.rstrip('.')}." for note, kind in notes.items())
 
 
 def _first_sentence(kind: type) -> str:

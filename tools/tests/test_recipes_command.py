@@ -1,6 +1,7 @@
 """`tools recipes`: settings side by side, differences marked, sources named."""
 
 import json
+import re
 from dataclasses import dataclass
 
 import pytest
@@ -90,6 +91,13 @@ def test_one_data_set_is_explained_and_several_only_compared(call):
     sentence = "share of the old prototype that is kept"
     assert sentence in call("recipes", "hhcl", "msmt17").out
     assert sentence not in call("recipes", "hhcl").out
+
+
+def test_a_setting_that_kinds_of_clustering_or_schedule_share_is_explained_for_each():
+    of_k2 = side_by_side("clustercontrast", "market1501")["meanings"]["clustering.k2"]
+    assert re.match(r"Dbscan: neighbours of the query .*\. InfoMap: modules of .*\.$", of_k2)
+    of_rate = side_by_side("dccc", "market1501")["meanings"]["lr_factor"]
+    assert re.match(r"Warmup: Linear from .* StepDecay: `factor` ", of_rate)
 
 
 def test_json_holds_settings_paper_and_meanings(call):
