@@ -1,4 +1,4 @@
-"""Evaluation of trained weights on one or several data sets."""
+"""`tools test`: scores of trained weights on one or several data sets."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from common.evaluator.testing import evaluate_dataset, require_protocol
 from common.recipe import Recipe
 from common.recipe_text import override, parse_changes
 from common.run import Observer, ticks
-from common.team import join_team, leave_team
+from common.team import Team, join_team, leave_team
 from common.types import Domain
 from tools.assemble import checked, find_dataset, test_images
 from tools.environment import dataset_record, other_releases
@@ -43,6 +43,9 @@ def test(
     recipe for the first data set that has one, with `changes` (e.g. encoder.pooling=gem).
 
     Args:
+        datasets: names, or folders of own images with a test part.
+        weights: a run folder, a checkpoint of one, or a published checkpoint.
+        rerank: score by re-ranked distances.
         domain: whose batch norm a network of two domains uses. The target's, as in the tests of
             its training; the released test commands take the source's for the source's data set.
 
@@ -51,23 +54,10 @@ def test(
             is asked for; changes that a test cannot heed; data that are missing, not sound or
             without a test part.
     """
-    run = run_of(weights)
-    recipe = stored_recipe(run) if run else _published(method, datasets, source, variant)
-    require_method(weights, recipe.method, method)
-    if run and (changes or (source, variant) not in (("", ""), (recipe.source, recipe.variant))):
-        raise UserError(
-            f"{run.path} knows its own recipe. Leave --source, --variant and --set out."
-        )
-    recipe = _changed_network(recipe, changes or [])
-    require_size(recipe.encoder)
+    recipe = _recipe_of(weights, method, datasets, source, variant, changes or [])
     team = join_team(options.device)
     set_arithmetic("exact")
-    encoder = team.together(lambda: trained_encoder(weights, recipe)).place_on(team.device)
-    if domain == "source":
-        _require_two_domains(encoder, weights)
-        encoder.keep_domain("source")
-    if team.size > 1:
-        team.require_same(digest_of(encoder), f"the weights of {weights} are")
+    encoder = _network(weights, recipe, domain, team)
     found = {name: find_dataset(name, options, team, observer) for name in datasets}
     for data in found.values():
         require_protocol(data.dataset, reranked=rerank)
@@ -98,6 +88,38 @@ def test(
         )
     leave_team(team)
     return results
+
+
+def _recipe_of(
+    weights: Path,
+    method: str,
+    datasets: list[str],
+    source: str,
+    variant: str,
+    changes: list[str],
+) -> Recipe:
+    """The recipe of the weights' network: that of their run, or a published one, changed."""
+    run = run_of(weights)
+    recipe = stored_recipe(run) if run else _published(method, datasets, source, variant)
+    require_method(weights, recipe.method, method)
+    if run and (changes or (source, variant) not in (("", ""), (recipe.source, recipe.variant))):
+        raise UserError(
+            f"{run.path} knows its own recipe. Leave --source, --variant and --set out."
+        )
+    recipe = _changed_network(recipe, changes)
+    require_size(recipe.encoder)
+    return recipe
+
+
+def _network(weights: Path, recipe: Recipe, domain: Domain, team: Team) -> Encoder:
+    """The trained network with one domain's batch norm, the same in all processes."""
+    encoder = team.together(lambda: trained_encoder(weights, recipe)).place_on(team.device)
+    if domain == "source":
+        _require_two_domains(encoder, weights)
+        encoder.keep_domain("source")
+    if team.size > 1:
+        team.require_same(digest_of(encoder), f"the weights of {weights} are")
+    return encoder
 
 
 def _require_two_domains(encoder: Encoder, weights: Path) -> None:
