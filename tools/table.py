@@ -63,13 +63,13 @@ def results(
     """The rows of the results table.
 
     A row is one experiment: runs that differ in the seed alone, the newest of each seed. It holds
-    what `Key` names, `paper` (percent, with `source` and `compares`), `start`, `best` and `last`
-    as {score: {"mean", "spread"}} in percent (spread: standard deviation over the seeds, None for
-    one), `difference` (ours minus the paper's, in points, of the epoch that `paper.compares`
-    names), `curve` (mean deviation of the clusters per epoch from the authors' log, None where
-    there is none), `clusters` (of the last epoch, mean over the seeds), `hours`, `devices`,
-    `cameras`, `code`, `counts` (sentences on those of the data that are not as published),
-    `status` and `runs`.
+    what `Key` names, `paper` (percent, with `source` and `compares`), `seeds`, `start`, `best` and
+    `last` as {score: {"mean", "spread"}} in percent (spread: standard deviation over the seeds,
+    None for one), `difference` (ours minus the paper's, in points, of the epoch that
+    `paper.compares` names), `curve` (mean deviation of the clusters per epoch from the authors'
+    log, None where there is none), `clusters` (of the last epoch, mean over the seeds), `hours`,
+    `devices`, `cameras`, `code`, `counts` (sentences on those of the data that are not as
+    published), `status` and `runs`.
 
     Args:
         runs: run folders, or folders of run folders; without any, all below `runs_root`, and a
