@@ -49,7 +49,11 @@ class Moved:
     data: Path | None = None
 
     def origin(self, then: Origin) -> Origin:
-        """Raises `UserError` for the option of the other kind of data."""
+        """The place now of data that were there then.
+
+        Raises:
+            UserError: the option of the other kind of data was given.
+        """
         wrong = self.data if then.name else self.data_root
         if wrong is not None:
             kind = f"{then.name}, a data set with a name" if then.name else "a folder of your own"

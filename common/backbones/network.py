@@ -148,7 +148,8 @@ class Encoder(nn.Module):
             (B, D) unit rows of the source and of the target.
 
         Raises:
-            UserError: unequal batches, or not divisible by the chunks.
+            UserError: unequal batches, not divisible by the chunks, or too small for them.
+            ValueError: the encoder has one domain.
         """
         if self.domains == 1:
             raise ValueError("forward_domains needs an encoder with a batch norm per domain")

@@ -41,7 +41,8 @@ def cluster(
             forms the labels, all receive them.
 
     Raises:
-        UserError: a radius is out of range, or the package of InfoMap or faiss is missing.
+        UserError: a radius is out of range, rows are not finite or, for DBSCAN, not of unit length,
+            or the package of InfoMap or faiss is missing.
     """
     if isinstance(settings, InfoMap):
         return PseudoLabels(*_modules(features, settings, team))
@@ -65,7 +66,8 @@ def cluster_at(
         eps: radii in (0, 1).
 
     Raises:
-        UserError: a radius is out of range, or faiss is missing.
+        UserError: a radius is out of range, rows are not finite or of unit length, or faiss is
+            missing.
     """
     for radius in eps:
         if not 0 < radius < 1:

@@ -41,6 +41,7 @@ def find_neighbors(features: Tensor, k: int, search: Search, team: Team = ALONE)
 
     Raises:
         MissingPackage: faiss cannot be imported.
+        UserError: rows that are not finite or not of unit length.
     """
     if not isinstance(search, Approximate):
         return nearest_neighbors(features, k, team)

@@ -82,7 +82,8 @@ def check_dataset(
 
     Args:
         read_images: splits whose images are decoded.
-        workers: processes that decode; None for one per usable core, 0 or 1 for this process.
+        workers: processes that decode; None for one per usable core where images are many, 0 or 1
+            for this process.
         progress: called with images done and images in all.
     """
     splits = {split: getattr(dataset, split) for split in SPLITS}

@@ -32,6 +32,9 @@ def host_batch(pixels: Tensor, index: np.ndarray, draw: Draw | None, pad: int) -
 
     Returns:
         (B, 3, H, W) float32.
+
+    Raises:
+        IndexError: an index of no image.
     """
     if not AVAILABLE:
         _report_missing()

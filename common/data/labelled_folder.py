@@ -17,7 +17,7 @@ _SHOWN = 10
 
 
 def read_labelled_folder(folder: Path) -> Dataset:
-    """Read a folder whose `labels.csv` names every image once per split.
+    """Read the images that `labels.csv` names, each at most once per split; others are counted.
 
     Images lie in `images/`, or where their name says, relative to the folder. Cameras are any
     integers, numbered from 0 over all splits in ascending order. Identities of query and
