@@ -33,7 +33,8 @@ class ParameterGroup:
 class Memory(Protocol):
     """A memory bank: state in buffers, moved by what an iteration saw."""
 
-    def update(self, seen: MemoryUpdate) -> None: ...
+    def update(self, seen: MemoryUpdate) -> None:
+        """Move the rows that the iteration's images name, in place."""
 
 
 class Method(nn.Module):
@@ -70,6 +71,7 @@ class Method(nn.Module):
 
     @property
     def settings(self) -> Any:
+        """The method's own settings: an instance of its specification's class."""
         return self.recipe.settings
 
     # once per run -----------------------------------------------------------------------

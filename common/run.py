@@ -185,6 +185,7 @@ class RunDir:
             yield
 
     def write_json(self, name: str, value: Any) -> None:
+        """Write a JSON file of this run, whole or not at all; errors as in `write_atomically`."""
         write_atomically(self.path / name, json.dumps(value, indent=2).encode())
 
     def read_json(self, name: str) -> Any:

@@ -73,8 +73,10 @@ class Streams:
         return self._streams[name]
 
     def state_dict(self) -> dict[str, Any]:
+        """The state of every stream that was asked for so far, by name."""
         return {name: stream.state_dict() for name, stream in self._streams.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state of `state_dict`; errors as in `Stream.load_state_dict`."""
         for name, stream in state.items():
             self[name].load_state_dict(stream)

@@ -169,6 +169,7 @@ def dataset_record(found: Found) -> dict[str, Any]:
 
 
 def split_counts(dataset: Dataset) -> dict[str, SplitCounts]:
+    """Images, identities and cameras by split."""
     return {split: SplitCounts.of(getattr(dataset, split)) for split in SPLITS}
 
 

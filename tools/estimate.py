@@ -53,6 +53,7 @@ class Estimate:
     compiled: bool = False
 
     def text(self) -> str:
+        """The estimate as half a sentence, with what it rests on."""
         hours = f"{self.hours:.1f} h" if self.hours >= 1 else f"{math.ceil(self.hours * 60)} min"
         each = f" in each of {self.processes} processes" if self.processes > 1 else ""
         form = ", before compiling" if self.compiled else ""

@@ -33,6 +33,7 @@ class SplitCounts:
 
     @classmethod
     def of(cls, samples: Samples) -> "SplitCounts":
+        """Those of a split's images."""
         return cls(len(samples), samples.num_ids, samples.num_cams)
 
 

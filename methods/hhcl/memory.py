@@ -34,6 +34,11 @@ class SlotMemory(nn.Module):
         self.register_buffer("instances", instances, persistent=False)
 
     def update(self, seen: MemoryUpdate) -> None:
+        """Overwrite slots, move centroids.
+
+        Raises:
+            UserError: more images of a cluster than it has slots.
+        """
         slots = turn_of(seen.labels)
         if slots.max() >= len(self.instances):
             raise UserError(

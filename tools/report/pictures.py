@@ -62,6 +62,7 @@ class Album:
         return element("div", *tiles, css="strip")
 
     def caption(self, index: int) -> str:
+        """Identity and camera of an image, as far as they are known and differ."""
         parts = []
         if self.samples.pids[index] >= 0:
             parts.append(f"id\u00a0{self.samples.pids[index]}")

@@ -50,6 +50,7 @@ class Pose:
 
     @property
     def far(self) -> Side:
+        """The other one."""
         return -1 if self.near == 1 else 1
 
     def at(self, side: float, front: float, up: float) -> Point:
@@ -87,6 +88,7 @@ class Tube:
         self.turn = turn
 
     def width(self, v: float) -> float:
+        """Half width in pixels at a place, linear between those given."""
         before = self.widths[0]
         for now in self.widths:
             if v <= now[0]:
@@ -139,7 +141,9 @@ class Tube:
         return pieces
 
     def visible(self, angle: float) -> bool:
+        """Whether a point at this angle in degrees is on the side of the camera."""
         return math.cos(math.radians(angle) + self.turn) > 0
 
     def sine(self, angle: float) -> float:
+        """Its place in half widths to the right of the axis, for `point`."""
         return math.sin(math.radians(angle) + self.turn)

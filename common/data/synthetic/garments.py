@@ -13,6 +13,7 @@ SHADE = (0, 0, 0, 46)
 
 
 def fill(pen: ImageDraw, polygons: Sequence[Polygon], color: tuple[int, ...]) -> None:
+    """Paint all pieces of a patch or a strap."""
     for polygon in polygons:
         pen.polygon(polygon, fill=color)
 

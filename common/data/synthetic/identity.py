@@ -85,6 +85,8 @@ class Lower:
 
 @dataclass(frozen=True)
 class Bag:
+    """A bag: its side is where it is carried, its size is 1 for the average."""
+
     kind: str
     color: Color
     side: Side
