@@ -114,10 +114,15 @@ DryRun = Annotated[
 ]
 NoReport = Annotated[bool, typer.Option("--no-report", help="Do not write the HTML page.")]
 Strict = Annotated[
-    bool, typer.Option("--strict", help="Counts that differ from the published ones are errors.")
+    bool,
+    typer.Option(
+        "--strict",
+        help="Warnings about the data, e.g. counts that are not the published ones, are errors.",
+    ),
 ]
 SkipBadImages = Annotated[
-    bool, typer.Option("--skip-bad-images", help="Leave unreadable images out, and count them.")
+    bool,
+    typer.Option("--skip-bad-images", help="Leave out images that cannot be used, and count them."),
 ]
 Gpus = Annotated[
     int,

@@ -27,8 +27,8 @@ class RunOptions:
         device: auto, cpu, cuda or cuda:N.
         images: where decoded images are kept: auto, device, host or disk.
         workers: processes that read images; None chooses by the machine.
-        strict: published counts that differ are errors.
-        skip_bad_images: leave unreadable images out instead of stopping.
+        strict: warnings about the data are errors.
+        skip_bad_images: leave images that cannot be used out instead of stopping.
         report: write the HTML page at the end.
     """
 
