@@ -87,13 +87,10 @@ def test_settings_on_drawn_data_are_said_to_be_ours_and_their_last_test_counts(m
     assert {(p.settings.partition(",")[0], p.compares) for p in papers} == {("ours", "last")}
 
 
-def test_one_data_set_is_explained_and_several_only_compared(call):
+def test_one_data_set_is_explained_kind_by_kind_and_several_only_compared(call):
     sentence = "share of the old prototype that is kept"
     assert sentence in call("recipes", "hhcl", "msmt17").out
     assert sentence not in call("recipes", "hhcl").out
-
-
-def test_a_setting_that_kinds_of_clustering_or_schedule_share_is_explained_for_each():
     of_k2 = side_by_side("clustercontrast", "market1501")["meanings"]["clustering.k2"]
     assert re.match(r"Dbscan: neighbours of the query .*\. InfoMap: modules of .*\.$", of_k2)
     of_rate = side_by_side("dccc", "market1501")["meanings"]["lr_factor"]
