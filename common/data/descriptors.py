@@ -13,10 +13,10 @@ STRIPS = 12
 
 
 def gray_world_strips(images: np.ndarray) -> np.ndarray:
-    """Mean and deviation of the colors in each strip, without the cast of the image.
+    """Mean and deviation of the colours in each strip, without the cast of the image.
 
-    Each channel is divided by its mean over the image first ("gray world"): what remains is
-    color relative to the rest of the image. D = 6 x 12 strips.
+    Each channel is divided by its mean over the image first ("grey world"): what remains is
+    colour relative to the rest of the image. D = 6 x 12 strips.
     """
     pixels = images.astype(np.float32)
     balanced = pixels / np.maximum(pixels.mean(axis=(1, 2), keepdims=True), 1.0)
@@ -41,7 +41,7 @@ def standardize_cameras(features: np.ndarray, cams: np.ndarray) -> np.ndarray:
 
 
 def best_handmade(samples: Samples) -> np.ndarray:
-    """The best of these descriptors on the drawn data sets: strips in gray world, per camera.
+    """The best of these descriptors on the drawn data sets: strips in grey world, per camera.
 
     It knows the cameras, and it must see query and gallery in one call, or each of them would
     get statistics of its own.

@@ -17,7 +17,7 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 ERASED = (0.485, 0.456, 0.406)
 """What an erased box holds after normalization. The released code erases last and writes the
-mean's numbers, so boxes are slightly brighter than the mean color, which would be 0."""
+mean's numbers, so boxes are slightly brighter than the mean colour, which would be 0."""
 
 
 def read_image(path: str, height: int, width: int) -> Image.Image:

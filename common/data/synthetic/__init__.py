@@ -1,7 +1,7 @@
 """Pedestrians drawn on the spot: a data set that needs no download.
 
 People with constant bodies, clothes and bags walk past cameras that differ in direction,
-background, color, noise and sharpness. The files have the layout and names of Market-1501.
+background, colour, noise and sharpness. The files have the layout and names of Market-1501.
 """
 
 from common.data.synthetic.dataset import is_complete, lost_images, version, write_synthetic

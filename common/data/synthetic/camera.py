@@ -1,4 +1,4 @@
-"""A camera: where it looks, and what it does to light, color and detail."""
+"""A camera: where it looks, and what it does to light, colour and detail."""
 
 import io
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ class Camera:
         scene: the background; an image shows a part of it.
         direction: usual yaw of the people in degrees.
         occluder, occluder_color: what may stand before the people.
-        gain: (3,) exposure times color cast.
+        gain: (3,) exposure times colour cast.
         gamma: exponent of the response curve.
-        saturation: share of the color that is left.
+        saturation: share of the colour that is left.
         black: (3,) level of a black pixel in [0, 1].
         noise: sigma of the pixel noise in [0, 1].
         blur: Gaussian radius in pixels.

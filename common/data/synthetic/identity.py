@@ -106,7 +106,7 @@ class Person:
 
 
 def draw_person(rng: np.random.Generator, part: Part) -> Person:
-    """A person at random, dressed in the colors of `part`."""
+    """A person at random, dressed in the colours of `part`."""
     upper = _draw_upper(rng, part)
     lower = _draw_lower(rng, part)
     return Person(

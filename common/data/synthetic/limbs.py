@@ -39,7 +39,7 @@ def draw_skirt(pen: ImageDraw, person: Person, skeleton: Skeleton) -> None:
 
 
 def draw_arm(pen: ImageDraw, person: Person, skeleton: Skeleton, side: Side) -> None:
-    """An arm with its sleeve; the left one has the second color of a garment in halves."""
+    """An arm with its sleeve; the left one has the second colour of a garment in halves."""
     upper, skin = person.upper, person.body.skin
     shoulder, elbow, hand = skeleton.arm(side)
     over = skeleton.limb(shoulder, elbow, (0, 0.033), (1, 0.026))

@@ -1,4 +1,4 @@
-"""Colors of skin, hair and clothes, and how often people wear them."""
+"""Colours of skin, hair and clothes, and how often people wear them."""
 
 import colorsys
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ HAIR: tuple[Color, ...] = (
 
 @dataclass(frozen=True)
 class Prototype:
-    """A usual color of clothes: hue, saturation and value in [0, 1], and its weight."""
+    """A usual colour of clothes: hue, saturation and value in [0, 1], and its weight."""
 
     hue: float
     saturation: float
@@ -44,9 +44,9 @@ CLOTHES: dict[Part, tuple[Prototype, ...]] = {
         Prototype(0.62, 0.15, 0.13, 14),  # dark
         Prototype(0.12, 0.03, 0.93, 12),  # white
         Prototype(0.62, 0.60, 0.28, 12),  # navy
-        Prototype(0.60, 0.04, 0.70, 9),  # light gray
+        Prototype(0.60, 0.04, 0.70, 9),  # light grey
         Prototype(0.99, 0.78, 0.68, 9),  # red
-        Prototype(0.60, 0.05, 0.42, 8),  # gray
+        Prototype(0.60, 0.05, 0.42, 8),  # grey
         Prototype(0.07, 0.50, 0.36, 8),  # brown
         Prototype(0.58, 0.65, 0.68, 6),  # blue
         Prototype(0.37, 0.55, 0.42, 5),  # green
@@ -72,7 +72,7 @@ CLOTHES: dict[Part, tuple[Prototype, ...]] = {
         Prototype(0.70, 0.45, 0.65, 4),  # lilac
         Prototype(0.13, 0.85, 0.90, 3),  # yellow
         Prototype(0.00, 0.85, 0.80, 3),  # scarlet
-        Prototype(0.60, 0.03, 0.55, 2),  # gray
+        Prototype(0.60, 0.03, 0.55, 2),  # grey
     ),
 }
 
@@ -80,11 +80,11 @@ ACCESSORIES = (
     Prototype(0.62, 0.15, 0.12, 40),  # black
     Prototype(0.10, 0.05, 0.88, 18),  # white
     Prototype(0.07, 0.50, 0.33, 16),  # brown
-    Prototype(0.60, 0.05, 0.40, 12),  # gray
+    Prototype(0.60, 0.05, 0.40, 12),  # grey
     Prototype(0.62, 0.50, 0.30, 14),  # navy
 )
-COLORFUL = 0.3  # share of the accessories that have a color of clothes
-DISTINCT = 40.0  # distance in RGB from which two colors can be told apart
+COLORFUL = 0.3  # share of the accessories that have a colour of clothes
+DISTINCT = 40.0  # distance in RGB from which two colours can be told apart
 
 
 def pick(rng: np.random.Generator, weights: Mapping[Choice, float]) -> Choice:
@@ -103,18 +103,18 @@ def one_of(rng: np.random.Generator, options: Sequence[Choice]) -> Choice:
 
 
 def scaled(color: Color, factor: float) -> Color:
-    """A darker (factor < 1) or lighter color."""
+    """A darker (factor < 1) or lighter colour."""
     red, green, blue = (min(255, round(factor * value)) for value in color)
     return red, green, blue
 
 
 def clothes_color(rng: np.random.Generator, part: Part) -> Color:
-    """A color of clothes."""
+    """A colour of clothes."""
     return _colored_like(rng, CLOTHES[part])
 
 
 def accessory_color(rng: np.random.Generator, part: Part) -> Color:
-    """A color of shoes, bags, hats and belts: mostly plain."""
+    """A colour of shoes, bags, hats and belts: mostly plain."""
     return _colored_like(rng, CLOTHES[part] if rng.random() < COLORFUL else ACCESSORIES)
 
 
@@ -129,7 +129,7 @@ def _colored_like(rng: np.random.Generator, prototypes: Sequence[Prototype]) -> 
 
 
 def contrasting_color(rng: np.random.Generator, part: Part, others: Sequence[Color]) -> Color:
-    """A color of clothes that can be told from the others, so that a pattern shows."""
+    """A colour of clothes that can be told from the others, so that a pattern shows."""
     for _ in range(10):
         color = clothes_color(rng, part)
         if all(np.hypot.reduce(np.subtract(color, other)) >= DISTINCT for other in others):

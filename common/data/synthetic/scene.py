@@ -9,12 +9,12 @@ SCENE = (480, 320)  # width and height of what a camera surveys
 CANVAS = (128, 256)  # of a drawn image, twice the stored one
 LEVEL = (118.0, 132.0)  # mean of a scene: with more spread the background would name the camera
 VALUES = (80.0, 180.0)  # brightness of painted things
-TINT = 22.0  # sigma of their colors
+TINT = 22.0  # sigma of their colours
 GRAIN = 28.0  # largest sigma of a surface's grain
 
 
 def paint_scene(rng: np.random.Generator) -> Image.Image:
-    """A wall, a tiled floor, boxes, posts and plants, in pale colors with little contrast."""
+    """A wall, a tiled floor, boxes, posts and plants, in pale colours with little contrast."""
     scene = Image.new("RGB", SCENE)
     pen = ImageDraw.Draw(scene)
     horizon = rng.uniform(0.35, 0.6) * SCENE[1]

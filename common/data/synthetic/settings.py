@@ -31,7 +31,7 @@ class SyntheticSettings:
         test_ids: the people after them, seen in query and gallery.
         distractors: the people after them, with one gallery image each.
         cameras: 2 to 15.
-        part: "a", or "b" for other people, cameras and colors of clothes.
+        part: "a", or "b" for other people, cameras and colours of clothes.
 
     Raises:
         UserError: a value that makes no data set.

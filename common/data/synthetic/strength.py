@@ -8,10 +8,10 @@ class Strength:
     """Spread of everything that is not identity. Pairs are ranges, drawn uniformly.
 
     Args:
-        cast: sigma of the log gain per color channel, per camera; gains have mean 1.
+        cast: sigma of the log gain per colour channel, per camera; gains have mean 1.
         exposure: sigma of the log gain of all channels, per camera.
         gamma: sigma of the log exponent, per camera.
-        saturation: share of the color that is left, per camera.
+        saturation: share of the colour that is left, per camera.
         black: largest black level per channel, of 255, per camera.
         noise: largest sigma of the pixel noise, of 255; times U(0.2, 1) per camera.
         blur: largest Gaussian radius in pixels of the small image, per camera.
