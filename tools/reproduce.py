@@ -58,11 +58,13 @@ def reproduce(
     options: RunOptions,
     observer: Observer,
 ) -> list[dict[str, Any]]:
-    """Train with a paper's settings and test; the contents of `result.json`, one per run.
+    """Train with a paper's settings and test; what `run_recipe` returns, for each run.
 
     Args:
+        changes: settings, each as "NAME=VALUE".
         sweep: one setting and its values, "settings.queue_length=4,8,16": a run for each value
             and seed, the seeds of one value together. "" for the recipe's own value.
+        seeds: runs of each value, the first with the recipe's seed, each next with one more.
 
     Raises:
         UserError: unknown names, missing data or weights, settings that do not fit; for every
@@ -168,13 +170,13 @@ def run_recipe(
     team: Team,
     dry_run: bool = False,
 ) -> dict[str, Any]:
-    """Check, announce, train, test and report one run.
+    """Check, announce, train, test and report one run; the content of `result.json`.
 
     Args:
         recipe: what is run.
         base: the recipe before the user's changes, to say what differs.
         target, source: data sets as read from disk.
-        dry_run: announce and stop; the images are not opened.
+        dry_run: announce and stop, and return what was said; the images are not opened.
 
     Raises:
         UserError: data that are not sound, settings that do not fit, or no room for the run.

@@ -22,7 +22,8 @@ def read_labelled_folder(folder: Path) -> Dataset:
     Images lie in `images/`, or where their name says, relative to the folder. Cameras are any
     integers, numbered from 0 over all splits in ascending order. Identities of query and
     gallery are kept as they are; -1 is junk and dropped. Training identities may be left out;
-    those given are renumbered from 0 and used for reports only, never for learning.
+    those given are renumbered from 0, shown in reports, and learned from by a supervised run
+    alone.
 
     Raises:
         UserError: lines that cannot be used, all at once.
