@@ -197,10 +197,12 @@ def _require_target(recipe: Recipe, dataset: Dataset) -> None:
             f"{dataset.name} has {len(dataset.train)} training images, fewer than a batch of "
             f"{batch}. Lower sampling.batch_size."
         )
-    if recipe.supervised and (dataset.train.pids < 0).any():
+    unknown = int((dataset.train.pids < 0).sum())
+    if recipe.supervised and unknown:
         raise UserError(
-            f"{dataset.name} has no identities for its training images, which the supervised "
-            "variant needs. Choose another variant or a labelled data set."
+            f"{unknown} of the {len(dataset.train)} training images of {dataset.name} have no "
+            "identity, which supervised=true learns from. Give each an id in labels.csv, or leave "
+            "supervised=true out."
         )
 
 
