@@ -117,8 +117,9 @@ def test_rows_not_named_stay_and_named_rows_keep_unit_length(seed, rule):
     bank, rows, embeddings = random_case(seed, rows=100)
     before = bank.clone()
 
-    rule(bank, rows, embeddings, 0.2)
+    rule(bank, rows, embeddings.requires_grad_(), 0.2)
 
+    assert not bank.requires_grad
     named = torch.from_numpy(np.isin(np.arange(100), rows))
     assert torch.equal(bank[~named], before[~named])
     assert (bank[named] != before[named]).any(dim=1).all()
@@ -173,8 +174,10 @@ def test_the_hardest_member_is_least_similar_and_first_on_a_tie(seed):
 def test_hardest_and_mean_are_those_of_each_named_row(seed):
     bank, rows, embeddings = random_case(seed)
 
-    present, hardest, mean = hardest_and_mean(bank, rows, embeddings)
+    present, hardest, mean = hardest_and_mean(bank, rows, embeddings.requires_grad_())
 
+    assert not hardest.requires_grad
+    assert not mean.requires_grad
     for i, (row, positions) in enumerate(members(rows).items()):
         similarity = embeddings[positions] @ bank[row]
         assert present[i] == row
