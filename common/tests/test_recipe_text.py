@@ -122,6 +122,7 @@ def test_a_name_with_two_values_is_refused():
         ("clustering.eps=nan", "in every epoch"),
         ("clustering.eps=LinearEps(start='a')", "one of"),
         ("clustering.eps=LinearEps(start=0.6, every=0)", "must be at least 1"),
+        ("clustering.eps=LogEps(start=0.6, epochs=0)", "must be at least 1"),
         ("lr_factor=StepDecay(every=0)", "must be at least 1"),
         ("variant=ibn", "not a setting"),
         ("paper.map=99", "not a setting"),

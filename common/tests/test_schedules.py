@@ -79,7 +79,7 @@ def test_the_decay_of_a_warm_up_counts_every_milestone_passed(epoch):
     assert schedule(epoch) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(("start", "floor"), [(0.7, 0.399), (0.45, 0.41)])
+@pytest.mark.parametrize(("start", "floor"), [(0.7, 0.399), (0.45, 0.41), (0.5, 0.5)])
 def test_the_radius_shrinks_once_for_every_epoch_begun_while_above_its_floor(start, floor):
     expo, line, stairs = start, start, start
     for epoch in range(80):
