@@ -1,11 +1,13 @@
-"""The optimizer of a run that goes on: its own moments, and the recipe's rates."""
+"""The optimizer of a run, and of one that goes on: its own moments, and the recipe's rates."""
+
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch.optim import Adam
 
 from common.errors import UserError
-from common.optimizer import restore_moments
+from common.optimizer import make_optimizer, restore_moments
 
 
 def optimizer(rate=0.1, rows=2):
@@ -15,6 +17,14 @@ def optimizer(rate=0.1, rows=2):
     adam = Adam([weight, torch.nn.Parameter(torch.ones(1))], lr=rate)
     adam.step()
     return adam
+
+
+@pytest.mark.parametrize(("precision", "fused"), [("exact", None), ("fast", True)])
+def test_a_fast_run_takes_the_fused_form_and_torch_chooses_otherwise(precision, fused):
+    recipe = SimpleNamespace(lr=0.1, weight_decay=0.0, precision=precision)
+    encoder = torch.nn.Linear(2, 2)
+    method = SimpleNamespace(recipe=recipe, encoder=encoder, extra_parameters=list)
+    assert make_optimizer(method).defaults["fused"] is fused
 
 
 def test_moments_are_the_checkpoint_s_and_rates_the_recipe_s():
