@@ -151,17 +151,18 @@ def test_a_plain_pass_shows_every_labelled_image_once():
     assert (np.diff(shown) < 0).any()
 
 
-def test_batches_are_slices_of_passes_without_their_rests():
+@pytest.mark.parametrize(("size", "rest"), [(16, 7), (11, 10)])
+def test_batches_are_slices_of_passes_without_their_rests(size, rest):
     labels, cams = random_data(3)
-    sampling = Sampling(batch_size=16, instances=4)
+    sampling = Sampling(batch_size=size, instances=4)
     stream = Stream(3)
     passes = [identity_pass(labels, cams, 4, True, stream) for _ in range(3)]
-    whole = len(passes[0]) // 16
-    assert len(passes[0]) % 16
+    whole = len(passes[0]) // size
+    assert len(passes[0]) % size == rest  # 10 of 11: no batch that lacks one image
 
     batches = list(islice(identity_batches(labels, cams, sampling, Stream(3)), 3 * whole))
 
-    expected = [one[16 * n : 16 * n + 16] for one in passes for n in range(whole)]
+    expected = [one[size * n : size * n + size] for one in passes for n in range(whole)]
     np.testing.assert_array_equal(batches, expected)
 
 
