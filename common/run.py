@@ -87,8 +87,8 @@ def _mending(name: str) -> str:
 
 def _unwritable(path: Path, error: OSError) -> UserError:
     return UserError(
-        f"could not write {path}: {error.strerror}. Free space or choose another --runs-root; "
-        "what was saved before is intact and the run can be resumed."
+        f"could not write {path}: {error.strerror}. Free space, or move the run folder to where "
+        "there is some; what was saved before is intact and the run can be resumed."
     )
 
 
