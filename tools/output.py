@@ -71,9 +71,9 @@ def watched(json: bool, run: Path | None = None) -> Iterator[RunConsole]:
         cause = ". ".join(str(error).partition("\n")[0].split(". ")[:3])
         if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
             raise UserError(
-                f"there is not enough memory ({cause}). Free some, keep the images elsewhere "
-                "(--images host or disk), or share the work among more --gpus; a smaller "
-                "sampling.batch_size needs a new run. "
+                f"there is not enough memory ({cause}). Free some. Where the command takes them, "
+                "--images host or disk and more --gpus help; a smaller sampling.batch_size needs a "
+                "new run. "
                 f"{'' if launched() else how_to_go_on(console.run)}".rstrip()
             ) from None
         if not (lost := _lost(cause)):

@@ -108,6 +108,7 @@ def test_too_little_memory_is_one_sentence_with_the_way_to_go_on(call_that_meets
     assert called.code == 2
     assert called.err.startswith("error: there is not enough memory (")
     assert cause in called.err
+    assert "Where the command takes them, --images" in called.err, "`tools bench` does not"
     assert "`tools resume runs/mine` continues" in called.err
 
 
