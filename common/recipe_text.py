@@ -120,8 +120,8 @@ def _replaced(owner: Any, path: list[str], text: str, full: str) -> Any:
     names = [f.name for f in dataclasses.fields(owner)]
     if full.split(".")[0] in DESCRIPTION:
         raise UserError(
-            f"{full!r} says which published run this is; it is not a setting. Choose another "
-            "run by METHOD, DATASET, --source and --variant."
+            f"{full!r} says which published run this is; it is not a setting. `tools reproduce` "
+            "takes METHOD, DATASET, --source and --variant for another."
         )
     if path[0] not in names:
         raise UserError(f"no setting {full!r} in this recipe.{_known(owner, path, full)}")

@@ -124,7 +124,7 @@ def test_a_name_with_two_values_is_refused():
         ("clustering.eps=LinearEps(start=0.6, every=0)", "must be at least 1"),
         ("clustering.eps=LogEps(start=0.6, epochs=0)", "must be at least 1"),
         ("lr_factor=StepDecay(every=0)", "must be at least 1"),
-        ("variant=ibn", "not a setting"),
+        ("variant=ibn", "not a setting. `tools reproduce` takes METHOD"),
         ("paper.map=99", "not a setting"),
         ("encoder=EncoderSettings(pooling='most')", "with its settings by name"),
         ("clustering=Dbscan(search='fast')", "with its settings by name"),
