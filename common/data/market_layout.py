@@ -58,11 +58,7 @@ def read_market_layout(name: str, folder: Path, rule: NameRule, version: str = "
     listing = jpegs if rule.cams is not None else images
     listed = [[f"{part}/{image}" for image in listing(folder / part)] for part in rule.parts]
     if empty := [part for part, found in zip(rule.parts, listed, strict=True) if not found]:
-        kind = "images" if rule.cams is None else "images (*.jpg, lower case)"
-        raise UserError(
-            f"{name} is incomplete: no {kind} in {shortened(empty)} of {folder}. Unpack the data "
-            "set again, or name another root with --data-root."
-        )
+        raise _incomplete(name, f"{shortened(empty)} of {folder}", own=rule.cams is None)
     rows = [[_parsed(image) for image in part] for part in listed]
     _require_fitting(name, folder, rule, listed, rows)
     kept = [[row for row in part if row is not None and row[1] != -1] for part in rows]
@@ -77,6 +73,18 @@ def read_market_layout(name: str, folder: Path, rule: NameRule, version: str = "
         splits[2],
         version,
         cam_names=tuple(map(str, cams)),
+    )
+
+
+def _incomplete(name: str, where: str, *, own: bool) -> UserError:
+    if own:
+        return UserError(
+            f"{name} is incomplete: no images in {where}. Put some there, or write a labels.csv, "
+            "which may do without a test part."
+        )
+    return UserError(
+        f"{name} is incomplete: no images (*.jpg, lower case) in {where}. Unpack the data set "
+        "again, or name another root with --data-root."
     )
 
 
