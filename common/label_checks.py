@@ -73,8 +73,8 @@ def giant_cluster(pseudo: PseudoLabels) -> str | None:
     if 2 * giant <= images or images < 100:
         return None
     return (
-        f"one cluster holds {giant} of {images} images: eps is probably too large for these "
-        "features. Try a smaller clustering.eps."
+        f"one cluster holds {giant} of {images} images: too many of these features are probably "
+        "taken for near. Try a smaller clustering.eps (InfoMap: a larger similarity)."
     )
 
 

@@ -93,7 +93,9 @@ def test_few_clusters_without_outliers_propose_a_smaller_eps_and_k1(tmp_path, co
 def test_one_giant_cluster_is_warned_of():
     labels = np.zeros(200, np.int64)
     labels[:90] = np.arange(90) // 10 + 1
-    assert "one cluster holds 110 of 200 images" in giant_cluster(PseudoLabels(labels))
+    said = giant_cluster(PseudoLabels(labels))
+    assert "one cluster holds 110 of 200 images" in said
+    assert "(InfoMap: a larger similarity)" in said
     assert giant_cluster(PseudoLabels(np.arange(200) // 100)) is None
 
 
