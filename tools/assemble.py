@@ -22,7 +22,7 @@ from common.recipe import Dbscan, InfoMap, Recipe, chunks_per_process
 from common.run import Observer, RunDir, ticks
 from common.streams import Streams
 from common.team import Team
-from common.types import SPLITS, Dataset, Samples
+from common.types import SPLITS, Dataset, Domain, Samples
 from methods import METHODS
 from methods.build import build_method
 from tools.options import RunOptions
@@ -161,7 +161,8 @@ def require_consistent(
     team.together(lambda: _require_clustering(recipe))  # a package may be missing on one machine
     _require_possible_clusters(recipe, dataset)
     METHODS[recipe.method].require(recipe)
-    _require_source(recipe, source)
+    if source:
+        _require_full_batch(recipe, source, "source")
 
 
 def left_out(name: str, bad: Sequence[str]) -> str:
@@ -204,6 +205,8 @@ def _require_target(recipe: Recipe, dataset: Dataset) -> None:
             "identity, which supervised=true learns from. Give each an id in labels.csv, or leave "
             "supervised=true out."
         )
+    if recipe.supervised:
+        _require_full_batch(recipe, dataset, "target")
 
 
 def _require_clustering(recipe: Recipe) -> None:
@@ -231,15 +234,14 @@ def _require_possible_clusters(recipe: Recipe, dataset: Dataset) -> None:
         )
 
 
-def _require_source(recipe: Recipe, source: Dataset | None) -> None:
-    if source is None:
-        return
+def _require_full_batch(recipe: Recipe, dataset: Dataset, domain: Domain) -> None:
+    """Refuse true identities that are too few for a batch; clusters are judged in each epoch."""
     batch = recipe.sampling.batch_size
-    per_pass = images_per_pass(source.train.pids, recipe.sampling.instances)
+    per_pass = images_per_pass(dataset.train.pids, recipe.sampling.instances)
     if per_pass < batch:
         raise UserError(
-            f"{source.name} fills {per_pass} of the {batch} source images of a batch. Choose a "
-            "smaller sampling.batch_size, or another source."
+            f"the identities of {dataset.name} fill {per_pass} of the {batch} {domain} images of a "
+            "batch. Choose a smaller sampling.batch_size, or data with more identities."
         )
 
 

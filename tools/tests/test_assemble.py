@@ -129,13 +129,18 @@ def test_processes_that_a_batch_cannot_be_shared_among_are_refused_before_the_ru
         assemble.require_consistent(recipe, small_data().dataset, None, Team(size=3))
 
 
-def test_a_source_too_small_for_a_batch_is_refused_before_the_run():
+def test_identities_too_few_for_a_batch_are_refused_before_the_run():
     recipe = small_recipe(METHODS["spcl"].find("synthetic", "synthetic-b"))
     target, source = small_data().dataset, small_data().dataset
     assemble.require_consistent(recipe, target, source, ALONE)
     small = replace(source, name="tiny", train=source.train.take(np.arange(3 * 8)))
-    with pytest.raises(UserError, match="tiny fills 12 of the 16 source images of a batch"):
+    with pytest.raises(UserError, match="of tiny fill 12 of the 16 source images of a batch"):
         assemble.require_consistent(recipe, target, small, ALONE)
+    assemble.require_consistent(recipe, small, source, ALONE)
+    supervised = replace(recipe, supervised=True)
+    assemble.require_consistent(supervised, target, source, ALONE)
+    with pytest.raises(UserError, match="of tiny fill 12 of the 16 target images of a batch"):
+        assemble.require_consistent(supervised, small, source, ALONE)
 
 
 def test_a_set_is_said_to_be_drawn_only_where_it_is(tmp_path, monkeypatch):
