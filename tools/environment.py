@@ -60,6 +60,8 @@ def environment(
 
 
 def _centers_cameras(recipe: Recipe) -> bool:
+    if recipe.supervised:  # which clusters nothing
+        return False
     return isinstance(recipe.clustering, Dbscan) and recipe.clustering.center_cameras
 
 

@@ -103,6 +103,7 @@ def test_every_use_of_cameras_is_recorded(market, changes, sampler, centered):
     assert (used["sampler"], used["clustering"], used["loss"]) == (sampler, centered, False)
     alone = recorded(recipe, cams=(0, 0))["cameras"]
     assert (alone["sampler"], alone["clustering"]) == (False, False)
+    assert not recorded(replace(recipe, supervised=True))["cameras"]["clustering"]
 
 
 @pytest.mark.parametrize(("version", "told"), [("V1", 0), ("V2", 1), ("unknown", 1)])
