@@ -164,6 +164,7 @@ def test_tensor_and_compiled_sums_have_equal_bits(adds_in_order, at_once, monkey
 
 
 def test_additions_at_one_place_are_never_made_at_once(monkeypatch):
+    assert not tensors.adds_in_order(torch.device("cuda"))
     monkeypatch.setattr(tensors, "adds_in_order", lambda device: False)
     features = clustered(300, 32, spread=1.4)
     rows = tensors.weights(features, nearest_neighbors(features, 30), half_length(30))
@@ -177,6 +178,11 @@ def test_additions_at_one_place_are_never_made_at_once(monkeypatch):
     monkeypatch.setattr(torch.Tensor, "index_add_", checked)
     tensors.close_pairs(rows, 0.7)
     assert len(seen) == rows.starts.diff().max()
+
+
+def test_additions_are_taken_together_up_to_the_most_and_a_larger_one_alone():
+    sizes = [9, 2, 3, 1, 9, 1]
+    assert [sizes[some] for some in tensors._up_to(5, sizes)] == [[9], [2, 3], [1], [9], [1]]
 
 
 def weights_as_int32(rows):
