@@ -51,12 +51,19 @@ def test_a_gpu_s_compiler_needs_triton_a_c_compiler_and_python_s_headers(monkeyp
 
 
 @pytest.mark.skipif(not torch.backends.cudnn.is_available(), reason="torch without cuDNN")
-def test_fast_times_every_algorithm_of_cudnn_and_exact_none():
-    cudnn = torch.backends.cudnn
-    set_arithmetic("fast")
-    assert (cudnn.benchmark, cudnn.benchmark_limit) == (True, 0)
-    set_arithmetic("exact")
-    assert (cudnn.benchmark, cudnn.benchmark_limit) == (False, 10)
+@pytest.mark.parametrize(
+    ("precision", "repeats", "times", "most"),
+    [("fast", False, True, 0), ("exact", True, False, 10)],
+)
+def test_fast_times_every_algorithm_of_cudnn_and_exact_none_both_in_float32(
+    precision, repeats, times, most
+):
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    cudnn.allow_tf32 = matmul.allow_tf32 = True
+    set_arithmetic(precision)
+    assert (cudnn.deterministic, cudnn.benchmark, cudnn.benchmark_limit) == (repeats, times, most)
+    assert not cudnn.allow_tf32
+    assert not matmul.allow_tf32
 
 
 def test_bfloat16_is_asked_of_the_gpu_that_computes(monkeypatch):
