@@ -226,6 +226,8 @@ def test_more_rows_than_images_are_refused_instead_of_scored():
     fq, query, fg, gallery = random_case(0)
     fewer = gallery.take(slice(0, 80))
 
+    with pytest.raises(ValueError, match="17 rows for 16 images"):
+        evaluate(fq, query.take(slice(0, 16)), fg, gallery)
     with pytest.raises(ValueError, match="90 rows for 80 images"):
         evaluate(fq, query, fg, fewer)
     with pytest.raises(ValueError, match="90 rows for 80 images"):
