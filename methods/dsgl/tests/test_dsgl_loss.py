@@ -118,6 +118,14 @@ def test_a_step_reads_no_image_outside_the_groups_of_its_batch():
     assert all(loss.isfinite() for loss in after.values()), (before, after)
 
 
+def test_of_three_clusters_an_image_resembles_the_other_two():
+    method, _, _ = started(0, DSGLSettings())
+    labels = np.arange(IMAGES) % 3
+    method.begin_epoch(0, method.instances.features, PseudoLabels(labels))
+    others = np.array([[1, 2], [0, 2], [0, 1]])
+    np.testing.assert_array_equal(np.sort(method.nuisance), others[labels])
+
+
 def test_nuisance_labels_found_in_small_blocks_are_the_same(monkeypatch):
     method, _, labels = started(1, DSGLSettings())
     given = (method.instances.features, labels, method.memory.mean)
