@@ -27,10 +27,11 @@ def test_a_batch_is_enqueued_like_its_embeddings_one_by_one(blend, length):
         memory.update(MemoryUpdate(embeddings, np.array(labels, np.int64), np.arange(len(labels))))
         for z, label in zip(embeddings, labels, strict=True):
             old = queues[label, next_slot[label]]
-            moved = F.normalize(blend * old + (1 - blend) * z, dim=0)
+            moved = F.normalize(blend * old + (1 - blend) * z, dim=0) if blend else z
             queues[label, next_slot[label]] = moved
             next_slot[label] = (next_slot[label] + 1) % length
     torch.testing.assert_close(memory.queues, queues)
+    assert blend or torch.equal(memory.queues, queues)  # without a blend nothing is rounded
 
 
 def unit_rows(count, g):
