@@ -43,12 +43,9 @@ def distillation_loss(student: Tensor, teacher: Tensor, axis: str) -> Tensor:
     and "batch" needs the rows of all.
 
     Args:
-        student, teacher: (B, C) scaled similarities; no gradient to the teacher.
+        student, teacher: (B, C) scaled similarities, C >= 1; no gradient to the teacher.
         axis: "cluster" or "batch".
-
-    Returns:
-        Scalar; 0 without a class.
     """
     over = 1 if axis == "cluster" else 0
     p, q = student.softmax(dim=over), teacher.detach().softmax(dim=over)
-    return (p - q).square().sum() / max(student.shape[over], 1)
+    return (p - q).square().sum() / student.shape[over]
