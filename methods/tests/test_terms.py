@@ -110,8 +110,9 @@ def test_hhcl_weighs_by_h_and_h_times_its_rest_or_by_h_and_its_rest(h):
     assert balanced == pytest.approx({"hard": h * hard, "mean": (1 - h) * mean})
 
 
-@pytest.mark.parametrize("w", [0.2, 0.7])
+@pytest.mark.parametrize("w", [0.0, 0.2, 0.7, 1.0])
 def test_dccc_gives_w_to_the_soft_loss_and_the_rest_to_the_plain_one(w):
-    soft, plain = losses("dccc", soft_weight=1.0), losses("dccc", soft_weight=0.0)
-    expected = {"contrast": (1 - w) * plain["contrast"], "soft": w * soft["soft"]}
-    assert losses("dccc", soft_weight=w) == pytest.approx(expected)
+    terms = losses("dccc", soft_weight=1.0) | losses("dccc", soft_weight=0.0)
+    weights = {"contrast": 1 - w, "soft": w}
+    expected = {name: weight * terms[name] for name, weight in weights.items() if weight > 0}
+    assert losses("dccc", soft_weight=w) == pytest.approx(expected)  # none without a weight
