@@ -20,13 +20,13 @@ class Stream:
     other consumer.
 
     Args:
-        seed: used for each of the three.
+        seed: used for each of the three; below 2^32.
     """
 
     def __init__(self, seed: int) -> None:
         self.torch = torch.Generator().manual_seed(seed)
         self.python = random.Random(seed)
-        self.numpy = np.random.RandomState(seed % 2**32)
+        self.numpy = np.random.RandomState(seed)
 
     def state_dict(self) -> dict[str, Any]:
         """Plain tensors and numbers, safe to load with `weights_only=True`."""

@@ -1,5 +1,8 @@
 """Random streams: independent by name, saved and restored exactly."""
 
+import random
+
+import numpy as np
 import pytest
 import torch
 
@@ -49,5 +52,9 @@ def test_a_state_that_is_none_is_told_as_a_wrong_value():
 
 
 def test_draws_equal_the_global_generators_of_the_same_seed():
-    torch.manual_seed(7)
-    assert torch.equal(torch.randperm(9), torch.randperm(9, generator=Stream(7).torch))
+    seed = 2**32 - 7
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed)
+    numbers = [random.random() for _ in range(3)], np.random.normal(size=3).tolist()
+    assert some(Stream(seed)) == (torch.rand(3).tolist(), *numbers)
