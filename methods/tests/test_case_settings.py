@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 import methods
+from common.errors import UserError
 from common.reference import load_case
+from common.replay import stored_recipe
+from methods import METHODS
 from methods.cases import CASES
 from methods.dccc.cases import run_memory
 from methods.dsgl.cases import run_steps
@@ -31,9 +34,24 @@ def test_a_case_of_schedules_may_name_other_constants_than_the_papers(method):
     case = load_case(FOLDER / method / "tests" / "reference" / f"{kind}.npz")
     other = {"eps": 0.55, "momentum": 0.2, "temperature": 0.07}
     arrays = {name: np.full_like(case.arrays[name], value) for name, value in other.items()}
+    arrays["lr"] = 2e-4 * 0.5 ** (np.arange(len(case.arrays["lr"])) // 7)
+    other |= {"base_lr": 2e-4, "step_size": 7, "gamma": 0.5}
     named = replace(case, meta=case.meta | other, arrays=case.arrays | arrays)
 
     assert [check for check in CASES[method][kind](named) if not check.passed] == []
+
+
+def test_a_case_of_schedules_means_the_plain_recipe_of_its_data_set_or_of_market():
+    recipes = METHODS["spcl"].recipes[::-1]  # those with a source or a variant first
+
+    plain, named = stored_recipe(recipes, {}), stored_recipe(recipes, {"dataset": "personx"})
+
+    assert [(r.dataset, r.source, r.variant) for r in (plain, named)] == [
+        ("market1501", "", ""),
+        ("personx", "", ""),
+    ]
+    with pytest.raises(UserError, match="there is no recipe for nowhere"):
+        stored_recipe(recipes, {"dataset": "nowhere"})
 
 
 def test_source_identities_of_a_case_of_spcl_may_leave_out_numbers():
