@@ -25,7 +25,7 @@ IDENTITIES, CAMERAS = 750, 6
 class FirstImages:
     """All images for training, and the first ones for an extraction.
 
-    In place of the others an extraction gets rows of features, which `let_rows_through` makes the
+    In place of the others an extraction gets rows of features, which `_let_rows_through` makes the
     encoder pass on: it is cut short, and what comes after it has its full size.
 
     Args:
