@@ -50,3 +50,14 @@ def stop_when_told() -> None:
         number = getattr(signal, name, None)  # Windows has not all
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)
+
+
+def end_undisturbed() -> None:
+    """Ignore further signals to stop: all is said, and what libraries do at the end takes a moment.
+
+    A second Ctrl-C would add a traceback of theirs and end the command by the signal.
+    """
+    for name in ("SIGINT", *STOPPING):
+        number = getattr(signal, name, None)  # Windows has not all
+        if number is not None and signal.getsignal(number) is signal.default_int_handler:
+            signal.signal(number, signal.SIG_IGN)

@@ -157,6 +157,7 @@ def test_the_end_of_a_command_does_not_go_through_all_that_libraries_have_loaded
     frozen = []
     monkeypatch.setattr(gc, "freeze", lambda: frozen.append(gc))
     monkeypatch.setattr(tools.cli, "main", lambda: sys.exit(1))
+    monkeypatch.setattr(tools.__main__, "end_undisturbed", lambda: None)  # this process goes on
     with pytest.raises(SystemExit):
         tools.__main__.main()
     assert frozen
@@ -179,6 +180,32 @@ except KeyboardInterrupt:
 def test_a_batch_system_stops_a_command_as_ctrl_c_does_and_nohup_keeps_it_going():
     done = subprocess.run([sys.executable, "-c", STOPPED], capture_output=True, check=True)
     assert done.stdout == b"stopped\n"
+
+
+STOPPED_AGAIN = """
+import atexit, os, signal, sys
+import tools.__main__, tools.cli
+from tools.process import STOPPING, stop_when_told
+
+def command():
+    stop_when_told()
+    os.kill(os.getpid(), signal.SIGINT)
+
+@atexit.register
+def again():
+    for name in ("SIGINT", *STOPPING):
+        os.kill(os.getpid(), getattr(signal, name))
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+tools.cli.main = command
+tools.__main__.main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="other signals")
+def test_a_second_ctrl_c_does_not_disturb_the_end_of_a_command():
+    done = subprocess.run([sys.executable, "-c", STOPPED_AGAIN], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (INTERRUPTED, b"")
 
 
 def test_a_policy_of_the_user_s_stays():
