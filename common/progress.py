@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -11,10 +11,12 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from common.backbones.weights import require_fit
-from common.errors import UserError
+from common.errors import UserError, shortened
 from common.job import Job
 from common.method import Method
 from common.optimizer import restore_moments
+from common.recipe import Recipe
+from common.recipe_text import flatten, from_json, to_json
 from common.records import PROGRESS, misfit
 from common.types import PseudoLabels
 
@@ -56,6 +58,7 @@ def save(
         return
     state = {
         **_identity(method),
+        "recipe": to_json(method.recipe),
         "progress": {**vars(progress)},
         "model": method.state_dict(),
         "optimizer": optimizer.state_dict(),
@@ -82,7 +85,8 @@ def restore(method: Method, optimizer: Optimizer, job: Job) -> Progress:
     """Load the last checkpoint into method, optimizer and streams; no file holds a later epoch.
 
     Raises:
-        UserError: the checkpoint belongs to another method or architecture, or is not whole.
+        UserError: the checkpoint belongs to another method, architecture or recipe, or is not
+            whole.
     """
     state = job.team.together(lambda: job.run.load("last.pt"))
     for name, expected in _identity(method).items():
@@ -92,6 +96,8 @@ def restore(method: Method, optimizer: Optimizer, job: Job) -> Progress:
                 "the folder's files do not belong together. Put a copy back, or start a new run."
             )
     with job.run.reading("last.pt"):
+        if "recipe" in state:  # not in the checkpoints of earlier versions
+            _require_recipe(state["recipe"], method.recipe)
         expected, model = tensors_of(method.state_dict()), state["model"]
         require_fit(job.run.path / "last.pt", tensors_of(model), expected)
         method.load_state_dict(model)
@@ -114,6 +120,29 @@ def progress_of(state: dict[str, Any]) -> Progress:
     if wrong := misfit(stored, PROGRESS, "progress"):
         raise ValueError(wrong)
     return Progress(**stored)
+
+
+def _require_recipe(stored: str, recipe: Recipe) -> None:
+    """Refuse other settings than those of the epochs before: the result would name one set alone.
+
+    There may be more `epochs`: nothing that an epoch computes depends on their number.
+
+    Raises:
+        UserError: the first that differ.
+    """
+    before = from_json(stored, type(recipe.settings))
+    then = flatten(replace(before, epochs=max(before.epochs, recipe.epochs)))
+    now = flatten(recipe)
+    differing = [
+        f"{name}={now.get(name, '-')} instead of {then.get(name, '-')}"
+        for name in {**now, **then}
+        if now.get(name) != then.get(name)
+    ]
+    if differing:
+        raise UserError(
+            f"recipe.json is not the one that last.pt was trained with: {shortened(differing, 3)}. "
+            "Put a copy back, or start a new run."
+        )
 
 
 def tensors_of(state: dict[str, Any]) -> dict[str, Tensor]:

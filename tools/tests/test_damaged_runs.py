@@ -99,6 +99,21 @@ def test_a_damaged_recipe_is_named(run, told, command, content):
     assert "recipe.json" in told(command)
 
 
+def test_a_run_that_has_lost_its_last_checkpoint_is_not_begun_anew_over_its_best_one(run, told):
+    (run.path / "result.json").unlink()
+    (run.path / "last.pt").unlink()
+    assert "last.pt is missing, and best.pt shows that there was one." in told("resume")
+
+
+def test_settings_that_were_changed_since_the_epochs_before_are_told_and_not_mixed_with_theirs(
+    run, told
+):
+    recipe = run.read_json("recipe.json")
+    (run.path / "result.json").unlink()
+    run.write_json("recipe.json", {**recipe, "lr": 0.5, "epochs": 9})  # these may be more
+    assert f"trained with: lr=0.5 instead of {recipe['lr']}. Put a" in told("resume")
+
+
 NAMELESS = {"name": "x", "fingerprint": "y", "origin": {"name": [1], "root": ""}}
 
 
