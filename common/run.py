@@ -275,6 +275,20 @@ class RunDir:
         with _written_atomically(self.path / name) as file:
             torch.save({"format": FORMAT, **state}, file)
 
+    def has_begun(self) -> bool:
+        """Whether there is a checkpoint from which the run goes on.
+
+        Raises:
+            UserError: there was one: begun anew, the run would lose its best network as well.
+        """
+        last = self.path / "last.pt"
+        if not last.is_file() and (self.path / "best.pt").is_file():
+            raise UserError(
+                f"{last} is missing, and best.pt shows that there was one. Put a copy back, or "
+                "start a new run."
+            )
+        return last.is_file()
+
     def load(self, name: str) -> dict[str, Any]:
         """Read a checkpoint of this run onto the CPU.
 

@@ -142,6 +142,7 @@ def resume(
     folder = team.together(lambda: RunDir.open(run))
     with _held(folder, team):
         team.together(lambda: _require_unfinished(folder))
+        begun = json.loads(team.text_from_first(lambda: json.dumps(folder.has_begun())))
         recipe = team.together(lambda: stored_recipe(folder))
         _require_same_settings([recipe], team)
         dataset = team.together(lambda: load_again(folder, "dataset", moved))
@@ -152,10 +153,7 @@ def resume(
         if team.first:
             record_places(folder, moved or Moved(), {"dataset": dataset, "source": source})
             note_resumption(folder, recipe, len(dataset.train), team, observer)
-        begun = team.text_from_first(lambda: json.dumps((folder.path / "last.pt").is_file()))
-        result = _carry_out(
-            recipe, dataset, source, options, observer, folder, team, resumed=json.loads(begun)
-        )
+        result = _carry_out(recipe, dataset, source, options, observer, folder, team, resumed=begun)
     leave_team(team)
     return result
 
