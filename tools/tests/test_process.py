@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ import torch
 import tools.__main__
 import tools.cli
 import tools.reproduce
-from common.errors import UserError
+from common.errors import LostProcess, UserError
 from common.run import RunDir
 from tools.output import open_closed_streams, sentence_of
 from tools.process import INTERRUPTED
@@ -131,6 +132,19 @@ def test_a_lost_gpu_or_reading_process_is_one_sentence_with_the_way_to_go_on(
     called = call_that_meets(error)
     assert called.code == 1
     assert said in called.err
+    assert "`tools resume runs/mine` continues" in called.err
+
+
+@pytest.mark.parametrize(("local_rank", "waits"), [("0", []), ("1", [15])])
+def test_of_a_lost_process_one_of_each_machine_speaks_at_once_for_the_first_may_be_lost(
+    call_that_meets, monkeypatch, local_rank, waits
+):
+    slept = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    for name, value in {"WORLD_SIZE": "4", "RANK": "2", "LOCAL_RANK": local_rank}.items():
+        monkeypatch.setenv(name, value)
+    called = call_that_meets(LostProcess("another process of the run cannot be reached (gone)"))
+    assert (called.code, slept) == (1, waits)
     assert "`tools resume runs/mine` continues" in called.err
 
 
