@@ -86,6 +86,17 @@ def _mending(name: str) -> str:
 
 
 def _unwritable(path: Path, error: OSError) -> UserError:
+    """What is left of a run whose file, or page, could not be written."""
+    if not path.parent.is_dir():
+        return UserError(
+            f"{path.parent} is no longer there, so {path.name} could not be written. Resume the "
+            "run where its folder is now; if it is gone, start a new run."
+        )
+    if any((folder / "result.json").is_file() for folder in path.parents[:2]):
+        return UserError(
+            f"could not write {path}: {error.strerror}. Free space; the run is finished, its "
+            "results are in result.json, and `tools report` writes its page again."
+        )
     return UserError(
         f"could not write {path}: {error.strerror}. Free space, or move the run folder to where "
         "there is some; what was saved before is intact and the run can be resumed."

@@ -150,6 +150,23 @@ def test_a_log_on_a_full_disk_is_told_in_a_sentence(tmp_path):
         RunDir(tmp_path).log({"event": "epoch", "epoch": 0})
 
 
+def test_what_is_said_of_a_failed_write_holds_for_a_finished_run_and_for_a_folder_that_is_gone(
+    tmp_path, monkeypatch
+):
+    with pytest.raises(UserError, match=r"gone is no longer there, so log\.jsonl could not"):
+        RunDir(tmp_path / "gone").log({})
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    page = tmp_path / "report" / "index.html"
+    page.parent.mkdir()
+    (tmp_path / "result.json").touch()
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match="`tools report` writes its page again"):
+        write_atomically(page, b"new")
+
+
 @pytest.mark.parametrize("where", [0.3, 0.6])
 def test_a_flipped_bit_is_found(tmp_path, where):
     run = RunDir(tmp_path)
