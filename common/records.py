@@ -68,6 +68,7 @@ FILES: dict[str, Shape] = {
     "result.json": RESULT,
 }
 
+EVENT = {"epoch?": int}
 EVENTS: dict[Any, Shape] = {
     "epoch": {
         "event": str,
@@ -79,7 +80,7 @@ EVENTS: dict[Any, Shape] = {
         str: float,
     },
     "test": {**SCORES, "epoch": int, "network": str},
-    "warning": {"text": str},
+    "warning": {**EVENT, "text": str},
 }
 
 

@@ -27,7 +27,7 @@ from typing import Any, BinaryIO, TextIO
 import torch
 
 from common.errors import UserError
-from common.records import EVENTS, FILES, misfit, require_run_folder
+from common.records import EVENT, EVENTS, FILES, misfit, require_run_folder
 from common.types import Tick
 
 if sys.platform != "win32":
@@ -262,7 +262,7 @@ class RunDir:
                 continue
             if not isinstance(event, dict):
                 continue
-            if wrong := misfit(event, EVENTS.get(str(event.get("event")), object)):
+            if wrong := misfit(event, EVENTS.get(str(event.get("event")), EVENT)):
                 raise self._unfit(path.name, f"line {number}: {wrong}")
             events.append(event)
         return events

@@ -237,6 +237,12 @@ def test_what_is_no_line_of_the_log_is_left_out(tmp_path, rest):
     assert run.events() == [event]
 
 
+def test_a_line_of_the_log_of_no_epoch_that_there_can_be_is_told(tmp_path):
+    RunDir(tmp_path).log({"event": "another", "epoch": "last"})
+    with pytest.raises(UserError, match="line 1: epoch is 'last'"):
+        RunDir(tmp_path).rewind_log(0)
+
+
 def test_rewinding_drops_the_lines_of_later_epochs(tmp_path):
     run = RunDir(tmp_path)
     for epoch in (-1, 0, 1, 2):
