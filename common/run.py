@@ -330,8 +330,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         state = None if damaged else torch.load(path, "cpu", weights_only=True, mmap=True)
     except Exception as error:  # zip, pickle and torch each raise their own kinds
         raise UserError(
-            f"{path} is not a checkpoint that can be read safely ({type(error).__name__}). "
-            "Use last.pt or best.pt of a run folder."
+            f"{path} is damaged, or no checkpoint that can be read safely "
+            f"({type(error).__name__}). Put a copy back, or use last.pt or best.pt of a run folder."
         ) from None
     if damaged:
         raise UserError(
