@@ -233,7 +233,7 @@ class RunDir:
         )
 
     def log(self, event: Event) -> None:
-        """Append one line to the log.
+        """Append one line to the log; it is on the disk before the checkpoint of its epoch.
 
         Raises:
             UserError: the disk is full or the folder cannot be written.
@@ -242,6 +242,8 @@ class RunDir:
         try:
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(event) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
         except OSError as error:
             raise _unwritable(path, error) from None
 

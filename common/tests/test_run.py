@@ -150,6 +150,13 @@ def test_a_log_on_a_full_disk_is_told_in_a_sentence(tmp_path):
         RunDir(tmp_path).log({"event": "epoch", "epoch": 0})
 
 
+def test_a_line_of_the_log_is_on_the_disk_before_the_checkpoint_of_its_epoch(tmp_path, monkeypatch):
+    sizes = []
+    monkeypatch.setattr(os, "fsync", lambda handle: sizes.append(os.fstat(handle).st_size))
+    RunDir(tmp_path).log({"event": "epoch", "epoch": 0})
+    assert sizes == [(tmp_path / "log.jsonl").stat().st_size]
+
+
 def test_what_is_said_of_a_failed_write_holds_for_a_finished_run_and_for_a_folder_that_is_gone(
     tmp_path, monkeypatch
 ):
