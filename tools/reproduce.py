@@ -139,6 +139,7 @@ def resume(
             have changed.
     """
     team = join_team(options.device)
+    team.require_same(run.resolve().name, "the run folder to resume is")
     folder = team.together(lambda: RunDir.open(run))
     with _held(folder, team):
         team.together(lambda: _require_unfinished(folder))

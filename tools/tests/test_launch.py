@@ -114,3 +114,6 @@ def test_settings_are_compared_between_the_machines_and_places_are_not(call, mon
     assert told("here") == told("there") != told("there", "--set", "lr=0.1")
     paper = ("reproduce", "hhcl", "synthetic")
     assert call(*paper).err != call(*paper, "--seeds", "2").err
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "recipe.json").touch()
+    assert call("resume", tmp_path / "run").err == "error: the run folder to resume is run\n"
