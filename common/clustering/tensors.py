@@ -26,7 +26,7 @@ def weights(features: Tensor, neighbors: Neighbors, half: int) -> SparseRows:
     """V: softmax of minus the squared distances over the expanded reciprocal sets."""
     rank = neighbors.rank.long()
     size, k = rank.shape
-    block = max(1, _block_entries(rank.device) // (8 * k * (1 + half)))
+    block = max(1, _block_entries(rank.device, CPU_BLOCK) // (8 * k * (1 + half)))
     chunks = torch.arange(size, device=rank.device).split(block)
     mutual = torch.cat([_mutual(rank, rows) for rows in chunks])
     mutual_half = torch.cat([_mutual(rank[:, :half], rows) for rows in chunks])
@@ -92,7 +92,7 @@ def averages(neighbors: Neighbors, k2: int, rows_of_v: SparseRows) -> SparseRows
     first = neighbors.rank[:, :k2].long()
     size = len(first)
     counts, out_columns, out_values = [], [], []
-    for rows in told(AVERAGING, _row_blocks(size, first.device)):
+    for rows in told(AVERAGING, _row_blocks(size, first.device, CPU_BLOCK)):
         dense = torch.zeros(len(rows) * size, device=first.device)
         for r in range(k2):
             origin = first[rows, r]
@@ -163,7 +163,7 @@ def _rounds(starts: Tensor, rows: Tensor, added: Tensor) -> Iterator[tuple[Tenso
     until = torch.bincount(turn).cumsum(0)
     sizes = added[entries].cumsum(0)[until - 1].diff(prepend=until.new_zeros(1)).tolist()
     bounds = [0, *until.tolist()]
-    for turns in _up_to(min(ADDED_AT_ONCE, _block_entries(starts.device) // 8), sizes):
+    for turns in _up_to(min(ADDED_AT_ONCE, _block_entries(starts.device, CPU_BLOCK) // 8), sizes):
         yield entries[bounds[turns.start] : bounds[turns.stop]], sizes[turns]
 
 
@@ -196,7 +196,7 @@ def _starts(counts: Tensor) -> Tensor:
     return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
 
 
-def _block_entries(device: torch.device, on_cpu: int = CPU_BLOCK) -> int:
+def _block_entries(device: torch.device, on_cpu: int) -> int:
     """Entries of a dense block of rows.
 
     Many on a GPU, to launch little; less than 2^31, the most that `torch.nonzero` takes.
@@ -204,7 +204,7 @@ def _block_entries(device: torch.device, on_cpu: int = CPU_BLOCK) -> int:
     return on_cpu if device.type == "cpu" else entries_on(device, DEVICE_BLOCK)
 
 
-def _row_blocks(size: int, device: torch.device, on_cpu: int = CPU_BLOCK) -> tuple[Tensor, ...]:
+def _row_blocks(size: int, device: torch.device, on_cpu: int) -> tuple[Tensor, ...]:
     """Rows in blocks whose dense form has a bounded number of entries."""
     rows = torch.arange(size, device=device)
     return rows.split(max(1, _block_entries(device, on_cpu) // size))
