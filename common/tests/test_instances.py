@@ -4,6 +4,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from common import instances
 from common.instances import InstanceMemory
 from common.losses import mean_by_class
 from common.types import MemoryUpdate, PseudoLabels, TrainData
@@ -25,9 +26,11 @@ def started(seed=0, images=30, source=5, dim=16):
     return memory, z, index
 
 
-def test_all_rows_start_at_unit_length():
+def test_all_rows_start_at_unit_length_however_many_are_normalized_at_once(monkeypatch):
     memory, _, _ = started()
     torch.testing.assert_close(memory.bank.norm(dim=1), torch.ones(35))
+    monkeypatch.setattr(instances, "BLOCK", 7)
+    assert torch.equal(started()[0].bank, memory.bank)
 
 
 def test_the_preview_of_an_update_is_the_update():

@@ -5,7 +5,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from common.clustering import cluster, cluster_at, compiled, label_progress, warm_up
+from common.clustering import (
+    cameras,
+    cluster,
+    cluster_at,
+    compiled,
+    label_progress,
+    similarity,
+    warm_up,
+)
 from common.errors import UserError
 from common.recipe import Dbscan, InfoMap
 from common.schedules import Constant, ExponentialEps
@@ -45,6 +53,16 @@ def test_centering_removes_what_a_camera_adds():
     clean = cluster(plain, Dbscan(k1=15), 0).num_clusters
     assert cluster(shifted, Dbscan(k1=15), 0, cams).num_clusters != clean
     assert cluster(shifted, Dbscan(k1=15, center_cameras=True), 0, cams).num_clusters == clean
+
+
+def test_centering_in_blocks_takes_from_each_image_the_mean_of_its_own_camera(monkeypatch):
+    monkeypatch.setattr(cameras, "BLOCK", 70)
+    monkeypatch.setattr(similarity, "NORMALIZED", 40)
+    features, cams = clustered(), np.random.default_rng(0).integers(0, 3, 300)
+    found = cameras.centered_by_camera(features, cams)
+    for own in (cams == camera for camera in range(3)):
+        rest = features[own] - features[own].mean(dim=0)
+        torch.testing.assert_close(found[own], F.normalize(rest, dim=1))
 
 
 def test_an_image_alone_in_its_camera_keeps_its_feature():
