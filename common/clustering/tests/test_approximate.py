@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from common.clustering import approximate, cluster
+from common.clustering import approximate, candidates, cluster
 from common.clustering.approximate import find_neighbors
 from common.clustering.neighbors import nearest_neighbors
 from common.errors import UserError
@@ -33,22 +33,26 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_all_cells_give_the_exact_neighbors(form, case):
+def test_all_cells_give_the_exact_neighbors(form, case, monkeypatch):
     features, k = CASES[case]
     expected = nearest_neighbors(features, k)
+    monkeypatch.setattr(candidates, "ROW_BLOCK", 3 * len(features))  # a few rows at a time
     found = find_neighbors(features, k, Approximate(1.0))
     assert torch.equal(found.rank, expected.rank)
     assert torch.equal(found.similarity, expected.similarity)
     assert found.recall == 1.0
 
 
-def test_too_few_cells_give_a_low_recall_that_is_told(form):
+def test_too_few_cells_give_a_low_recall_that_is_told(form, monkeypatch):
     features = clustered(1000)
     found = find_neighbors(features, 10, Approximate(0.1))
     true = nearest_neighbors(features, 10).rank
     counted = (found.rank[:, :, None] == true[:, None]).any(dim=2).float().mean()
     assert 0.3 < found.recall < 0.9
     assert found.recall == pytest.approx(float(counted), abs=1e-6)  # all rows are in the sample
+    monkeypatch.setattr(candidates, "ROW_BLOCK", 5000)  # 40 rows at a time find their cells
+    again = find_neighbors(features, 10, Approximate(0.1))
+    assert again.recall == pytest.approx(found.recall, abs=0.01)
 
 
 def test_cells_that_run_dry_are_made_up_for_in_full(form):

@@ -138,7 +138,9 @@ def test_half_precision_and_noncontiguous_features_score_like_their_float_copies
     assert half.map == strided.map == expected.map
 
 
-def test_distances_are_squared_and_not_clamped():
+@pytest.mark.parametrize("piece", [7, 2048])
+def test_distances_are_squared_and_not_clamped(piece, monkeypatch):
+    monkeypatch.setattr(retrieval, "CPU_PIECE", piece)
     g = torch.Generator().manual_seed(0)
     x, y = torch.randn(20, 64, generator=g), torch.randn(30, 64, generator=g)
 
