@@ -1,11 +1,26 @@
-"""A made tree with the names and counts of Market-1501."""
+"""Made trees of named data sets: empty files, and the names and counts of Market-1501."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+from common.types import Samples
 
 CAMERAS = 6
 TRAIN_IMAGES, QUERY_IMAGES, GALLERY_IMAGES = 12_936, 3_368, 13_115  # gallery of the 750
 DISTRACTORS, JUNK = 2_798, 3_819  # identities 0 and -1 of the gallery folder
+
+
+def write(folder: Path, names: Iterable[str]) -> None:
+    """Empty files of these names below a folder."""
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def names(samples: Samples) -> list[str]:
+    """File names of samples, without their folders."""
+    return [path.rpartition("/")[2] for path in samples.paths]
 
 
 def make_market1501(root: Path, image: bytes) -> Path:
