@@ -211,9 +211,10 @@ def test_a_pattern_that_is_none_is_refused(tmp_path, pattern, message):
         load_folder(write(tmp_path / "a", "p_c1.jpg"), pattern)
 
 
-def test_names_that_the_pattern_does_not_fit_are_listed(tmp_path):
+@pytest.mark.parametrize("pattern", ["_c([0-9])", "_c([0-9])|[qr]"])
+def test_names_that_the_pattern_does_not_fit_or_finds_no_camera_in_are_listed(tmp_path, pattern):
     with pytest.raises(UserError, match=r"2 of 3 names .* q\.jpg, r\.jpg"):
-        load_folder(write(tmp_path / "a", "p_c1.jpg", "q.jpg", "r.jpg"), "_c([0-9])")
+        load_folder(write(tmp_path / "a", "p_c1.jpg", "q.jpg", "r.jpg"), pattern)
 
 
 def test_a_folder_laid_out_like_market1501_is_recognised(tmp_path):
