@@ -25,6 +25,7 @@ def test_numbers_of_either_kind_names_left_out_and_others_fit():
         ({"clusters": True}, "clusters is True"),
         ({"seconds": None}, "seconds is None"),
         ({"eps": float("nan")}, "eps is nan"),
+        ({"eps": float("-inf")}, "eps is -inf"),
         ({"temperature": 10**400}, "temperature is 1000"),
         ({"lr": "fast"}, "lr is 'fast'"),
     ],
@@ -56,3 +57,4 @@ def test_a_published_number_may_be_missing_and_is_never_a_word():
 def test_what_is_missing_is_told():
     assert misfit({"event": "warning"}, EVENTS["warning"]) == "text is missing"
     assert misfit([], RESULT) == "it is []"
+    assert misfit([[2]], [[int, float]]) == "[0] is [2]"
