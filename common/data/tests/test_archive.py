@@ -9,6 +9,7 @@ import tracemalloc
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from common.data import archive as unpacking
@@ -54,7 +55,8 @@ def assert_refused(archive: Path, message: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_files_and_folders_arrive_with_their_content(tmp_path, kind):
-    members = {"set/": b"", "set/a b/ü.jpg": b"1" * 5, "./set/c.jpg": b"2", "d.txt": b"", "e/": b""}
+    members = {"./": b"", "set/a b/ü.jpg": b"1" * 5, "./set/c.jpg": b"2", "d.txt": b""}
+    members |= {"set/": b"", "e/": b""}
     ticks = []
 
     count = unpack(
@@ -79,6 +81,7 @@ def test_files_and_folders_arrive_with_their_content(tmp_path, kind):
         "..\\evil.jpg",
         "C:\\evil.jpg",
         "c:evil.jpg",
+        "./c:evil.jpg",
         "\\evil.jpg",
         "set/a\nb.jpg",
         "..",
@@ -130,7 +133,18 @@ def test_bombs_are_refused_by_size_ratio_and_number(tmp_path, kind, monkeypatch)
         with monkeypatch.context() as patched:
             patched.setattr(unpacking, limit, least)
             assert_refused(archive, message)
+    monkeypatch.setattr(unpacking, "_MOST_MEMBERS", 5)
     assert unpack(archive, tmp_path / "target") == 5, "small archives may shrink well"
+    monkeypatch.setattr(unpacking, "_RATIO_FROM", 1_000)
+    images = pack(tmp_path / f"y.{kind}", {"a.jpg": np.random.default_rng(0).bytes(2_000)})
+    assert unpack(images, tmp_path / "images") == 1, "images hardly shrink, however many there are"
+
+
+def test_a_zip_that_says_how_large_it_is_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr(unpacking, "_MOST_BYTES", 1_000)
+    monkeypatch.setattr(unpacking._Unpacking, "_written", None)
+
+    assert_refused(pack(tmp_path / "x.zip", {"a.bmp": b"\0" * 2_000}), "refused as a bomb")
 
 
 def test_a_zip_that_lies_about_its_sizes_is_refused(tmp_path, monkeypatch):
@@ -214,21 +228,30 @@ def test_a_tar_that_ends_in_a_zip_is_unpacked_as_the_tar(tmp_path):
     assert tree(tmp_path / "target") == {"a.jpg": b"2", "inner.zip": inner}
 
 
-def headers(path: Path, kind: bytes, size: int, count: int = 1) -> Path:
-    """A tar.gz of headers that extend the one behind them by `size` bytes each, and a file."""
+def headers(path: Path, kind: bytes, size: int, count: int = 1, before: int = 0) -> Path:
+    """A tar.gz of headers that extend the one behind them by `size` bytes each, among files."""
     info = tarfile.TarInfo("x")
     info.type, info.size = kind, size
     header = info.tobuf(tarfile.GNU_FORMAT)
     with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(tarfile.TarInfo("0.jpg").tobuf() * before)
         for _ in range(count):
             file.write(header + b"a" * size + bytes(-size % 512))
         file.write(tarfile.TarInfo("a.jpg").tobuf() + bytes(1024))
     return path
 
 
-@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE])
-def test_a_header_is_read_into_memory_only_if_it_is_small(tmp_path, kind):
-    archive = headers(tmp_path / "x.tar.gz", kind, 30_000_000)
+@pytest.mark.parametrize(
+    ("kind", "before"),
+    [
+        (tarfile.GNUTYPE_LONGNAME, 0),
+        (tarfile.XHDTYPE, 0),
+        (tarfile.XGLTYPE, 0),
+        (tarfile.GNUTYPE_LONGNAME, 1),
+    ],
+)
+def test_a_header_is_read_into_memory_only_if_it_is_small(tmp_path, kind, before):
+    archive = headers(tmp_path / "x.tar.gz", kind, 30_000_000, before=before)
 
     tracemalloc.start()
     assert_refused(archive, "impossible size")
