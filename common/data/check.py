@@ -267,7 +267,7 @@ def _notes(dataset: Dataset) -> list[str]:
     notes = []
     if not len(train) and dataset.has_test:
         notes.append("there are no training images: weights can be tested here, not trained.")
-    if len(train) and train.num_cams == 1:
+    if train.num_cams == 1:
         notes.append("training images come from one camera: nothing can be learned across cameras.")
     counts = np.bincount(train.pids[train.pids >= 0])
     if alone := int((counts == 1).sum()):

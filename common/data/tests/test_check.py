@@ -337,12 +337,19 @@ def test_training_images_named_twice_or_in_the_test_are_found():
     assert "1 images are query and gallery at once." in checked(both).notes
 
 
-def test_one_camera_and_single_images_are_notes_and_no_errors():
-    report = checked(made(train=[(0, 0), (1, 0), (1, 0)]))
-
-    assert report.sound
-    assert any("one camera" in note for note in report.notes)
-    assert any("1 training identities have one image" in note for note in report.notes)
+@pytest.mark.parametrize(
+    ("train", "test", "said"),
+    [
+        ([], [], []),
+        ([], [(1, 0)], ["no training images"]),
+        ([(0, 0), (1, 0), (1, 0)], [], ["one camera", "1 training identities have one image"]),
+        ([(-1, 0), (-1, 1)], [], ["training identities are unknown"]),
+        ([(-1, 0), (0, 0), (0, 1)], [], []),
+    ],
+)
+def test_notes_say_what_training_has_to_do_without_and_nothing_else(train, test, said):
+    notes = checked(made(train, query=test, gallery=test)).notes
+    assert all(part in note for part, note in zip(said, notes, strict=True))
 
 
 def test_equal_names_in_several_folders_are_a_note(tmp_path):
@@ -375,10 +382,7 @@ def test_counts_that_differ_from_the_published_are_warnings_and_errors_when_stri
 
 
 def test_vehicleid_has_no_cameras_to_match(tmp_path):
-    dataset = made(gallery=[(1, 0), (1, 0)])
-    single = Dataset(
-        dataset.name, dataset.root, dataset.train, dataset.query, dataset.gallery, "", "vehicleid"
-    )
+    single = replace(made(gallery=[(1, 0), (1, 0)]), protocol="vehicleid")
 
     assert checked(single).unmatched_ids == []
 
