@@ -130,7 +130,6 @@ def test_processes_share_the_time_and_the_batch(estimate):
     one, four = estimate(8.0), estimate(8.0, team=Team(size=4))
     assert four.hours == pytest.approx(one.hours / 4)
     assert four.memory < one.memory
-    assert "GB of memory in each of 4 processes" in four.text()
 
 
 def test_of_many_images_the_neighbor_search_of_every_epoch_is_counted(estimate, monkeypatch):
@@ -167,8 +166,14 @@ def test_nothing_is_timed_in_tf32_or_beside_a_search_for_algorithms(
     assert not cudnn.benchmark
 
 
-def test_a_run_that_will_be_compiled_is_said_to_be_timed_before(estimate):
-    assert "128 images, before compiling," in replace(estimate(0.01), compiled=True).text()
+def test_a_cost_is_said_in_hours_or_minutes_and_with_how_it_was_measured():
+    cost = estimates.Estimate(images=8, hours=0.5, memory=2.0, disk=0.1)
+    rest = "2.0 GB of memory beyond what the libraries take, and 0.10 GB of disk"
+    how = "measured on 8 images, multiplied out"
+    assert cost.text() == f"about 30 min of computing, {rest} ({how})"
+    assert replace(cost, hours=1.0).text() == f"about 1.0 h of computing, {rest} ({how})"
+    assert "GB of memory in each of 2 processes" in replace(cost, processes=2).text()
+    assert "8 images, before compiling," in replace(cost, compiled=True).text()
 
 
 @pytest.mark.parametrize(
