@@ -64,12 +64,27 @@ def test_steps_extractions_and_tests_of_the_whole_run_are_counted(estimate):
 
 
 def test_images_that_stay_on_disk_are_read_for_every_view_and_fill_no_memory(estimate):
-    kept, read = estimate(8.0), estimate(8.0, kind="disk")
+    kept, read = estimate(16.0), estimate(16.0, kind="disk")
     views = STEPS + 5 * 100 + 4 * 50
-    assert (read.hours - kept.hours) * 3600 == pytest.approx(views * 8 / 8 / 2)  # by two workers
+    assert (read.hours - kept.hours) * 3600 == pytest.approx(views * 16 / 8 / 2)  # by two workers
     assert (kept.memory - read.memory) * 1e9 == pytest.approx(150 * 3 * 64 * 32)
-    by_eight = estimate(8.0, kind="disk", workers=8)
-    assert by_eight.hours - kept.hours == pytest.approx((read.hours - kept.hours) / 4)
+    for workers, faster in ((8, 4), (1, 0.5), (0, 0.5)):
+        hours = estimate(16.0, kind="disk", workers=workers).hours
+        assert hours - kept.hours == pytest.approx((read.hours - kept.hours) / faster)
+
+
+def test_a_teacher_s_views_are_read_from_disk_too(estimate):
+    kept, read = (estimate(8.0, recipe_of("dccc"), kind=kind).hours for kind in ("host", "disk"))
+    assert (read - kept) * 3600 == pytest.approx((2 * STEPS + 5 * 100 + 4 * 2 * 50) / 2)
+
+
+def test_images_are_read_in_the_recipe_s_size(monkeypatch):
+    asked = []
+    monkeypatch.setattr(estimates, "read_image", lambda *given: asked.append(given))
+    monkeypatch.setattr(estimates, "normalize_image", lambda image: image)
+    estimates._reading_seconds(DATASET.train, RECIPE.encoder)
+    assert asked
+    assert set(asked) <= {(path, 64, 32) for path in DATASET.train.paths}
 
 
 def test_an_image_that_cannot_be_read_does_not_end_the_estimate():
@@ -96,7 +111,11 @@ def test_memory_holds_a_step_networks_moments_features_and_images(estimate, monk
     moments = 3 * sum(p.nbytes for p in encoder.parameters())  # with the gradients
     features, pixels = 2 * 100 * encoder.num_features * 4, 150 * 3 * 64 * 32
     alone = 128 * image.kept + network + moments + features + pixels
-    assert estimate(8.0).memory * 1e9 == pytest.approx(alone)
+    monkeypatch.setattr(estimates, "free_bytes", lambda team: 3e9)
+    cost = estimate(8.0)
+    assert cost.memory * 1e9 == pytest.approx(alone)
+    assert cost.disk * 1e9 == pytest.approx(network + 4 / 3 * moments)
+    assert cost.room == 3.0
     taught = alone + 128 * image.passing + network  # by a pass and the weights of a teacher
     assert estimate(8.0, recipe_of("dccc")).memory * 1e9 == pytest.approx(taught)
 
