@@ -1,6 +1,9 @@
 """InfoMap on the directed cosine neighbour graph, as in Cluster Contrast (arXiv:2103.11568)."""
 
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -11,8 +14,6 @@ from common.errors import MissingPackage
 from common.recipe import InfoMap
 from common.team import ALONE, Team
 
-# After faiss, which `approximate` imports: the bindings of both share a table of types, and if
-# faiss comes second, reading modules ends the process.
 try:
     from infomap import Infomap
 except ImportError:
@@ -135,9 +136,21 @@ def _partition(graph: Graph, settings: InfoMap) -> tuple[np.ndarray, float]:
     )
     network.add_links(np.column_stack([graph.edges, graph.weights]))
     result = network.run()
-    found = result.modules()
-    module[list(found)] = list(found.values())
+    image, number = modules_in(result)
+    module[image] = number
     return module, float(result.codelength)
+
+
+def modules_in(result: Any) -> np.ndarray:
+    """(2, M) images of the network and their modules, from 1.
+
+    By way of a file: the package's own lists are read by whichever of its bindings and those of
+    faiss were loaded last, since both share a table of types, and those of faiss end the process.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "modules.clu")
+        result.write_clu(str(file))
+        return np.loadtxt(file, np.int64, usecols=(0, 1), ndmin=2).T
 
 
 def kept_modules(module: np.ndarray, k2: int) -> np.ndarray:

@@ -11,7 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from common.clustering import cluster, warm_up
-from common.clustering.infomap import Infomap, kept_modules, modules_of, neighbor_graph
+from common.clustering.infomap import (
+    Infomap,
+    kept_modules,
+    modules_in,
+    modules_of,
+    neighbor_graph,
+)
 from common.devices import find_device
 from common.recipe import InfoMap
 from tools.benchmarks.clock import Clock, spread
@@ -167,7 +173,7 @@ def plain_modules(
         network.add_link(*link)
     result = network.run()
     module = np.zeros(size, np.int64)
-    for image, number in result.modules().items():
+    for image, number in modules_in(result).T:
         module[image] = number
     return module, float(result.codelength)
 

@@ -1,5 +1,8 @@
 """The neighbour graph of InfoMap, its settings and what becomes of modules."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -49,6 +52,19 @@ def test_well_separated_identities_are_found():
         len({(a, b) for a, b in zip(identity, found.labels, strict=True)}) == found.labels.max() + 1
     )
     assert found.codelength > 0
+
+
+def test_modules_are_read_also_where_infomap_was_loaded_before_faiss():
+    """As by networkx, which PyTorch loads to compile, and whose backend infomap is."""
+    pytest.importorskip("faiss")
+    program = (
+        "import infomap, faiss, torch\n"
+        "from common.clustering.infomap import InfoMap, infomap_labels\n"
+        "found = infomap_labels(torch.eye(2).repeat_interleave(6, 0), InfoMap(k1=6))\n"
+        "print(found.labels.tolist())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == str([0] * 6 + [1] * 6), done.stderr
 
 
 def test_small_modules_and_single_images_become_outliers():
