@@ -62,10 +62,9 @@ def watched(json: bool, run: Path | None = None) -> Iterator[RunConsole]:
             say_stopped(console.run)
         raise typer.Exit(INTERRUPTED) from None
     except LostProcess as error:
-        if RUN_NOTE in os.environ:  # the command with --gpus knows which one it was
-            time.sleep(LET_THE_FIRST_SPEAK)
-        if RUN_NOTE in os.environ or os.environ.get("LOCAL_RANK", "0") != "0":
-            let_the_first_speak()  # else one of each machine: that of rank 0 may be the lost one
+        if RUN_NOTE in os.environ:
+            time.sleep(LET_THE_FIRST_SPEAK)  # the command with --gpus knows which one it was
+        let_the_first_speak()
         typer.secho(f"error: {error}. {how_to_go_on(console.run)}".rstrip(), fg="red", err=True)
         raise typer.Exit(LOST) from None
     except (MemoryError, RuntimeError) as error:
@@ -170,8 +169,11 @@ def launched() -> bool:
 
 
 def let_the_first_speak() -> None:
-    """Let the first process say what all know, and be ended with it meanwhile."""
-    if not speaks():
+    """Let the first process of this machine say what all know, and be ended with it meanwhile.
+
+    One of each machine: that of another may be lost, and what it says is read there alone.
+    """
+    if launched() and os.environ.get("LOCAL_RANK", os.environ["RANK"]) != "0":
         time.sleep(LET_THE_FIRST_SPEAK)
 
 

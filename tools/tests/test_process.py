@@ -136,16 +136,17 @@ def test_a_lost_gpu_or_reading_process_is_one_sentence_with_the_way_to_go_on(
 
 
 @pytest.mark.parametrize(("local_rank", "waits"), [("0", []), ("1", [15])])
-def test_of_a_lost_process_one_of_each_machine_speaks_at_once_for_the_first_may_be_lost(
-    call_that_meets, monkeypatch, local_rank, waits
+@pytest.mark.parametrize(("error", "code"), [(LostProcess("It is gone"), 1), (UserError("No"), 2)])
+def test_what_all_processes_know_is_told_at_once_by_one_of_each_machine(
+    call_that_meets, monkeypatch, local_rank, waits, error, code
 ):
     slept = []
     monkeypatch.setattr(time, "sleep", slept.append)
     for name, value in {"WORLD_SIZE": "4", "RANK": "2", "LOCAL_RANK": local_rank}.items():
         monkeypatch.setenv(name, value)
-    called = call_that_meets(LostProcess("another process of the run cannot be reached (gone)"))
-    assert (called.code, slept) == (1, waits)
-    assert "`tools resume runs/mine` continues" in called.err
+    called = call_that_meets(error)
+    assert (called.code, slept) == (code, waits)
+    assert called.err.startswith(f"error: {error}")
 
 
 def test_a_gpu_that_every_call_waits_for_shows_where_it_fails(call_that_meets, monkeypatch):
