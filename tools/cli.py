@@ -170,7 +170,8 @@ def resume(
     json: args.Json = False,
 ) -> None:
     """Continue a run exactly where it stopped; its folder holds all settings."""
-    require_run_folder(run)
+    if not launched():  # else it may be missing on one machine alone, which is told to all
+        require_run_folder(run)
     _several_processes(gpus, device)
     with watched(json, run) as console:
         from tools.options import RunOptions

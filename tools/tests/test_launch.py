@@ -7,6 +7,7 @@ import pytest
 import typer
 
 import tools.launch
+import tools.reproduce
 from common.errors import UserError
 from common.team import Team
 from tools.launch import launch
@@ -114,6 +115,9 @@ def test_settings_are_compared_between_the_machines_and_places_are_not(call, mon
     assert told("here") == told("there") != told("there", "--set", "lr=0.1")
     paper = ("reproduce", "hhcl", "synthetic")
     assert call(*paper).err != call(*paper, "--seeds", "2").err
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "recipe.json").touch()
-    assert call("resume", tmp_path / "run").err == "error: the run folder to resume is run\n"
+
+    for name, value in {"WORLD_SIZE": "2", "RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(tools.reproduce, "join_team", lambda device: Team())
+    missing_here = tmp_path / "run"
+    assert call("resume", missing_here).err == "error: the run folder to resume is run\n"
