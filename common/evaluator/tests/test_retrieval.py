@@ -238,7 +238,8 @@ def test_more_rows_than_images_are_refused_instead_of_scored():
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("levels", [None, 2])
-def test_ranked_lists_equal_the_plain_ranking(seed, levels):
+def test_ranked_lists_equal_the_plain_ranking(seed, levels, monkeypatch):
+    monkeypatch.setattr(retrieval, "_block_size", lambda *_: 2)
     fq, query, fg, gallery = random_case(seed, levels=levels)
     which = np.array([4, 0, 9])
 
