@@ -47,12 +47,15 @@ def test_too_few_cells_give_a_low_recall_that_is_told(form, monkeypatch):
     features = clustered(1000)
     found = find_neighbors(features, 10, Approximate(0.1))
     true = nearest_neighbors(features, 10).rank
-    counted = (found.rank[:, :, None] == true[:, None]).any(dim=2).float().mean()
+    near = (found.rank[:, :, None] == true[:, None]).any(dim=2).float()
     assert 0.3 < found.recall < 0.9
-    assert found.recall == pytest.approx(float(counted), abs=1e-6)  # all rows are in the sample
+    assert found.recall == pytest.approx(float(near.mean()), abs=1e-6)  # all rows are in the sample
     monkeypatch.setattr(candidates, "ROW_BLOCK", 5000)  # 40 rows at a time find their cells
     again = find_neighbors(features, 10, Approximate(0.1))
     assert again.recall == pytest.approx(found.recall, abs=0.01)
+    monkeypatch.setattr(approximate, "SAMPLE", 100)  # every tenth row
+    sampled = approximate.sampled_recall(features, found)
+    assert sampled == pytest.approx(float(near[::10].mean()), abs=1e-6)
 
 
 def test_cells_that_run_dry_are_made_up_for_in_full(form):
