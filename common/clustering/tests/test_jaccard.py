@@ -93,6 +93,13 @@ CASES = {
         30,
         6,
     ),
+    "larger sets than kernels have room for at first": (
+        F.normalize(
+            1 + 0.02 * torch.randn(150, 16, generator=torch.Generator().manual_seed(1)), dim=1
+        ),
+        75,
+        6,
+    ),
 }
 
 
