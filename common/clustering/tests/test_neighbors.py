@@ -359,3 +359,9 @@ def test_rows_that_are_not_unit_vectors_are_refused(flaw):
     features[7, 2] = flaw
     with pytest.raises(UserError, match=r"1 of 40 features .* row 7"):
         nearest_neighbors(features, 5)
+
+
+@pytest.mark.parametrize("wrong", [torch.eye(4).double(), torch.ones(4), torch.empty(0, 4)])
+def test_what_are_no_float32_rows_is_refused(wrong):
+    with pytest.raises(ValueError, match=r"expected \(N, D\) float32 features"):
+        nearest_neighbors(wrong, 2)
