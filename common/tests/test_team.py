@@ -5,6 +5,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
@@ -94,6 +95,14 @@ except LostProcess as error:
 else:
     raise SystemExit("the loss went unnoticed")
 """
+
+
+def test_shares_of_a_batch_are_consecutive_and_equal_or_refused():
+    batch = np.arange(8)
+    shares = [Team(rank, 4).share(batch).tolist() for rank in range(4)]
+    assert shares == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    with pytest.raises(UserError, match="a batch of 8 is not divisible by 3 processes"):
+        Team(0, 3).share(batch)
 
 
 @pytest.mark.parametrize("count", [0, 1, 5, 64])
