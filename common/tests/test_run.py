@@ -31,6 +31,13 @@ def test_a_standard_name_that_no_file_system_takes_is_refused_before_any_work(tm
     RunDir.require_place(tmp_path, "", "crops\udcff")
 
 
+@pytest.mark.parametrize("name", [".", "..", "a/b", "a\\b", "a\nb", "n" * 201])
+def test_a_chosen_name_that_is_no_plain_file_name_is_refused(tmp_path, name):
+    with pytest.raises(UserError, match="write a plain file name of at most 200 bytes"):
+        RunDir.require_place(tmp_path, name)
+    RunDir.require_place(tmp_path, "n" * 200)
+
+
 HOLD = """
 import os, sys, time
 from pathlib import Path
