@@ -8,8 +8,8 @@ from rich.console import Console
 
 from tools import outcome
 from tools.console import RunConsole
-from tools.layout import shell_command
-from tools.outcome import recipe_lines, result_table, runs_table
+from tools.layout import shell_command, short
+from tools.outcome import recipe_lines, result_table, run_title, runs_table
 from tools.output import how_to_go_on
 
 EPOCH = {
@@ -130,6 +130,18 @@ def test_unpublished_runs_have_no_paper_row():
     assert not any("paper" in name for name in rows_of(result_table(result(paper=paper))))
 
 
+def test_a_title_names_source_and_variant_where_there_are_any():
+    assert run_title(result()) == "hhcl on market1501, seed 1"
+    both = result(source="msmt17", variant="ibn")
+    assert run_title(both) == "hhcl on market1501 from msmt17 (ibn), seed 1"
+
+
+def test_values_of_every_kind_are_short():
+    said = {None: "-", True: "true", 0.123456: "0.1235", (1, 2.0): "1, 2", "a": "a"}
+    assert {value: short(value) for value in said} == said
+    assert short({"a": None, "b": [0.5]}) == "a -, b 0.5"
+
+
 def test_without_a_test_part_the_clusters_are_the_result(capsys):
     untested = result(start=None, last=None, best=None, references=[])
     text = shown({"event": "result", "result": untested}, capsys=capsys)
@@ -155,6 +167,7 @@ def test_a_sweep_ends_with_rows_for_each_value():
     assert [line.split()[0] for line in table.splitlines() if "last" in line] == ["4", "16"]
     assert "60.0 ± 14.1" in table
     assert "85.0 ± 7.1" in table
+    assert "seeds" not in text_of(runs_table(runs, seeds=1, sweep="lr=1,2,3,4"))
 
 
 def test_settings_are_announced_in_a_line_for_each_group(capsys):
@@ -224,6 +237,8 @@ def test_brackets_in_names_are_shown_as_they_are(live, name):
     tested |= {"domain": "target", "data": {"version": "V2"}}
     assert name in text_of(outcome.test_table([tested]))
     assert "a (V2)" in text_of(outcome.test_table([tested]))
+    tested |= {"rerank": True, "domain": "source", "data": {"version": ""}}
+    assert "a (re-ranked, the source's batch norm)" in text_of(outcome.test_table([tested]))
 
 
 @pytest.fixture
