@@ -1,5 +1,6 @@
 """Images per second: every file anew with Pillow, against batches from decoded images."""
 
+import multiprocessing
 import tempfile
 from collections.abc import Sequence
 from functools import partial
@@ -21,6 +22,7 @@ from common.types import Samples
 from tools.benchmarks.clock import Clock
 from tools.benchmarks.fresh_process import PeakMemory, fresh_process
 from tools.benchmarks.limits import require_least
+from tools.process import keep_memory_and_let_threads_sleep
 
 BATCHES = 4  # per measured round
 
@@ -61,10 +63,16 @@ def run(
     with tempfile.TemporaryDirectory() as folder:
         samples = made_jpegs(Path(folder), count)
         for number in threads:
-            with fresh_process() as fresh:
+            with fresh_process(_as_in_a_run) as fresh:
                 given = (samples, height, width, batch, repeats, number, on)
                 rows.append(fresh.submit(_row, *given).result())
     return rows
+
+
+def _as_in_a_run() -> None:
+    """Memory is kept, and readers start as the system has it, not as this process did."""
+    keep_memory_and_let_threads_sleep()
+    multiprocessing.set_start_method(None, force=True)
 
 
 def _row(
