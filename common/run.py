@@ -289,10 +289,11 @@ class RunDir:
             torch.save({"format": FORMAT, **state}, file)
 
     def has_begun(self) -> bool:
-        """Whether there is a checkpoint from which the run goes on.
+        """Whether there is a checkpoint from which the run goes on, and that can be read.
 
         Raises:
             UserError: there was one: begun anew, the run would lose its best network as well.
+                Or as in `load_checkpoint`.
         """
         last = self.path / "last.pt"
         if not last.is_file() and (self.path / "best.pt").is_file():
@@ -300,7 +301,9 @@ class RunDir:
                 f"{last} is missing, and best.pt shows that there was one. Put a copy back, or "
                 "start a new run."
             )
-        return last.is_file()
+        if begun := last.is_file():
+            load_checkpoint(last)
+        return begun
 
     def load(self, name: str) -> dict[str, Any]:
         """Read a checkpoint of this run onto the CPU.

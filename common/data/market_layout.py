@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.data.scan import Row, images, jpegs, numbered, relabelled, samples_of
-from common.errors import UserError, shortened
+from common.errors import UserError, counted, shortened
 from common.types import Dataset
 
 MARKET_PARTS = ("bounding_box_train", "query", "bounding_box_test")
@@ -107,7 +107,8 @@ def _require_fitting(
     if bad:
         known = "any" if rule.cams is None else shortened(rule.cams, 40)
         raise UserError(
-            f"{name}: {len(bad):,} file names in {folder} are not <identity>_c<camera>... with "
-            f"identities {rule.pids.start} to {rule.pids.stop - 1} (or -1) and cameras {known}: "
-            f"{shortened(sorted(bad))}. Remove these files, or restore the set's own names."
+            f"{name}: the names of {counted(len(bad), 'file')} in {folder} are not "
+            f"<identity>_c<camera>... with identities {rule.pids.start} to {rule.pids.stop - 1} "
+            f"(or -1) and cameras {known}: {shortened(sorted(bad))}. Remove these files, or "
+            "restore the set's own names."
         )

@@ -105,6 +105,16 @@ def test_a_run_that_has_lost_its_last_checkpoint_is_not_begun_anew_over_its_best
     assert "last.pt is missing, and best.pt shows that there was one." in told("resume")
 
 
+def test_a_damaged_last_checkpoint_is_told_before_images_are_opened_and_a_continuation_is_recorded(
+    run, told
+):
+    (run.path / "result.json").unlink()
+    last, record = run.path / "last.pt", (run.path / "environment.json").read_bytes()
+    last.write_bytes(last.read_bytes()[:-200])
+    assert "last.pt is damaged" in told("resume")
+    assert (run.path / "environment.json").read_bytes() == record
+
+
 def test_settings_that_were_changed_since_the_epochs_before_are_told_and_not_mixed_with_theirs(
     run, told
 ):

@@ -96,7 +96,7 @@ def test_an_archive_with_names_that_do_not_fit_leaves_nothing(tmp_path):
     with pytest.raises(UserError, match="portrait") as caught:
         prepare("market1501", archive, tmp_path / "data")
 
-    assert f"1 file names in {archive} are not" in str(caught.value)
+    assert f"the names of 1 file in {archive} are not" in str(caught.value)
     assert str(caught.value).endswith(f"Nothing of {archive} was kept.")
     assert list((tmp_path / "data").iterdir()) == []
 
