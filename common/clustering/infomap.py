@@ -127,18 +127,23 @@ def _partition(graph: Graph, settings: InfoMap) -> tuple[np.ndarray, float]:
     module = np.zeros(len(graph.knn_index), np.int64)
     if not graph.weights.any():  # no edges, or none that carries flow
         return module, 0.0
-    network = Infomap(
+    network = empty_network(settings)
+    network.add_links(np.column_stack([graph.edges, graph.weights]))
+    result = network.run()
+    image, number = modules_in(result)
+    module[image] = number
+    return module, float(result.codelength)
+
+
+def empty_network(settings: InfoMap) -> Any:
+    """The package's object for links and a partition in two levels by directed flow."""
+    return Infomap(
         two_level=True,
         directed=True,
         silent=True,
         seed=settings.seed,
         num_trials=settings.trials,
     )
-    network.add_links(np.column_stack([graph.edges, graph.weights]))
-    result = network.run()
-    image, number = modules_in(result)
-    module[image] = number
-    return module, float(result.codelength)
 
 
 def modules_in(result: Any) -> np.ndarray:

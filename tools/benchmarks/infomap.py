@@ -13,7 +13,7 @@ from torch import Tensor
 
 from common.clustering import cluster, warm_up
 from common.clustering.infomap import (
-    Infomap,
+    empty_network,
     kept_modules,
     modules_in,
     modules_of,
@@ -164,13 +164,7 @@ def plain_modules(
     links: list[tuple[int, int, float]], size: int, settings: InfoMap
 ) -> tuple[np.ndarray, float]:
     """Module of each image from 1, 0 for one without links; the codelength."""
-    network = Infomap(
-        two_level=True,
-        directed=True,
-        silent=True,
-        seed=settings.seed,
-        num_trials=settings.trials,
-    )
+    network = empty_network(settings)
     for link in links:
         network.add_link(*link)
     result = network.run()
