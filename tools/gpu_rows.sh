@@ -82,7 +82,7 @@ row epoch-exact "${epoch[@]}" --set iterations=15 --set extracted=2560 --set pre
 row labels "${labels[@]}" --set sizes=12936,32621
 row evaluation bench evaluation --set device=cuda --set plain_queries=300
 row labels-million "${labels[@]}" --set sizes=1000000 --set repeats=1
-row encoder bench encoder --set device=cuda --set batch=256
+row encoder bench encoder --set device=cuda --set batch=256 --set memory=false
 # The compiler tries sizes of blocks for every kernel, which takes minutes: is the whole step shorter than in `profile`?
 TORCHINDUCTOR_MAX_AUTOTUNE_POINTWISE=1 TORCHINDUCTOR_COORDINATE_DESCENT_TUNING=1 row profile-tuned "${kernels[@]}"
 
