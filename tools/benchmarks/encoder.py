@@ -80,25 +80,33 @@ def run(
         forms.append(Form("fast, compiled", chunks, fast=True, compiled=True))
         forms.append(Form("fast, compiled, one group", 1, fast=True, compiled=True))
     settings = EncoderSettings(arch=arch, height=height, width=height // 2, weights="random")
-    images = torch.rand(batch, 3, height, height // 2, device=on)
-    prepared = [(form, *works(form, settings, images)) for form in forms]
-    times: dict[str, list[tuple[float, float]]] = {form.name: [] for form in forms}
-    for _ in range(1 + repeats):  # the first round warms up
-        for form, encoder, step, extract in prepared:
-            set_arithmetic("fast" if form.fast else "exact")
-            encoder.train()
-            trained = wall_seconds(step, on)
-            encoder.eval()
-            times[form.name].append((trained, wall_seconds(extract, on)))
+    shape = (batch, 3, height, height // 2)
+    times = _timed(forms, settings, torch.rand(shape, device=on), repeats)
     least = min(step for step, _ in times["exact"][1:])
     rows = [_row(form, times[form.name], batch, least, on) for form in forms]
     if memory:
-        del prepared  # a device's memory is wanted by others now
+        if on.type == "cuda":
+            torch.cuda.empty_cache()  # other processes need it now
         for form, row in zip(forms, rows, strict=True):
             with fresh_process() as fresh:
-                given = (form, settings, tuple(images.shape), threads, str(on))
-                row |= fresh.submit(memory_of, *given).result()
+                row |= fresh.submit(memory_of, form, settings, shape, threads, str(on)).result()
     return rows
+
+
+def _timed(
+    forms: list[Form], settings: EncoderSettings, images: Tensor, repeats: int
+) -> dict[str, list[tuple[float, float]]]:
+    """Seconds of a step and of an extraction, in turns; the first round warms up."""
+    prepared = [(form, *works(form, settings, images)) for form in forms]
+    times: dict[str, list[tuple[float, float]]] = {form.name: [] for form in forms}
+    for _ in range(1 + repeats):
+        for form, encoder, step, extract in prepared:
+            set_arithmetic("fast" if form.fast else "exact")
+            encoder.train()
+            trained = wall_seconds(step, images.device)
+            encoder.eval()
+            times[form.name].append((trained, wall_seconds(extract, images.device)))
+    return times
 
 
 def _other_layout(chunks: int, device: torch.device) -> Form:

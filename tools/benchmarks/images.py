@@ -38,7 +38,7 @@ def run(
 ) -> list[dict[str, Any]]:
     """Training batches from files and from memory, with the same number of threads.
 
-    Files are read in this process for one thread, by as many worker processes for more; memory
+    Files are read in the measuring process for one thread, by as many others for more; memory
     is filled by that many threads, and batches from it are made by one in any case. Both ways
     get the same draws, and their batches are compared bit by bit.
 
