@@ -89,7 +89,6 @@ def run(
         of more than k2 images, `outliers`, and the `codelength` in bits. Beside a plain row also
         `ratio_graph` and `ratio_whole` of CPU seconds (of wall seconds on a device), and the
         `agreement` of the labels, their adjusted Rand index: 1 where they part the images alike.
-        Similarities differ in their last bits, and with them Infomap's choices on hard graphs.
     """
     require_least(1, sizes=sizes, dim=dim, repeats=repeats, threads=threads)
     require_least(0, plain_limit=plain_limit)
