@@ -44,9 +44,11 @@ class Setup:
 
 
 class Found(NamedTuple):
-    """A clustering: edges, modules, the map equation's value in bits, labels."""
+    """A clustering: numbers i * N + j of its edges i -> j, modules, the map equation's value in
+    bits, labels.
+    """
 
-    edges: int
+    edges: np.ndarray
     modules: int
     codelength: float
     labels: np.ndarray
@@ -87,8 +89,10 @@ def run(
         `partition` and both (`whole`, with the least and most of the repeats), `extra_mb` of
         memory beyond libraries and features at the first clustering's peak, `modules`, `clusters`
         of more than k2 images, `outliers`, and the `codelength` in bits. Beside a plain row also
-        `ratio_graph` and `ratio_whole` of CPU seconds (of wall seconds on a device), and the
-        `agreement` of the labels, their adjusted Rand index: 1 where they part the images alike.
+        `ratio_graph` and `ratio_whole` of CPU seconds (of wall seconds on a device); `edges_apart`,
+        which one form alone has, as where a k1-th neighbour is a tie but for rounding; and the
+        adjusted Rand index of the labels, 1 where images are parted alike: `agreement` of the
+        forms, and by how much chance alone decides, `agreement_seeds` with ours of another seed.
     """
     require_least(1, sizes=sizes, dim=dim, repeats=repeats, threads=threads)
     require_least(0, plain_limit=plain_limit)
@@ -106,11 +110,23 @@ def run(
             clock = "" if device == "cpu" else "wall_"
             for part in ("graph", "whole"):
                 row[f"ratio_{part}"] = other[clock + part] / row[clock + part]
-            labels = plain[0].found.labels, ours[0].found.labels
-            row["agreement"] = float(adjusted_rand_score(*labels))
+            row |= _compared(ours[0].found, plain[0].found, _another_seed(setup))
             rows.append(other)
         rows.append(row)
     return rows
+
+
+def _another_seed(setup: Setup) -> Found:
+    settings = replace(setup.settings, seed=setup.settings.seed + 1)
+    return _measured(replace(setup, settings=settings, repeats=1))[0].found
+
+
+def _compared(ours: Found, plain: Found, another_seed: Found) -> dict[str, Any]:
+    return {
+        "edges_apart": len(np.setxor1d(ours.edges, plain.edges)),
+        "agreement": float(adjusted_rand_score(ours.labels, plain.labels)),
+        "agreement_seeds": float(adjusted_rand_score(ours.labels, another_seed.labels)),
+    }
 
 
 def _measured(setup: Setup) -> list[Measured]:
@@ -135,14 +151,16 @@ def _measure_once(features: Tensor, setup: Setup) -> Measured:
 def _ours(features: Tensor, settings: InfoMap, clock: Clock) -> Found:
     graph = clock.time(lambda: neighbor_graph(features, settings))
     found = clock.time(lambda: modules_of(graph, settings))
-    return Found(len(graph.edges), int(found.module.max()), found.codelength, found.labels)
+    edges = graph.edges @ [len(features), 1]
+    return Found(edges, int(found.module.max()), found.codelength, found.labels)
 
 
 def _plain(features: Tensor, settings: InfoMap, clock: Clock) -> Found:
     """From the definition: all products formed, links found and handed over one by one."""
     links = clock.time(lambda: plain_links(features, settings))
     module, codelength = clock.time(lambda: plain_modules(links, len(features), settings))
-    return Found(len(links), int(module.max()), codelength, kept_modules(module, settings.k2))
+    edges = np.array([i * len(features) + j for i, j, _ in links], np.int64)
+    return Found(edges, int(module.max()), codelength, kept_modules(module, settings.k2))
 
 
 def plain_links(features: Tensor, settings: InfoMap) -> list[tuple[int, int, float]]:
@@ -182,7 +200,7 @@ def _row(setup: Setup, measured: list[Measured]) -> dict[str, Any]:
         "threads": setup.threads,
         "device": setup.device,
         "repeats": len(measured),
-        "edges": found.edges,
+        "edges": len(found.edges),
         **_seconds([one.cpu for one in measured], ""),
         **_seconds([one.wall for one in measured], "wall_"),
         "extra_mb": first.extra_mb,

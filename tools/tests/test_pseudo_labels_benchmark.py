@@ -74,8 +74,20 @@ def test_both_forms_of_infomap_are_measured_part_by_part_and_give_the_same_label
         assert row["whole"] == pytest.approx(row["graph"] + row["partition"])  # median of two
         assert 0 < row["least_wall_whole"] < row["wall_whole"] < row["most_wall_whole"]
         found[row["form"]] = measured[0].found
-    assert found["plain"].edges == found["ours"].edges
+    assert np.array_equal(found["plain"].edges, found["ours"].edges)
     assert np.array_equal(found["plain"].labels, found["ours"].labels)
+
+
+def test_forms_of_infomap_are_compared_by_edges_and_by_labels():
+    labels = np.array([0, 0, 1, 1])
+    ours = infomap.Found(np.array([1, 5, 9]), 2, 3.0, labels)
+    plain = infomap.Found(np.array([1, 9, 8, 7]), 2, 3.0, 1 - labels)
+    seed = infomap.Found(ours.edges, 2, 3.0, np.array([0, 1, 0, 1]))
+    assert infomap._compared(ours, plain, seed) == {
+        "edges_apart": 3,  # 5 of ours, 7 and 8 of the plain form
+        "agreement": 1,
+        "agreement_seeds": pytest.approx(-0.5),
+    }
 
 
 @pytest.mark.slow
@@ -86,5 +98,7 @@ def test_every_form_is_a_row_with_ratios_beside_a_dense_one():
     assert rows[1]["ratio_whole"] > 0
     rows = infomap.run(sizes=(300,), dim=16, device="auto")
     assert [row["form"] for row in rows] == ["plain", "ours"]
+    assert rows[1]["edges_apart"] == 0
     assert rows[1]["agreement"] == 1
+    assert rows[1]["agreement_seeds"] <= 1
     assert rows[1]["ratio_whole"] > 0
