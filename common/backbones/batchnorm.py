@@ -178,12 +178,71 @@ def _consecutive_groups(x: Tensor, norms: Sequence[BatchNorm], chunks: int) -> T
     are_maps = x.ndim == 4
     if torch.compiler.is_compiling() and norms[0].training and are_maps and len(x) % chunks == 0:
         return _groups_at_once(x, norms, chunks)
+    if are_maps and norms[0].training and _can_be_in_turn(x):
+        parameters = [norm.weight for norm in norms] + [norm.bias for norm in norms]
+        return _GroupsInTurn.apply(x, norms, chunks, *parameters)
     parts = []
     for norm, rows in zip(norms, x.chunk(len(norms)), strict=True):
         head, *rest = rows.chunk(chunks)
         parts.append(_batch_norm(head, norm, norm.running_mean, norm.running_var))
         parts += [_batch_norm(part, norm, None, None) for part in rest]
     return torch.cat(parts)
+
+
+def _can_be_in_turn(x: Tensor) -> bool:
+    """Torch's `out=` is right for dense maps alone, and does not refuse groups of one number."""
+    dense = x.is_contiguous(memory_format=torch.channels_last)
+    return x.device.type == "cpu" and dense and x[0, 0].numel() > 1
+
+
+class _GroupsInTurn(torch.autograd.Function):
+    """Groups of maps on a CPU, each written to its place in the result.
+
+    By torch's kernels and with the bits of the form for other devices, but without the copy of
+    every map by which that joins its parts. Only `out=` can do so, which autograd does not follow.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, norms: Sequence[BatchNorm], chunks: int, *parameters: Tensor
+    ) -> Tensor:
+        """`parameters`, the weights and then the biases of the norms, are named for autograd."""
+        y = torch.empty_like(x)
+        statistics: list[Tensor] = []
+        for norm, rows, places in zip(norms, x.chunk(len(norms)), y.chunk(len(norms)), strict=True):
+            running: tuple[Tensor | None, ...] = (norm.running_mean, norm.running_var)
+            for part, place in zip(rows.chunk(chunks), places.chunk(chunks), strict=True):
+                found = norm.weight.new_empty(0), norm.weight.new_empty(0)
+                torch.ops.aten.native_batch_norm.out(
+                    *(part, norm.weight, norm.bias, *running, True, norm.momentum, norm.eps),
+                    **dict(zip(("out", "save_mean", "save_invstd"), (place, *found), strict=True)),
+                )
+                running = (None, None)
+                statistics += found
+        ctx.save_for_backward(x, *parameters[: len(norms)], *statistics)
+        ctx.domains, ctx.chunks, ctx.eps = len(norms), chunks, norms[0].eps
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        x, *saved = ctx.saved_tensors
+        weights, statistics = saved[: ctx.domains], iter(saved[ctx.domains :])
+        of_x, of_weights, of_biases = [], [], []
+        for weight, rows, gs in zip(
+            weights, x.chunk(ctx.domains), g.chunk(ctx.domains), strict=True
+        ):
+            found = [
+                torch.ops.aten.native_batch_norm_backward(
+                    *(upstream, part, weight, None, None, next(statistics), next(statistics)),
+                    *(True, ctx.eps, [True] * 3),
+                )
+                for part, upstream in zip(rows.chunk(ctx.chunks), gs.chunk(ctx.chunks), strict=True)
+            ]
+            of_x += [one[0] for one in found]
+            # The last group first, as autograd adds them.
+            of_weights.append(sum(one[1] for one in reversed(found)))
+            of_biases.append(sum(one[2] for one in reversed(found)))
+        return torch.cat(of_x), None, None, *of_weights, *of_biases
 
 
 def _groups_at_once(x: Tensor, norms: Sequence[BatchNorm], chunks: int) -> Tensor:

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from common.backbones.batchnorm import (
     BatchNorm,
@@ -162,6 +163,52 @@ def test_channels_last_maps_give_the_same():
 
     assert_close(channels_last, plain_layout)
     assert_close(norms[0].running_var, norms[1].running_var)
+
+
+LAID_OUT = {
+    "channels-last": lambda x: x.to(memory_format=torch.channels_last),
+    "channels-first": lambda x: x,
+    "half of the channels": lambda x: x.to(memory_format=torch.channels_last).repeat(1, 2, 1, 1)[
+        :, : x.shape[1]
+    ],
+}
+
+
+@pytest.mark.parametrize("layout", LAID_OUT)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("domains", "chunks", "rows"), [(1, 3, 12), (2, 3, 12), (1, 5, 12)])
+def test_consecutive_groups_are_torchs_layers_joined_bit_for_bit(
+    domains, chunks, rows, dtype, layout
+):
+    grouping = Grouping(chunks, ("source", "target")[-domains:], consecutive=True)
+    pair = DomainBatchNorm(random_norm(6, grouping).float())
+    pair.source.load_state_dict(random_norm(6, grouping, seed=5).state_dict())
+    x = random_rows((rows, 6, 4, 3), seed=1).to(dtype)
+    theirs = copy.deepcopy(pair)
+
+    def joined(x):
+        parts = []
+        for name, of_domain in zip(
+            grouping.domains, LAID_OUT[layout](x).chunk(domains), strict=True
+        ):
+            norm = theirs.get_submodule(name)
+            for k, part in enumerate(of_domain.chunk(chunks)):
+                running = (None, None) if k else (norm.running_mean, norm.running_var)
+                parts.append(F.batch_norm(part, *running, norm.weight, norm.bias, True))
+        return torch.cat(parts)
+
+    used, of_theirs = (both if domains == 2 else both.target for both in (pair, theirs))
+    ours = outputs_and_gradients(lambda x: pair(LAID_OUT[layout](x)), used, x)
+    expected = outputs_and_gradients(joined, of_theirs, x)
+
+    assert all(torch.equal(one, other) for one, other in zip(ours, expected, strict=True))
+
+
+def test_a_group_of_one_number_is_refused_in_every_layout():
+    for consecutive in (False, True):
+        norm = BatchNorm(4, grouping=Grouping(3, consecutive=consecutive))
+        with pytest.raises(ValueError, match="more than 1 value per channel"):
+            norm(torch.zeros(3, 4, 1, 1).to(memory_format=torch.channels_last))
 
 
 @pytest.mark.parametrize("domains", [1, 2])
