@@ -1,5 +1,6 @@
 """A process of its own for a measurement, and the memory that it takes."""
 
+import ctypes
 import re
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -40,6 +41,14 @@ class PeakMemory:
     def on_device(self) -> float | None:
         """Allocated on a CUDA device, what was there before included; None elsewhere."""
         return device_peak_mb(self.device)
+
+
+def return_freed_memory() -> None:
+    """To the system: small measurements would use again, unseen, what was freed and kept."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (OSError, AttributeError):  # another C library
+        return
 
 
 def peak_mb() -> float | None:
