@@ -13,6 +13,24 @@ Dataset = Annotated[str, typer.Argument(help="Data set of a recipe, e.g. market1
 Run = Annotated[Path, typer.Argument(help="Run folder, e.g. runs/hhcl-synthetic-2025-01-31-1.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
+Runs = Annotated[
+    list[Path] | None, typer.Argument(help="Run folders; all of --runs-root by default.")
+]
+ListedMethod = Annotated[str | None, typer.Argument(help="Without it: all methods.")]
+ListedDataset = Annotated[
+    str | None, typer.Argument(help="Only the runs on this data set, settings explained.")
+]
+Tested = Annotated[
+    list[str], typer.Argument(help="Data sets, or folders of your own with a test part.")
+]
+Weights = Annotated[Path, typer.Option(help="Run folder, or a published checkpoint.")]
+Rerank = Annotated[bool, typer.Option("--rerank", help="k-reciprocal re-ranking.")]
+Owner = Annotated[str | None, typer.Argument(help="A method, or common; without it: all.")]
+Reference = Annotated[
+    Path | None,
+    typer.Option(help="Another folder of cases of the same kinds; our own by default."),
+]
+
 DATA, RUNS = Path("data"), Path("runs")
 DATA_VARIABLE = "REID_DATA"
 

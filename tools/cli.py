@@ -5,8 +5,7 @@ A command imports its modules when it is called, so that `tools --help` need not
 
 import os
 import sys
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -104,7 +103,7 @@ def reproduce(
         if len(found) > 1 and not dry_run:
             console.show(runs_table(found, seeds, sweep))
     if json:
-        print_json(found if len(found) > 1 else found[0])
+        _print_results(found)
 
 
 @app.command(epilog="Example: tools train hhcl --data crops --cameras 'cam([0-9]+)'")
@@ -113,8 +112,10 @@ def train(
     data: args.OwnFolder,
     cameras: args.Cameras = None,
     changes: args.Changes = None,
+    sweep: args.Sweep = "",
     precision: args.Precision = None,
     weights_init: args.WeightsInit = None,
+    seeds: args.Seeds = 1,
     runs_root: args.RunsRoot = args.RUNS,
     name: args.Name = "",
     skip_bad_images: args.SkipBadImages = False,
@@ -130,7 +131,7 @@ def train(
     from tools.lookup import require_known
 
     changes = args.all_changes(changes, precision, weights_init)
-    require_known(method, changes=changes)
+    require_known(method, changes=changes, sweep=sweep)
     _several_processes(gpus, device)
     with watched(json) as console:
         from tools.options import RunOptions
@@ -141,6 +142,8 @@ def train(
             data,
             cameras=cameras,
             changes=changes,
+            sweep=sweep,
+            seeds=seeds,
             dry_run=dry_run,
             options=RunOptions(
                 runs_root=runs_root,
@@ -153,8 +156,10 @@ def train(
             ),
             observer=console,
         )
+        if len(found) > 1 and not dry_run:
+            console.show(runs_table(found, seeds, sweep))
     if json:
-        print_json(found)
+        _print_results(found)
 
 
 @app.command(epilog="Example: tools resume runs/hhcl-market1501-2025-01-31-1")
@@ -187,11 +192,9 @@ def resume(
 @app.command(epilog="Example: tools test hhcl market1501 --weights runs/hhcl-market1501 --rerank")
 def test(
     method: args.Method,
-    datasets: Annotated[
-        list[str], typer.Argument(help="Data sets, or folders of your own with a test part.")
-    ],
-    weights: Annotated[Path, typer.Option(help="Run folder, or a published checkpoint.")],
-    rerank: Annotated[bool, typer.Option("--rerank", help="k-reciprocal re-ranking.")] = False,
+    datasets: args.Tested,
+    weights: args.Weights,
+    rerank: args.Rerank = False,
     domain: args.Domain = "target",
     source: args.Source = "",
     variant: args.Variant = "",
@@ -233,18 +236,13 @@ def test(
         )
         console.show(test_table(found))
     if json:
-        print_json(found if len(found) > 1 else found[0])
+        _print_results(found)
 
 
 @app.command(epilog="Example: tools verify hhcl")
 def verify(
-    method: Annotated[
-        str | None, typer.Argument(help="A method, or common; without it: all.")
-    ] = None,
-    reference: Annotated[
-        Path | None,
-        typer.Option(help="Another folder of cases of the same kinds; our own by default."),
-    ] = None,
+    method: args.Owner = None,
+    reference: args.Reference = None,
     json: args.Json = False,
 ) -> None:
     """Recompute stored numbers of the authors' code with ours; exit code 1 if one fails."""
@@ -265,10 +263,8 @@ def verify(
 
 @app.command(epilog="Example: tools recipes hhcl market1501")
 def recipes(
-    method: Annotated[str | None, typer.Argument(help="Without it: all methods.")] = None,
-    dataset: Annotated[
-        str | None, typer.Argument(help="Only the runs on this data set, settings explained.")
-    ] = None,
+    method: args.ListedMethod = None,
+    dataset: args.ListedDataset = None,
     json: args.Json = False,
 ) -> None:
     """Settings of the papers' runs side by side, with their sources."""
@@ -286,9 +282,7 @@ def recipes(
 
 @app.command(epilog="Example: tools table --format markdown")
 def table(
-    runs: Annotated[
-        list[Path] | None, typer.Argument(help="Run folders; all of --runs-root by default.")
-    ] = None,
+    runs: args.Runs = None,
     runs_root: args.RunsRoot = args.RUNS,
     style: Annotated[
         Format, typer.Option("--format", help="For a reader, a document or a program.")
@@ -389,6 +383,11 @@ def main() -> None:
             typer.secho(f"error: {text}", fg="red", err=True)
         raise SystemExit(MISTAKE) from None
     raise SystemExit(code)
+
+
+def _print_results(found: list[dict[str, Any]]) -> None:
+    """One document: what a single run or test found, or a list of several."""
+    print_json(found if len(found) > 1 else found[0])
 
 
 def _several_processes(gpus: int, device: str) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 from rich.table import Table
 
 from tools.layout import MISSING, SCORES, gap, percent, points, rich_table
+from tools.sweep import parts_of
 
 HEADERS = ("", *SCORES.values())
+LABELLED = ("clusters", "outliers")  # of every epoch of a result
 TOLD_APART = ("event", "epoch", "epochs", "losses", "clusters", "outliers", "seconds", "remaining")
 """Keys of an epoch's event; the others are numbers of the clustering and the method, and lr."""
 
@@ -33,23 +35,30 @@ def result_table(result: dict[str, Any]) -> Table | None:
 def runs_table(results: Sequence[dict[str, Any]], seeds: int, sweep: str = "") -> Table:
     """Scores of several runs in percent: a pair of rows for each value of the swept setting.
 
+    Of runs without a test the clusters and outliers of the last epoch, in a row for each value.
+
     Args:
         results: the `seeds` runs of the first value, then those of the next one.
         seeds: runs of each value; of several, mean and standard deviation are shown.
         sweep: the option's text, "NAME=V1,V2"; "" without one.
     """
-    name, _, values = sweep.partition("=")
+    name, values = parts_of(sweep)
+    tested = any(result["last"] for result in results)
     rows = []
-    for place, value in enumerate(values.split(",")):
+    for place, value in enumerate(values):
         runs = results[place * seeds : (place + 1) * seeds]
+        if not tested:
+            last = [[result[key][-1] for result in runs] for key in LABELLED]
+            rows.append([value, *(_spread(numbers, "{:.0f}") for numbers in last)])
+            continue
         for which in ("last", "best"):
             scores = [result[which] for result in runs if result[which]]
             if scores:
-                cells = [_spread([s[key] for s in scores]) for key in SCORES]
-                rows.append([f"{value.strip()} {which} test".strip(), *cells])
+                cells = [_spread([100 * s[key] for s in scores], "{:.1f}") for key in SCORES]
+                rows.append([f"{value} {which} test".strip(), *cells])
     said = [name] if name else []
     said += [f"{seeds} seeds: mean ± standard deviation"] if seeds > 1 else []
-    return rich_table(HEADERS, rows, title=", ".join(said))
+    return rich_table(HEADERS if tested else ("", *LABELLED), rows, title=", ".join(said))
 
 
 def test_table(results: Sequence[dict[str, Any]]) -> Table:
@@ -100,7 +109,8 @@ def _line(name: str, scores: dict[str, Any] | None) -> list[str]:
     return [name, *(percent((scores or {}).get(key)) for key in SCORES)]
 
 
-def _spread(fractions: list[float]) -> str:
-    if len(fractions) == 1:
-        return percent(fractions[0])
-    return f"{percent(mean(fractions))} ± {percent(stdev(fractions))}"
+def _spread(values: list[float], form: str) -> str:
+    """The value of a single run; mean and deviation of several."""
+    if len(values) == 1:
+        return form.format(values[0])
+    return f"{form.format(mean(values))} ± {form.format(stdev(values))}"

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import date
@@ -13,18 +13,15 @@ from common.backbones.encoder import build_encoder, require_size
 from common.backbones.weights import require_weights
 from common.clustering import warm_up
 from common.data.catalogue import own_name
-from common.data.unlabelled_folder import ONE_CAMERA
 from common.errors import UserError
 from common.progress import Progress
 from common.recipe import Recipe
-from common.recipe_text import flatten, to_json, to_plain
-from common.room import disk_room
+from common.recipe_text import to_json, to_plain
 from common.run import Event, Observer, RunDir
-from common.streams import Streams
 from common.team import Team, join_team, leave_team
 from common.training import train as run_training
 from common.types import SPLITS, Dataset
-from methods.build import build_method
+from tools.announce import announcement, outlook
 from tools.assemble import (
     Found,
     assemble,
@@ -33,8 +30,7 @@ from tools.assemble import (
     require_consistent,
     same_for_all,
 )
-from tools.environment import deviations, environment, note_resumption, other_releases
-from tools.estimate import estimate
+from tools.environment import environment, note_resumption
 from tools.layout import shell_command
 from tools.lookup import paper_recipe, spec_of
 from tools.options import RunOptions
@@ -42,7 +38,7 @@ from tools.origin import Moved, Origin, load_again, record_places, stored_recipe
 from tools.output import note_run
 from tools.recipes import settings_of
 from tools.references import references
-from tools.sweep import changed, swept
+from tools.sweep import swept
 
 
 def reproduce(
@@ -71,24 +67,13 @@ def reproduce(
             value of the sweep before the first run.
     """
     base = paper_recipe(method, dataset, source, variant)
+
+    def find(team: Team) -> tuple[Found, Found | None]:
+        target = find_dataset(dataset, options, team, observer)
+        return target, find_dataset(source, options, team, observer) if source else None
+
     recipes = swept(base, changes or [], sweep, seeds)
-    runs = [replace(r, seed=seed) for r in recipes for seed in range(r.seed, r.seed + seeds)]
-    team = join_team(options.device)
-    _require_same_settings(runs, team)
-    _require_place(base, options, team)
-    for recipe in recipes:
-        _require_network(recipe, team)
-    target = find_dataset(dataset, options, team, observer)
-    labelled = find_dataset(source, options, team, observer) if source else None
-    for recipe in recipes:
-        require_consistent(recipe, target.dataset, labelled.dataset if labelled else None, team)
-    for recipe in {recipe.encoder: recipe for recipe in recipes}.values():
-        _require_initial_weights(recipe, team, observer)
-    results = [
-        run_recipe(one, base, target, labelled, options, observer, team, dry_run) for one in runs
-    ]
-    leave_team(team)
-    return results
+    return _run_all(base, recipes, seeds, find, options, observer, dry_run)
 
 
 def train(
@@ -97,33 +82,62 @@ def train(
     *,
     cameras: str | None = None,
     changes: list[str] | None = None,
+    sweep: str = "",
+    seeds: int = 1,
     dry_run: bool = False,
     options: RunOptions,
     observer: Observer,
-) -> dict[str, Any]:
+) -> list[dict[str, Any]]:
     """Train on a folder of own images; it is tested where `labels.csv` names a test part.
 
     Args:
         cameras: pattern for cameras in the file names of a folder without labels.
-        changes: settings, each as "NAME=VALUE".
+        changes, sweep, seeds: as of `reproduce`.
 
     Raises:
         UserError: an unknown method, a folder or images that cannot be used, weights that are
-            missing, or settings that do not fit.
+            missing, or settings that do not fit; for every value of the sweep before the first run.
     """
     base = replace(spec_of(method).user_recipe, dataset=own_name(data))
-    recipe = changed(base, changes or [])
-    team = join_team(options.device)
-    _require_same_settings([recipe], team)
-    _require_place(base, options, team)
-    _require_network(recipe, team)
     origin = Origin("", str(data.resolve()), cameras)
-    dataset = Found(same_for_all(origin.load, team), origin)
-    require_consistent(recipe, dataset.dataset, None, team)
-    _require_initial_weights(recipe, team, observer)
-    result = run_recipe(recipe, base, dataset, None, options, observer, team, dry_run)
+
+    def find(team: Team) -> tuple[Found, None]:
+        return Found(same_for_all(origin.load, team), origin), None
+
+    recipes = swept(base, changes or [], sweep, seeds)
+    return _run_all(base, recipes, seeds, find, options, observer, dry_run)
+
+
+def _run_all(
+    base: Recipe,
+    recipes: list[Recipe],
+    seeds: int,
+    find: Callable[[Team], tuple[Found, Found | None]],
+    options: RunOptions,
+    observer: Observer,
+    dry_run: bool,
+) -> list[dict[str, Any]]:
+    """Check every recipe, then run each with each seed.
+
+    Args:
+        find: the data set, and the labelled source of a two-domain run.
+    """
+    runs = [replace(r, seed=seed) for r in recipes for seed in range(r.seed, r.seed + seeds)]
+    team = join_team(options.device)
+    _require_same_settings(runs, team)
+    _require_place(base, options, team)
+    for recipe in recipes:
+        _require_network(recipe, team)
+    target, source = find(team)
+    for recipe in recipes:
+        require_consistent(recipe, target.dataset, source.dataset if source else None, team)
+    for recipe in {recipe.encoder: recipe for recipe in recipes}.values():
+        _require_initial_weights(recipe, team, observer)
+    results = [
+        run_recipe(one, base, target, source, options, observer, team, dry_run) for one in runs
+    ]
     leave_team(team)
-    return result
+    return results
 
 
 def resume(
@@ -186,12 +200,12 @@ def run_recipe(
     source = checked(source, options, team, heard, trained) if source else None
     found = source.dataset if source else None
     require_consistent(recipe, target.dataset, found, team)
-    announced = _announcement(recipe, base, target, source, team)
+    announced = announcement(recipe, base, target, source, team)
     heard(announced)
-    outlook = _outlook(recipe, target.dataset, found, options, team, heard)
+    expected = outlook(recipe, target.dataset, found, options, team, heard)
     if dry_run:
         told = {name: announced[name] for name in ("counts", "cameras", "deviations")}
-        return {"recipe": to_plain(recipe), **told, **outlook}
+        return {"recipe": to_plain(recipe), **told, **expected}
     # Before the folder is there, so that one that is stopped meanwhile leaves none.
     record = environment(recipe, base, target, source, options, team) if team.first else {}
     run = RunDir(Path(team.text_from_first(lambda: _new_run(recipe, options))))
@@ -273,52 +287,6 @@ def result_of(
             (recipe.dataset, recipe.source, recipe.variant)
         ),
         "environment": run.read_json("environment.json"),
-    }
-
-
-def _announcement(
-    recipe: Recipe, base: Recipe, target: Found, source: Found | None, team: Team
-) -> Event:
-    counts = {split: len(getattr(target.dataset, split)) for split in SPLITS}
-    return {
-        "event": "recipe",
-        "title": spec_of(recipe.method).title,
-        "settings": {k: str(v) for k, v in flatten(recipe).items()},
-        "counts": {**counts, "source": len(source.dataset.train) if source else 0},
-        "cameras": _cameras(target.dataset),
-        "deviations": deviations(recipe, base, team) + other_releases(target, source),
-    }
-
-
-def _cameras(dataset: Dataset) -> str:
-    """How many, and how they were found: "6 (pattern _c([0-9]+))"."""
-    if dataset.camera_rule == ONE_CAMERA:
-        return "not told apart"
-    return f"{dataset.train.num_cams} ({dataset.camera_rule})"
-
-
-def _outlook(
-    recipe: Recipe,
-    dataset: Dataset,
-    source: Dataset | None,
-    options: RunOptions,
-    team: Team,
-    observer: Observer,
-) -> dict[str, float]:
-    streams = Streams(recipe.seed)
-    probe = build_method(recipe, dataset, source, team, streams, restored=True, steps=1)
-    cost = estimate(probe, dataset, team, options.images, options.workers)
-    observer({"event": "stage", "text": f"estimate: {cost.text()}"})
-    free = disk_room(options.runs_root) / 1e9
-    for text in cost.shortages(free):
-        observer({"event": "warning", "text": text})
-    return {
-        "hours": cost.hours,
-        "memory_gb": cost.memory,
-        "free_memory_gb": cost.room,
-        "disk_gb": cost.disk,
-        "free_disk_gb": free,
-        "timed_images": cost.images,
     }
 
 

@@ -37,6 +37,12 @@ def swept(base: Recipe, changes: list[str], sweep: str, seeds: int) -> list[Reci
     return recipes
 
 
+def parts_of(sweep: str) -> tuple[str, list[str]]:
+    """The name of a swept setting and its values as they were written; no comma within a kind."""
+    name, _, texts = sweep.partition("=")
+    return name, [text.strip() for text in re.split(r",(?![^(]*\))", texts)]
+
+
 def sweep_values(sweep: str) -> list[list[str]]:
     """ "a=1,2" to [["a=1"], ["a=2"]], the changes of each run; "" to one run without changes.
 
@@ -45,8 +51,7 @@ def sweep_values(sweep: str) -> list[list[str]]:
     """
     if not sweep:
         return [[]]
-    name, _, texts = sweep.partition("=")
-    values = [text.strip() for text in re.split(r",(?![^(]*\))", texts)]  # not within a kind
+    name, values = parts_of(sweep)
     if len(values) < 2 or not all(values):
         raise UserError(
             f"--sweep {sweep}: name a setting and two or more values, e.g. "

@@ -208,28 +208,33 @@ def fake_run(result, events=(), *, error=None):
 RESULT = {"method": "hhcl", "clusters": [3], "loss": float("nan")}
 
 
+@pytest.mark.parametrize("command", [("reproduce", "hhcl", "synthetic"), ("train", "hhcl")])
 @pytest.mark.parametrize(("seeds", "shown"), [(1, dict), (2, list)])
-def test_reproduce_json_is_the_result_or_a_list_of_one_per_seed(call, monkeypatch, seeds, shown):
+def test_json_is_the_result_or_a_list_of_one_per_seed(call, monkeypatch, command, seeds, shown):
     run = fake_run([RESULT] * seeds, [{"event": "stage", "text": "working"}])
-    monkeypatch.setattr(tools.reproduce, "reproduce", run)
+    monkeypatch.setattr(tools.reproduce, command[0], run)
     monkeypatch.setattr("tools.cli.runs_table", lambda results, seeds, sweep: "")
-    called = call("reproduce", "hhcl", "synthetic", "--seeds", seeds, "--json")
+    data = ("--data", "x") if command[0] == "train" else ()
+    called = call(*command, *data, "--seeds", seeds, "--json")
     found = json.loads(called.out, parse_constant=pytest.fail)
     assert isinstance(found, shown)
     assert "a library talks" in called.err
     assert "working" not in called.out + called.err
 
 
-def test_every_seed_of_a_value_is_a_run_of_its_own_before_the_next_value(monkeypatch, tmp_path):
+@pytest.mark.parametrize("own", [False, True])
+def test_every_seed_of_a_value_is_a_run_of_its_own_before_the_next(monkeypatch, tmp_path, own):
     runs = []
     found = SimpleNamespace(dataset=None)
     monkeypatch.setattr(tools.reproduce, "find_dataset", lambda *given: found)
+    monkeypatch.setattr(tools.reproduce, "same_for_all", lambda *given: None)
     monkeypatch.setattr(tools.reproduce, "require_consistent", lambda *given: None)
     monkeypatch.setattr(tools.reproduce, "run_recipe", lambda recipe, *given: runs.append(recipe))
-    tools.reproduce.reproduce(
+    run = tools.reproduce.train if own else tools.reproduce.reproduce
+    run(
         "hhcl",
-        "synthetic",
-        changes=["seed=5"],
+        tmp_path if own else "synthetic",
+        changes=["seed=5", "encoder.weights=random"],
         sweep="epochs=1,2",
         seeds=2,
         options=RunOptions(runs_root=tmp_path, device="cpu"),
@@ -269,7 +274,7 @@ def test_a_part_of_a_schedule_that_was_set_may_be_swept(call, monkeypatch):
 
 
 def test_warnings_go_to_standard_error_with_json(call, monkeypatch):
-    run = fake_run(RESULT, [{"event": "warning", "text": "careful"}])
+    run = fake_run([RESULT], [{"event": "warning", "text": "careful"}])
     monkeypatch.setattr(tools.reproduce, "train", run)
     called = call("train", "hhcl", "--data", "x", "--json")
     assert json.loads(called.out) == {**RESULT, "loss": None}

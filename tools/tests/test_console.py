@@ -168,6 +168,24 @@ def test_a_sweep_ends_with_rows_for_each_value():
     assert "60.0 ± 14.1" in table
     assert "85.0 ± 7.1" in table
     assert "seeds" not in text_of(runs_table(runs, seeds=1, sweep="lr=1,2,3,4"))
+    kinds = "clustering.eps=LinearEps(start=0.6, step=0.01),0.5"
+    lines = text_of(runs_table(runs[:2], seeds=1, sweep=kinds)).splitlines()
+    assert [line.split(" last")[0].strip() for line in lines if "last" in line] == [
+        "LinearEps(start=0.6, step=0.01)",
+        "0.5",
+    ]
+
+
+def test_runs_without_a_test_end_with_their_last_clusters_and_outliers():
+    runs = [result(last=None, best=None, clusters=[1, n], outliers=[2, 5]) for n in (40, 60)]
+    table = text_of(runs_table(runs, seeds=2))
+    assert table.split()[-6:] == ["50", "±", "14", "5", "±", "0"]
+    assert "clusters" in table
+    lines = text_of(runs_table(runs, seeds=1, sweep="clustering.eps=0.4,0.5")).splitlines()
+    assert [line.split() for line in lines[-3:] if line.strip()] == [
+        ["0.4", "40", "5"],
+        ["0.5", "60", "5"],
+    ]
 
 
 def test_settings_are_announced_in_a_line_for_each_group(capsys):
