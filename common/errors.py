@@ -13,6 +13,13 @@ class UserError(Exception):
     """
 
 
+class TrainingStopped(UserError):
+    """This run cannot go on, by its labels or its numbers; others, as of a sweep, may.
+
+    Raised by all processes of a run alike.
+    """
+
+
 class MissingPackage(UserError):
     """What was asked for needs an optional package, which the message names."""
 

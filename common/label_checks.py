@@ -4,7 +4,7 @@ import numpy as np
 from torch import Tensor
 
 from common.data.sampler import images_per_pass
-from common.errors import UserError
+from common.errors import TrainingStopped
 from common.recipe import Sampling
 from common.types import PseudoLabels
 
@@ -16,7 +16,7 @@ def require_usable(pseudo: PseudoLabels, sampling: Sampling, epoch: int) -> None
     """Stop with a reason where the labels cannot fill one batch.
 
     Raises:
-        UserError: with epoch, counts, eps and what to try. Nothing is changed silently.
+        TrainingStopped: with epoch, counts, eps and what to try. Nothing is changed silently.
     """
     per_pass = images_per_pass(pseudo.labels, sampling.instances)
     if per_pass >= sampling.batch_size:
@@ -25,9 +25,9 @@ def require_usable(pseudo: PseudoLabels, sampling: Sampling, epoch: int) -> None
     raise unusable(pseudo, epoch, filled, "a smaller sampling.batch_size, ")
 
 
-def unusable(pseudo: PseudoLabels, epoch: int, why: str, also: str = "") -> UserError:
+def unusable(pseudo: PseudoLabels, epoch: int, why: str, also: str = "") -> TrainingStopped:
     """The error for labels that cannot be trained on: epoch, settings, counts, what to try."""
-    return UserError(f"epoch {epoch + 1}: {_described(pseudo, why, also)}")
+    return TrainingStopped(f"epoch {epoch + 1}: {_described(pseudo, why, also)}")
 
 
 def collapsed(features: Tensor) -> str | None:

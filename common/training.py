@@ -8,7 +8,7 @@ from common.arithmetic import compiling, set_arithmetic
 from common.backbones.weights import digest_of
 from common.batches import DomainBatches, domain_batches
 from common.clustering import label_progress
-from common.errors import UserError
+from common.errors import TrainingStopped
 from common.evaluator.extract import extract
 from common.evaluator.testing import evaluate_dataset
 from common.job import Job
@@ -130,7 +130,7 @@ def train_epoch(
     The sums are read once, at the end: no iteration waits for the device.
 
     Raises:
-        UserError: a loss that is not finite, with iteration, files and what to do.
+        TrainingStopped: a loss that is not finite, with iteration, files and what to do.
     """
     method.train()
     learnable = [p for group in optimizer.param_groups for p in group["params"]]
@@ -195,7 +195,7 @@ def _require_finite(values: Tensor, names: list[str], batches: DomainBatches, ep
         return
     iteration, term = bad[0].tolist()
     files = batches.files(iteration)
-    raise UserError(
+    raise TrainingStopped(
         f"loss {names[term]} is {values[iteration, term]} in epoch {epoch + 1}, iteration "
         f"{iteration + 1}; {_saved(epoch)}. Compare the learning rate with the recipe's, use "
         f"precision exact, and look at the images of that batch: {', '.join(files)}."
@@ -209,7 +209,7 @@ def _require_finite_weights(method: Method, epoch: int) -> None:
     finite = torch.stack([_extremes(value).isfinite().all() for value in state.values()]).tolist()
     bad = [name for name, good in zip(state, finite, strict=True) if not good]
     if bad:
-        raise UserError(
+        raise TrainingStopped(
             f"{len(bad)} of {len(state)} tensors are not finite after epoch {epoch + 1}, the first "
             f"of them {bad[0]}; {_saved(epoch)}. Compare the learning rate with the recipe's, and "
             "use precision exact."

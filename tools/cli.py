@@ -13,7 +13,7 @@ from common.records import require_run_folder
 from tools import arguments as args
 from tools.cli_data import data
 from tools.layout import Format, dict_table, terminal
-from tools.outcome import runs_table, test_table
+from tools.outcome import require_none_stopped, runs_table, test_table
 from tools.output import (
     MISTAKE,
     RUN_NOTE,
@@ -102,8 +102,7 @@ def reproduce(
         )
         if len(found) > 1 and not dry_run:
             console.show(runs_table(found, seeds, sweep))
-    if json:
-        _print_results(found)
+    _end(found, json)
 
 
 @app.command(epilog="Example: tools train hhcl --data crops --cameras 'cam([0-9]+)'")
@@ -158,8 +157,7 @@ def train(
         )
         if len(found) > 1 and not dry_run:
             console.show(runs_table(found, seeds, sweep))
-    if json:
-        _print_results(found)
+    _end(found, json)
 
 
 @app.command(epilog="Example: tools resume runs/hhcl-market1501-2025-01-31-1")
@@ -235,8 +233,7 @@ def test(
             observer=console,
         )
         console.show(test_table(found))
-    if json:
-        _print_results(found)
+    _end(found, json)
 
 
 @app.command(epilog="Example: tools verify hhcl")
@@ -385,9 +382,11 @@ def main() -> None:
     raise SystemExit(code)
 
 
-def _print_results(found: list[dict[str, Any]]) -> None:
-    """One document: what a single run or test found, or a list of several."""
-    print_json(found if len(found) > 1 else found[0])
+def _end(found: list[dict[str, Any]], json: bool) -> None:
+    """As JSON what a single run or test found, or a list of several; fail if a run stopped."""
+    if json:
+        print_json(found if len(found) > 1 else found[0])
+    require_none_stopped(found)
 
 
 def _several_processes(gpus: int, device: str) -> None:

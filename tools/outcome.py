@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
+from common.errors import TrainingStopped
 from tools.layout import MISSING, SCORES, gap, percent, points, rich_table
 from tools.sweep import parts_of
 
@@ -38,16 +39,20 @@ def runs_table(results: Sequence[dict[str, Any]], seeds: int, sweep: str = "") -
     Of runs without a test the clusters and outliers of the last epoch, in a row for each value.
 
     Args:
-        results: the `seeds` runs of the first value, then those of the next one.
+        results: the `seeds` runs of the first value, then those of the next one; of those that
+            stopped the number alone is shown.
         seeds: runs of each value; of several, mean and standard deviation are shown.
         sweep: the option's text, "NAME=V1,V2"; "" without one.
     """
     name, values = parts_of(sweep)
-    tested = any(result["last"] for result in results)
+    tested = any(result.get("last") for result in results)
     rows = []
     for place, value in enumerate(values):
-        runs = results[place * seeds : (place + 1) * seeds]
-        if not tested:
+        every = results[place * seeds : (place + 1) * seeds]
+        runs = [result for result in every if "stopped" not in result]
+        if len(runs) < len(every):
+            rows.append([f"{value} {len(every) - len(runs)} of {len(every)} stopped".strip()])
+        if runs and not tested:
             last = [[result[key][-1] for result in runs] for key in LABELLED]
             rows.append([value, *(_spread(numbers, "{:.0f}") for numbers in last)])
             continue
@@ -59,6 +64,20 @@ def runs_table(results: Sequence[dict[str, Any]], seeds: int, sweep: str = "") -
     said = [name] if name else []
     said += [f"{seeds} seeds: mean ± standard deviation"] if seeds > 1 else []
     return rich_table(HEADERS if tested else ("", *LABELLED), rows, title=", ".join(said))
+
+
+def require_none_stopped(results: Sequence[dict[str, Any]]) -> None:
+    """Let a command fail, at its end, of whose runs some could not go on.
+
+    Raises:
+        TrainingStopped: with their number.
+    """
+    stopped = sum("stopped" in result for result in results)
+    if stopped:
+        raise TrainingStopped(
+            f"{stopped} of {len(results)} runs stopped before their end: the warnings above say "
+            "where, why, and what to try."
+        )
 
 
 def test_table(results: Sequence[dict[str, Any]]) -> Table:

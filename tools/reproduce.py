@@ -13,7 +13,7 @@ from common.backbones.encoder import build_encoder, require_size
 from common.backbones.weights import require_weights
 from common.clustering import warm_up
 from common.data.catalogue import own_name
-from common.errors import UserError
+from common.errors import TrainingStopped, UserError
 from common.progress import Progress
 from common.recipe import Recipe
 from common.recipe_text import to_json, to_plain
@@ -54,13 +54,17 @@ def reproduce(
     options: RunOptions,
     observer: Observer,
 ) -> list[dict[str, Any]]:
-    """Train with a paper's settings and test; what `run_recipe` returns, for each run.
+    """Train with a paper's settings and test.
 
     Args:
         changes: settings, each as "NAME=VALUE".
         sweep: one setting and its values, "settings.queue_length=4,8,16": a run for each value
             and seed, the seeds of one value together. "" for the recipe's own value.
         seeds: runs of each value, the first with the recipe's seed, each next with one more.
+
+    Returns:
+        Of every run what `run_recipe` returns; of one among several that could not go on its
+        `settings`, `seed`, and the reason, `stopped`.
 
     Raises:
         UserError: unknown names, missing data or weights, settings that do not fit; for every
@@ -92,7 +96,7 @@ def train(
 
     Args:
         cameras: pattern for cameras in the file names of a folder without labels.
-        changes, sweep, seeds: as of `reproduce`.
+        changes, sweep, seeds: as of `reproduce`, as is what is returned.
 
     Raises:
         UserError: an unknown method, a folder or images that cannot be used, weights that are
@@ -117,7 +121,7 @@ def _run_all(
     observer: Observer,
     dry_run: bool,
 ) -> list[dict[str, Any]]:
-    """Check every recipe, then run each with each seed.
+    """Check every recipe, then run each with each seed; one that stops holds up no other.
 
     Args:
         find: the data set, and the labelled source of a two-domain run.
@@ -133,9 +137,16 @@ def _run_all(
         require_consistent(recipe, target.dataset, source.dataset if source else None, team)
     for recipe in {recipe.encoder: recipe for recipe in recipes}.values():
         _require_initial_weights(recipe, team, observer)
-    results = [
-        run_recipe(one, base, target, source, options, observer, team, dry_run) for one in runs
-    ]
+    results = []
+    for one in runs:
+        try:
+            found = run_recipe(one, base, target, source, options, observer, team, dry_run)
+        except TrainingStopped as error:
+            if len(runs) == 1:
+                raise
+            found = {"settings": settings_of(one), "seed": one.seed, "stopped": str(error)}
+            (observer if team.first else _silence)({"event": "warning", "text": str(error)})
+        results.append(found)
     leave_team(team)
     return results
 

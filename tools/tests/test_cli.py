@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import tools.launch
 import tools.reproduce
 import tools.verify
-from common.errors import UserError
+from common.errors import TrainingStopped, UserError
 from tools.cli import app
 from tools.options import RunOptions
 
@@ -241,6 +241,37 @@ def test_every_seed_of_a_value_is_a_run_of_its_own_before_the_next(monkeypatch, 
         observer=lambda event: None,
     )
     assert [(run.epochs, run.seed) for run in runs] == [(1, 5), (1, 6), (2, 5), (2, 6)]
+
+
+def test_a_run_that_cannot_go_on_holds_up_no_other_and_fails_the_command(call, monkeypatch):
+    def run(recipe, *given):
+        if recipe.epochs == 2:
+            raise TrainingStopped("epoch 1: too few clusters")
+        return {**RESULT, "last": None, "outliers": [4]}
+
+    monkeypatch.setattr(tools.reproduce, "find_dataset", lambda *given: SimpleNamespace(dataset=1))
+    monkeypatch.setattr(tools.reproduce, "require_consistent", lambda *given: None)
+    monkeypatch.setattr(tools.reproduce, "run_recipe", run)
+    several = ("reproduce", "hhcl", "synthetic", "--sweep", "epochs=2,1", "--device", "cpu")
+
+    called = call(*several)
+    assert called.code == 2
+    assert "warning: epoch 1: too few clusters" in called.out
+    assert [line.split() for line in called.out.splitlines() if line.strip()[:1] in ("1", "2")] == [
+        ["2", "1", "of", "1", "stopped"],
+        ["1", "3", "4"],
+    ]
+    assert "1 of 2 runs stopped before their end" in called.err
+
+    found = json.loads(call(*several, "--json").out)
+    assert found[0]["stopped"] == "epoch 1: too few clusters"
+    assert found[0].keys() == {"stopped", "settings", "seed"}
+    assert "stopped" not in found[1]
+
+    alone = call("reproduce", "hhcl", "synthetic", "--set", "epochs=2", "--device", "cpu")
+    assert (alone.code, alone.err.count("too few clusters"), "runs stopped" in alone.err) == (
+        2, 1, False,
+    )  # fmt: skip
 
 
 def test_a_bad_value_of_a_sweep_is_found_before_the_first_run(call, monkeypatch):
