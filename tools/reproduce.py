@@ -128,7 +128,7 @@ def _run_all(
     """
     runs = [replace(r, seed=seed) for r in recipes for seed in range(r.seed, r.seed + seeds)]
     team = join_team(options.device)
-    _require_same_settings(runs, team)
+    _require_same_settings(runs, team, dry_run)
     _require_place(base, options, team)
     for recipe in recipes:
         _require_network(recipe, team)
@@ -301,13 +301,15 @@ def result_of(
     }
 
 
-def _require_same_settings(recipes: list[Recipe], team: Team) -> None:
+def _require_same_settings(recipes: list[Recipe], team: Team, dry_run: bool = False) -> None:
     """Stop where a machine was started with other settings: its weights would drift apart.
 
-    What may have another path there, data and weights, is compared by its content.
+    With `--dry-run` on one alone, the other would wait in vain. What may have another path there,
+    data and weights, is compared by its content.
     """
     anywhere = [replace(r, dataset="", encoder=replace(r.encoder, weights="")) for r in recipes]
-    digest = hashlib.sha256("\n".join(map(to_json, anywhere)).encode()).hexdigest()[:16]
+    told = "\n".join([*map(to_json, anywhere), str(dry_run)])
+    digest = hashlib.sha256(told.encode()).hexdigest()[:16]
     team.require_same(digest, "the settings of the command are")
 
 
