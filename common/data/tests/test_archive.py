@@ -233,10 +233,11 @@ def headers(path: Path, kind: bytes, size: int, count: int = 1, before: int = 0)
     info = tarfile.TarInfo("x")
     info.type, info.size = kind, size
     header = info.tobuf(tarfile.GNU_FORMAT)
+    attribute = f"{size} a=".encode().ljust(size - 1, b"a") + b"\n"  # as newer tarfiles demand it
     with gzip.open(path, "wb", compresslevel=1) as file:
         file.write(tarfile.TarInfo("0.jpg").tobuf() * before)
         for _ in range(count):
-            file.write(header + b"a" * size + bytes(-size % 512))
+            file.write(header + attribute + bytes(-size % 512))
         file.write(tarfile.TarInfo("a.jpg").tobuf() + bytes(1024))
     return path
 
