@@ -6,7 +6,15 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from common.data.catalogue import own_name
-from common.data.scan import Row, files_below, is_image, numbered, relabelled, samples_of
+from common.data.scan import (
+    Row,
+    composed,
+    files_below,
+    is_image,
+    numbered,
+    relabelled,
+    samples_of,
+)
 from common.errors import UserError, counted, explained, listed
 from common.types import SPLITS, Dataset
 
@@ -30,7 +38,8 @@ def read_labelled_folder(folder: Path) -> Dataset:
     """
     file = folder / LABELS
     lines = _read(file)
-    there = set(files_below(folder))
+    names = files_below(folder)
+    there = {composed(name): name for name in names} | {name: name for name in names}
     rows: dict[str, dict[str, tuple[int, int]]] = {split: {} for split in SPLITS}
     bad: list[str] = []
     for number, line in lines:
@@ -47,7 +56,7 @@ def read_labelled_folder(folder: Path) -> Dataset:
         said = f"{file}: {counted(len(bad), 'line')} cannot be used. Correct what follows."
         raise UserError("\n".join([said, *listed(bad, _SHOWN)]))
     named = set().union(*rows.values())
-    unnamed = sum(is_image(name) and name not in named for name in there)
+    unnamed = sum(is_image(name) and name not in named for name in names)
     return replace(_dataset(folder, rows), unnamed=unnamed)
 
 
@@ -114,7 +123,7 @@ def _named(header: list[str], values: list[str]) -> dict[str, str] | str:
     return {name: value.strip() for name, value in zip(header, values, strict=True)}
 
 
-def _parsed(line: dict[str, str], there: set[str]) -> tuple[str, Row]:
+def _parsed(line: dict[str, str], there: dict[str, str]) -> tuple[str, Row]:
     """Split and row; a ValueError says what is wrong with the line."""
     split = line["split"].lower()
     if split not in SPLITS:
@@ -131,9 +140,11 @@ def _integer(name: str, text: str) -> int:
     return int(text)
 
 
-def _found(image: str, there: set[str]) -> str:
-    path = PurePosixPath(image)  # "./1.jpg" is 1.jpg; what lies outside is not among `there`
-    for name in (f"images/{path}", str(path)):
-        if name in there:
-            return name
+def _found(image: str, there: dict[str, str]) -> str:
+    """The name on disk: exactly that of the line if there is one, else one that looks the same."""
+    path = str(PurePosixPath(image))  # "./1.jpg" is 1.jpg; what lies outside is not among `there`
+    for text in (path, composed(path)):
+        for name in (f"images/{text}", text):
+            if name in there:
+                return there[name]
     raise ValueError(f"image {image!r} is not in images/, nor relative to the folder")

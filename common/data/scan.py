@@ -1,6 +1,7 @@
 """Names of image files on disk, and the samples made of them."""
 
 import os
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -67,6 +68,15 @@ def lines_of(file: Path) -> list[str]:
 def is_image(name: str) -> bool:
     """Whether the ending is that of an image, in any case."""
     return name.lower().endswith(SUFFIXES)
+
+
+def composed(text: str) -> str:
+    """The text with every accent in one character with its letter (NFC).
+
+    macOS writes names with the accents apart, most keyboards and programs do not. Readers see no
+    difference, so names that differ in nothing else are taken for equal where they are looked up.
+    """
+    return unicodedata.normalize("NFC", text)
 
 
 def samples_of(folder: Path, rows: Iterable[Row]) -> Samples:

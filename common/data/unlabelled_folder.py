@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from common.data.catalogue import own_name
-from common.data.scan import files_below, is_image, numbered, samples_of
+from common.data.scan import composed, files_below, is_image, numbered, samples_of
 from common.errors import UserError, shortened
 from common.types import Dataset
 
@@ -65,7 +65,8 @@ def _matched(folder: Path, names: list[str], cameras: str) -> list[str]:
             f"--cameras '{cameras}' has {pattern.groups} groups. Put brackets around the one part "
             "that names the camera, e.g. '_c([0-9]+)'."
         )
-    matches = [pattern.search(name) for name in names]
+    alike = re.compile(composed(cameras))  # for names that look as if they fitted
+    matches = [pattern.search(name) or alike.search(composed(name)) for name in names]
     if bad := sorted(n for n, m in zip(names, matches, strict=True) if m is None or m[1] is None):
         raise UserError(
             f"--cameras '{cameras}' does not fit {len(bad):,} of {len(names):,} names in {folder}: "

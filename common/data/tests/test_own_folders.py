@@ -1,5 +1,6 @@
 """Folders of own images: with labels.csv, without labels, and laid out like Market-1501."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,23 @@ def test_images_may_lie_relative_to_the_folder_and_columns_in_any_order(tmp_path
     write(folder, "x/y.PNG")
 
     assert relative(load_folder(folder), "train") == ["x/y.PNG"]
+
+
+@pytest.mark.parametrize(("disk", "typed"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_names_that_look_equal_are_equal_whether_accents_stand_apart_or_not(tmp_path, disk, typed):
+    on_disk, in_labels = (unicodedata.normalize(form, "tür_1.jpg") for form in (disk, typed))
+    labels = labelled(tmp_path / "a", f"{in_labels},1,1,train", "2.jpg,1,1,train")
+    crops = write(tmp_path / "b", on_disk)
+    write(labels, f"images/{on_disk}")
+
+    dataset = load_folder(labels)
+
+    assert relative(dataset, "train") == ["images/2.jpg", f"images/{on_disk}"]
+    assert dataset.unnamed == 6
+    assert load_folder(crops, in_labels.replace("1.jpg", "(.)")).cam_names == ("1",)
+    write(labels, f"images/{in_labels}")
+    if len(list((labels / "images").iterdir())) == 9:  # the disk tells them apart
+        assert f"images/{in_labels}" in relative(load_folder(labels), "train")
 
 
 def test_all_lines_that_cannot_be_used_are_listed_at_once(tmp_path):
