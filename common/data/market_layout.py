@@ -105,10 +105,15 @@ def _require_fitting(
         or (rule.cams is not None and row[2] not in rule.cams)
     ]
     if bad:
-        known = "any" if rule.cams is None else shortened(rule.cams, 40)
+        allowed = f"identities {rule.pids.start} to {rule.pids.stop - 1} (or -1)"
+        advice = (
+            "Rename these files, or move them away; a labels.csv lets images of your own have any "
+            "names"
+        )
+        if rule.cams is not None:
+            allowed += f" and cameras {shortened(rule.cams, 40)}"
+            advice = "Remove these files, or restore the set's own names"
         raise UserError(
             f"{name}: the names of {counted(len(bad), 'file')} in {folder} are not "
-            f"<identity>_c<camera>... with identities {rule.pids.start} to {rule.pids.stop - 1} "
-            f"(or -1) and cameras {known}: {shortened(sorted(bad))}. Remove these files, or "
-            "restore the set's own names."
+            f"<identity>_c<camera>... with {allowed}: {shortened(sorted(bad))}. {advice}."
         )

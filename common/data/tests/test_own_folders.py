@@ -254,6 +254,10 @@ def test_a_folder_laid_out_like_market1501_is_recognised(tmp_path):
     assert dataset.cam_names == ("7", "30", "99")
     with pytest.raises(UserError, match="Leave --cameras out"):
         load_folder(folder, "_c([0-9]+)")
+    portrait = write(folder, "query/portrait.jpg") / "query/portrait.jpg"
+    with pytest.raises(UserError, match=r"1 file in .* -1\): query/portrait\.jpg\. Rename"):
+        load_folder(folder)
+    portrait.unlink()
     (folder / "query/0001_c30_1.jpg").unlink()
     with pytest.raises(UserError, match=r"no images in query of .* labels\.csv"):  # of any kind
         load_folder(folder)
