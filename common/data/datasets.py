@@ -112,13 +112,15 @@ def load_folder(folder: Path, cameras: str | None = None) -> Dataset:
         cameras: for images without labels; see `read_unlabelled_folder`.
 
     Raises:
-        UserError: no such folder, no images, or labels that cannot be used.
+        UserError: no such folder, no images, labels that cannot be used, or a part of the layout
+            of Market-1501 that would be taken for a camera.
     """
     folder = folder.absolute()
     with explained(f"{folder} cannot be read"):
         there = folder.is_dir()
         labelled = (folder / labelled_folder.LABELS).is_file()
-        market = not market_layout.missing_parts(folder, market_layout.OWN)
+        missing = market_layout.missing_parts(folder, market_layout.OWN)
+    market = not missing
     if not there:
         raise UserError(f"{folder} is not a folder. Name the folder that holds your images.")
     if cameras is not None and (labelled or market):
@@ -128,6 +130,12 @@ def load_folder(folder: Path, cameras: str | None = None) -> Dataset:
         return labelled_folder.read_labelled_folder(folder)
     if market:
         return market_layout.read_market_layout(own_name(folder), folder, market_layout.OWN)
+    if cameras is None and len(missing) < len(market_layout.MARKET_PARTS):
+        raise UserError(
+            f"{folder} is laid out like Market-1501 in part: it lacks {', '.join(missing)}. Add "
+            "what is missing, or write a labels.csv. To train on all images without labels, say "
+            "with --cameras how their names tell the camera."
+        )
     return unlabelled_folder.read_unlabelled_folder(folder, cameras)
 
 

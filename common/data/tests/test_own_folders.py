@@ -261,6 +261,10 @@ def test_a_folder_laid_out_like_market1501_is_recognised(tmp_path):
     (folder / "query/0001_c30_1.jpg").unlink()
     with pytest.raises(UserError, match=r"no images in query of .* labels\.csv"):  # of any kind
         load_folder(folder)
+    (folder / "query").rename(folder / "queries")
+    with pytest.raises(UserError, match="in part: it lacks query/"):  # parts are no cameras
+        load_folder(folder)
+    assert load_folder(folder, "_c([0-9]+)").cam_names == ("7", "30", "99")
 
 
 def test_no_folder_and_no_images_are_said(tmp_path):
