@@ -27,7 +27,8 @@ def require_usable(pseudo: PseudoLabels, sampling: Sampling, epoch: int) -> None
 
 def unusable(pseudo: PseudoLabels, epoch: int, why: str, also: str = "") -> TrainingStopped:
     """The error for labels that cannot be trained on: epoch, settings, counts, what to try."""
-    return TrainingStopped(f"epoch {epoch + 1}: {_described(pseudo, why, also)}")
+    before = f" `tools report RUN` shows the clusters of epoch {epoch}." if epoch else ""
+    return TrainingStopped(f"epoch {epoch + 1}: {_described(pseudo, why, also)}{before}")
 
 
 def collapsed(features: Tensor) -> str | None:

@@ -75,11 +75,18 @@ def test_dsgl_stops_with_epoch_eps_and_counts_where_two_clusters_are_found(tmp_p
         train(method, job)
 
 
-def test_too_few_clusters_for_a_batch_propose_a_larger_eps(tmp_path):
+@pytest.mark.parametrize("before", [0, 1])
+def test_too_few_clusters_for_a_batch_propose_a_larger_eps_and_the_page_if_there_is_one(
+    tmp_path, before
+):
     labels = np.full(IDS * PER_ID, -1)
     labels[:8] = np.repeat([0, 1], 4)
-    method, job, _ = with_labels(labels, tmp_path)
-    with pytest.raises(TrainingStopped, match=r"2 clusters .* 8 of the 16 .*larger clustering.eps"):
+    method, job, _ = with_labels(labels, tmp_path, replace(RECIPE, epochs=before + 1))
+    found = iter([np.arange(IDS * PER_ID) // PER_ID] * before + [labels])
+    method.assign = lambda features, epoch: PseudoLabels(next(found))
+    page = [r" `tools report RUN` shows the clusters of epoch 1\."] * before
+    said = r"2 clusters .* 8 of the 16 images.*larger clustering.eps .*FILE\)\."
+    with pytest.raises(TrainingStopped, match="".join([said, *page, "$"])):
         train(method, job)
 
 
