@@ -1,4 +1,5 @@
-"""What every published run sets: the authors' commands, tables and answers, setting by setting."""
+"""What every published run sets: the authors' commands, tables and answers, setting by setting; and
+what its method and variants set on the drawn data."""
 
 import pytest
 
@@ -297,12 +298,70 @@ PAPERS = [
 ]
 
 
+# Of each method, on the drawn data: what a variant changes; "" for what all its runs change.
+DRAWN = {
+    "spcl": {
+        "plus": {"settings.rejected": "keep-last"},
+        "clean": {"settings.order": "clean"},
+    },
+    "clustercontrast": {
+        "hard": {"settings.update": "hard"},
+        "infomap": GRAPH,
+        "no-cameras": {"sampling.cameras": False},
+    },
+    "hhcl": {"supervised": {"supervised": True}},
+    "hdcpd": {
+        "no-distillation": {"settings.distill_weight": 0},
+        "cluster-contrast": {
+            "settings.memory": "clusters",
+            "settings.momentum": 0.1,
+            "settings.teacher_start": 99,
+        },
+    },
+    "dccc": {
+        "": {
+            "seed": 3407,
+            "clustering.eps.value": None,
+            **SHRINKING,
+            "clustering.eps.start": 0.6,
+            "clustering.eps.factor": 0.985,
+        },
+        **{update: {"settings.update": update} for update in ("hard", "avg", "cc")},
+        "plain-loss": {"settings.soft_weight": 0},
+    },
+    "dsgl": {"msmt": {"settings.cls_half": "mean"}},
+    "multiqueue": {
+        "infomap": GRAPH,
+        "fixed-temperature": FIXED,
+        "infomap-fixed-temperature": GRAPH | FIXED,
+    },
+}
+
+
+def set_by(recipe):
+    found = flatten(recipe)
+    return {name: found[name] for name in found if name.split(".")[0] not in DESCRIPTION}
+
+
 @pytest.mark.parametrize("recipe", PAPERS)
-def test_a_run_sets_what_the_authors_set(recipe):
+def test_a_run_sets_what_the_authors_set_and_names_where_that_stands(recipe):
     usual, changes = RUNS[recipe.method]
     wanted, words = SHARED | usual, {recipe.dataset, recipe.variant, f"<{recipe.source}"}
     for named in changes:
         wanted |= changes[named] if words.issuperset(named.split()) else {}
-    found = flatten(recipe)
-    ours = {name: found[name] for name in found if name.split(".")[0] not in DESCRIPTION}
-    assert ours == {name: value for name, value in wanted.items() if value is not None}
+    assert set_by(recipe) == {name: value for name, value in wanted.items() if value is not None}
+    assert recipe.paper.settings
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_on_drawn_data_all_methods_run_alike_but_for_their_own_settings_and_their_variants(name):
+    usual = set_by(METHODS["hhcl"].find(SYNTHETIC))
+    own = set_by(METHODS[name].find("market1501"))
+    usual = {key: value for key, value in usual.items() if not key.startswith("settings.")}
+    usual |= {key: value for key, value in own.items() if key.startswith("settings.")}
+    for recipe in METHODS[name].recipes:
+        if recipe.dataset == SYNTHETIC:
+            wanted = usual | DRAWN[name].get("", {})
+            wanted |= DRAWN[name][recipe.variant] if recipe.variant else {}
+            ours = {key: value for key, value in wanted.items() if value is not None}
+            assert set_by(recipe) == ours, recipe.variant

@@ -236,7 +236,8 @@ def test_every_published_run_is_a_row_of_the_results(name):
         scores = (paper.map, paper.rank1, paper.rank5, paper.rank10)
         numbers = "-" if paper.map is None else " / ".join(map(str, scores))
         start = f"| {name} | {data} | {recipe.variant or '-'} | {numbers} |"
-        assert any(row.startswith(start) for row in rows), start
+        end = f"| {paper.source} |"
+        assert any(row.startswith(start) and row.endswith(end) for row in rows), (start, end)
 
 
 def series(text):
