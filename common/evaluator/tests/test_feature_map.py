@@ -47,6 +47,15 @@ def test_a_handful_of_features_has_a_map(count, dim):
     assert np.isfinite(plane).all()
 
 
+def test_too_few_features_for_neighbourhoods_lie_on_their_principal_axes():
+    corners = np.array([[3, 1], [3, -1], [-3, 1], [-3, -1]], dtype=np.float32)
+    np.testing.assert_allclose(np.abs(project_to_plane(corners, seed=0)), 1, atol=1e-5)
+
+    line = project_to_plane(np.arange(6, dtype=np.float32)[:, None], seed=0)
+    np.testing.assert_allclose(np.abs(line[:, 0]), [1, 0.6, 0.2, 0.2, 0.6, 1], atol=1e-5)
+    assert not line[:, 1].any()
+
+
 def test_equal_features_fall_on_one_point():
     assert not project_to_plane(np.ones((30, 8), dtype=np.float32), seed=0).any()
 
