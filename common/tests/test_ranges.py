@@ -29,25 +29,6 @@ def test_ends_belong_to_the_interval_as_its_brackets_say(interval, inside, outsi
 
 
 @pytest.mark.parametrize(
-    ("method", "changes"),
-    [
-        ("spcl", ["temperature=0", "momentum=1.5", "share=3", "eps_gap=-0.1"]),
-        ("clustercontrast", ["temperature=-0.05", "momentum=-1"]),
-        ("hhcl", ["temperature=0", "momentum=2", "smooth=1"]),
-        ("hdcpd", ["momentum=-2", "teacher_temperature=0", "distill_weight=-1"]),
-        ("dccc", ["momentum=7", "temperature=0", "update_temperature=0", "soft_weight=2"]),
-        ("dsgl", ["entropy_temperature=0", "positive_share=4", "disentangle_share=0"]),
-        ("multiqueue", ["enqueue_blend=2", "temperature_floor=-1", "queue_length=0"]),
-    ],
-)
-def test_every_method_refuses_what_has_no_meaning(method, changes):
-    for change in changes:
-        name = change.partition("=")[0]
-        with pytest.raises(UserError, match=f"settings.{name}.* must"):
-            override(METHODS[method].user_recipe, parse_changes([f"settings.{change}"]))
-
-
-@pytest.mark.parametrize(
     ("kind", "wrong"),
     [
         (Dbscan, {"min_samples": 0}),

@@ -196,12 +196,43 @@ def _accepts(recipe, changes):
     return True
 
 
+def rows_of_settings(name):
+    """Name, default and range of every row."""
+    section = method_page(name).partition("\n## Settings\n")[2].partition("\n## ")[0]
+    return re.findall(r"^\| `([^`]+)` \| `([^`]*)` \| ([^|]*) \|", section, re.MULTILINE)
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_the_settings_table_holds_every_setting_with_its_default(name):
-    section = method_page(name).partition("\n## Settings\n")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| `([^`]+)` \| `([^`]*)` \|", section, re.MULTILINE)
     fields = dataclasses.fields(METHODS[name].settings)
+    rows = [(setting, default) for setting, default, _ in rows_of_settings(name)]
     assert rows == [(field.name, str(field.default)) for field in fields]
+
+
+# Values in a range and out of it.
+RANGES = {
+    "0 to 1": ((0, 1), (-0.1, 1.1)),
+    "0 to 1; not 0 in the released weights": ((0.1, 1), (-0.1, 0, 1.1)),
+    "0 to below 1": ((0, 0.9), (-0.1, 1)),
+    "0 to below eps, and eps + gap below 1": ((0, 0.1), (-0.1, 1)),  # which the whole recipe tells
+    "above 0": ((0.1, 9), (-0.1, 0)),
+    "above 0, up to 1": ((0.1, 1), (0, 1.1)),
+    "0 or more": ((0, 9), (-1,)),
+    "1 to 1,000": ((1, 1000), (0, 1001)),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_accepts_the_ranges_of_its_settings_table_and_no_more(name):
+    recipe = METHODS[name].user_recipe
+    for setting, _, words in rows_of_settings(name):
+        inside, outside = RANGES.get(words, (re.findall(r"`([^`]+)`", words), ("another",)))
+        assert inside, words
+        for value in inside:
+            override(recipe, parse_changes([f"settings.{setting}={value}"]))
+        for value in outside:
+            with pytest.raises(UserError, match=rf"settings\.{setting}\b"):
+                override(recipe, parse_changes([f"settings.{setting}={value}"]))
 
 
 @pytest.mark.parametrize("name", METHODS)
