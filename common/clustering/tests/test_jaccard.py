@@ -267,8 +267,8 @@ def test_missing_numba_is_reported_once(monkeypatch, caplog):
 
 def test_too_few_points_for_k1_are_reported_once(caplog):
     with caplog.at_level(logging.WARNING):
-        for _ in range(2):
-            labels_at(clustered(11, 8), Dbscan(k1=29), [0.5])
+        for k1 in (29, 29, 11):
+            labels_at(clustered(11, 8), Dbscan(k1=k1), [0.5])
     messages = [record.message for record in caplog.records]
     assert messages == ["11 images have no 29 neighbours: k1 is cut to their number."]
 
