@@ -71,7 +71,7 @@ def scanned_labels(distance, eps, min_samples=4):
 CASES = {
     "separate": (clustered(400, 64, 0, 0.8), 30, 6),
     "overlapping": (clustered(500, 32, 1, 1.4), 30, 6),
-    "fewer neighbors": (clustered(400, 32, 2, 1.2), 20, 6),
+    "fewer neighbors, two of them averaged": (clustered(400, 32, 2, 1.2), 20, 2),
     "no query expansion": (clustered(400, 32, 3, 1.2), 30, 1),
     "half of an odd k1": (clustered(400, 32, 4, 1.2), 15, 4),
     "half rounds to even": (clustered(300, 32, 5, 1.2), 25, 4),
