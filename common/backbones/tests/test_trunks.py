@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from torch import nn
+from torchvision.models import resnet18
 
 from common.backbones.batchnorm import Grouping
 from common.backbones.encoder import build_encoder
@@ -20,6 +21,18 @@ def test_random_weights_have_the_spread_that_their_outputs_ask_for(arch):
         if weight.numel() > 1000:
             outputs = weight.shape[0] * weight[0, 0].numel()
             assert weight.std() == pytest.approx(math.sqrt(2 / outputs), rel=0.1)
+
+
+@torch.no_grad()
+def test_a_resnet_computes_what_torchvision_s_does_with_the_last_stride_one():
+    trunk = build_encoder(EncoderSettings(arch="resnet18", weights="random")).trunk.eval().double()
+    network = resnet18().eval().double()
+    network.fc = nn.Identity()
+    network.load_state_dict(trunk.state_dict(), strict=False)
+    first = network.layer4[0]
+    first.conv1.stride = first.downsample[0].stride = (1, 1)
+    x = torch.randn(2, 3, 64, 32, generator=torch.Generator().manual_seed(0)).double()
+    torch.testing.assert_close(trunk(x).mean(dim=(2, 3)), network(x))
 
 
 def test_the_first_half_of_a_mixed_norm_is_by_image_and_the_second_by_batch():
