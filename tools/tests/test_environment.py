@@ -14,7 +14,8 @@ from common.schedules import LogEps, Warmup
 from common.team import Team
 from common.types import Dataset, Samples
 from tools.assemble import Found
-from tools.environment import deviations, environment, surroundings
+from tools.environment import changed_surroundings, deviations, environment, surroundings
+from tools.layout import MISSING
 from tools.lookup import paper_recipe
 from tools.options import RunOptions
 from tools.origin import Origin
@@ -80,6 +81,18 @@ def test_a_result_holds_every_setting_under_the_name_that_changes_it(market, tmp
     assert (found["clustering.eps"], found["clustering.eps.value"]) == ("Constant", 0.45)
 
 
+def test_versions_of_what_decides_results_are_recorded(market):
+    wanted = "python torch torchvision numpy scipy scikit-learn numba Pillow"
+    assert set(wanted.split()) <= recorded(market)["versions"].keys()
+
+
+def test_another_version_and_a_package_that_came_or_went_are_each_told_once():
+    then = {"versions": {"torch": "2.4", "numba": "0.62"}, "device": "cpu"}
+    now = {"versions": {"torch": "2.5", "infomap": "2.16"}, "device": "cpu"}
+    told = ["torch 2.4, now 2.5", f"infomap {MISSING}, now 2.16", f"numba 0.62, now {MISSING}"]
+    assert changed_surroundings(then, now) == told
+
+
 def test_another_kind_with_the_same_numbers_is_told_as_a_change(market):
     base = replace(market, lr_factor=Warmup(epochs=60, start=0.1))
     recipe = replace(market, lr_factor=LogEps(start=0.1, epochs=60), clustering=InfoMap())
@@ -99,8 +112,9 @@ def test_every_use_of_cameras_is_recorded(market, changes, sampler, centered):
         sampling=replace(market.sampling, **changes),
         clustering=Dbscan(center_cameras=centered),
     )
-    used = recorded(recipe)["cameras"]
-    assert (used["sampler"], used["clustering"], used["loss"]) == (sampler, centered, False)
+    rule = found().dataset.camera_rule
+    wanted = {"sampler": sampler, "clustering": centered, "loss": False, "rule": rule}
+    assert recorded(recipe)["cameras"] == wanted
     alone = recorded(recipe, cams=(0, 0))["cameras"]
     assert (alone["sampler"], alone["clustering"]) == (False, False)
     assert not recorded(replace(recipe, supervised=True))["cameras"]["clustering"]
@@ -118,7 +132,10 @@ def test_another_release_than_the_papers_is_told(market, version, told):
 def test_images_left_out_and_counts_that_are_not_the_published_ones_are_recorded(market):
     part = replace(found(), dataset=replace(found().dataset, name="market1501"), dropped=("a.jpg",))
     for domains in ((part, None), (found(), part)):
-        said = environment(market, market, *domains, RunOptions(), Team())["deviations"]
+        record = environment(market, market, *domains, RunOptions(), Team())
+        there = [record[which]["name"] for which in ("dataset", "source") if record[which]]
+        assert there == [domain.dataset.name for domain in domains if domain]
+        said = record["deviations"]
         assert "left out: 1 image of market1501 that cannot be used." in said
         assert "market1501: 2 train images, published are 12,936." in said
     assert not recorded(market)["deviations"]
