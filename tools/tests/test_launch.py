@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
@@ -88,6 +89,20 @@ def test_processes_that_were_told_to_stop_before_there_was_a_run_say_so(ended, c
     ended(KeyboardInterrupt())
     assert launch(2, "cpu", ["reproduce"]) == 130
     assert capsys.readouterr().err == "stopped.\n"
+
+
+def test_the_processes_share_the_cores_and_the_cursor_is_shown_when_they_have_ended(
+    ended, monkeypatch
+):
+    threads = []
+    terminal = SimpleNamespace(show_cursor=lambda: threads.append(os.environ["OMP_NUM_THREADS"]))
+    monkeypatch.setattr(tools.launch, "own_cores", lambda: 7)
+    monkeypatch.setattr(tools.launch, "terminal", lambda: terminal)
+    for processes, outcome in ((2, None), (9, KeyboardInterrupt())):
+        ended(outcome)
+        monkeypatch.delenv("OMP_NUM_THREADS")
+        launch(processes, "cpu", ["reproduce"])
+    assert threads == ["3", "1"]
 
 
 def test_too_few_gpus_stop_the_command_before_any_process_starts(call, ended, monkeypatch):
