@@ -1,11 +1,15 @@
 """What a run records about itself."""
 
+import os
+import shutil
+import subprocess
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+import tools.environment
 from common.progress import Progress
 from common.recipe import DESCRIPTION, Dbscan, InfoMap
 from common.recipe_text import flatten
@@ -14,7 +18,13 @@ from common.schedules import LogEps, Warmup
 from common.team import Team
 from common.types import Dataset, Samples
 from tools.assemble import Found
-from tools.environment import changed_surroundings, deviations, environment, surroundings
+from tools.environment import (
+    changed_surroundings,
+    commit,
+    deviations,
+    environment,
+    surroundings,
+)
 from tools.layout import MISSING
 from tools.lookup import paper_recipe
 from tools.options import RunOptions
@@ -84,6 +94,30 @@ def test_a_result_holds_every_setting_under_the_name_that_changes_it(market, tmp
 def test_versions_of_what_decides_results_are_recorded(market):
     wanted = "python torch torchvision numpy scipy scikit-learn numba Pillow"
     assert set(wanted.split()) <= recorded(market)["versions"].keys()
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
+def test_the_commit_is_a_short_hash_with_a_plus_for_changes_and_nothing_outside_a_checkout(
+    tmp_path, monkeypatch
+):
+    def git(*arguments):
+        command = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    code = tmp_path / "environment.py"
+    code.touch()
+    monkeypatch.setattr(tools.environment, "__file__", str(code))
+    assert commit() == ""
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "first")
+    git("tag", "-a", "v1", "-m", "a release")
+    first = git("rev-parse", "--short", "HEAD")
+    assert commit() == first
+    code.write_text("changed")
+    assert commit() == f"{first}+"
 
 
 def test_another_version_and_a_package_that_came_or_went_are_each_told_once():
