@@ -147,4 +147,5 @@ def _found(image: str, there: dict[str, str]) -> str:
         for name in (f"images/{text}", text):
             if name in there:
                 return there[name]
-    raise ValueError(f"image {image!r} is not in images/, nor relative to the folder")
+    hint = "; write / between folders" if "\\" in image else ""  # as Windows writes paths
+    raise ValueError(f"image {image!r} is not in images/, nor relative to the folder{hint}")

@@ -122,7 +122,9 @@ def test_all_lines_that_cannot_be_used_are_listed_at_once(tmp_path):
     text = str(error.value)
     assert [f"line {n}:" in text for n in range(2, 15)] == [False] + [True] * 10 + [False] * 2
     assert "and 4 more" in text
-    assert "line 7: image '99.jpg' is not in images/, nor relative to the folder" in text
+    assert "line 7: image '99.jpg' is not in images/, nor relative to the folder\n" in text
+    with pytest.raises(UserError, match="write / between folders"):
+        load_folder(labelled(tmp_path / "b", "images\\1.jpg,1,1,train"))
 
 
 @pytest.mark.parametrize("number", ["1_2", "99999999999999999999", "+1", "\u0661", ""])
