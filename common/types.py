@@ -82,6 +82,7 @@ class Dataset:
         cam_names: of each camera, as file names, folders or lists have it; to be shown. Empty where
             nothing names them.
         unnamed: images in the folder that its list of images leaves out.
+        unread: names of images there of kinds that are not read.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Dataset:
     camera_rule: str = "file name"
     cam_names: tuple[str, ...] = ()
     unnamed: int = 0
+    unread: tuple[str, ...] = ()
 
     @property
     def has_test(self) -> bool:

@@ -96,7 +96,7 @@ def check_dataset(
     errors = _structural_errors(dataset, published, matched)
     warnings = count_differences(dataset.name, found, cameras)
     warnings += _unmatched_warning(unmatched_ids, dataset) + _shared_images(splits)
-    warnings += _unnamed_images(dataset)
+    warnings += _unused_images(dataset)
     return DataReport(
         name=dataset.name,
         root=dataset.root,
@@ -255,11 +255,15 @@ def _shared_images(splits: dict[str, Samples]) -> list[str]:
     return []
 
 
-def _unnamed_images(dataset: Dataset) -> list[str]:
-    if not dataset.unnamed:
-        return []
-    said = f"images of {dataset.name} that have no line in its {LABELS} are not used"
-    return [f"{said}: {dataset.unnamed:,}."]
+def _unused_images(dataset: Dataset) -> list[str]:
+    found = []
+    if dataset.unnamed:
+        said = f"images of {dataset.name} that have no line in its {LABELS} are not used"
+        found.append(f"{said}: {dataset.unnamed:,}.")
+    if dataset.unread:
+        said = f"images of {dataset.name} of kinds that are not read are not used"
+        found.append(f"{said}: {shortened(dataset.unread)}. Convert them to jpg or png.")
+    return found
 
 
 def _notes(dataset: Dataset) -> list[str]:
@@ -277,7 +281,7 @@ def _notes(dataset: Dataset) -> list[str]:
     for split in SPLITS:
         names = Counter(path.rpartition("/")[2] for path in getattr(dataset, split).paths)
         if repeated := [name for name, count in names.items() if count > 1]:
-            text = f"{len(repeated):,} file names occur in several folders of {split}: "
+            text = f"{counted(len(repeated), 'file name')} of {split} in several folders: "
             notes.append(text + f"{shortened(repeated, 5)}.")
     if both := len(set(dataset.query.paths) & set(dataset.gallery.paths)):
         notes.append(f"{both:,} images are query and gallery at once.")

@@ -14,6 +14,7 @@ Row = tuple[str, int, int]
 """Name relative to the data set's folder, identity, camera."""
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+_UNREAD = (".heic", ".heif", ".avif", ".gif", ".tif", ".tiff", ".jfif", ".jp2", ".ppm", ".pgm")
 
 
 def jpegs(folder: Path) -> list[str]:
@@ -68,6 +69,11 @@ def lines_of(file: Path) -> list[str]:
 def is_image(name: str) -> bool:
     """Whether the ending is that of an image, in any case."""
     return name.lower().endswith(SUFFIXES)
+
+
+def is_unread(name: str) -> bool:
+    """Whether the ending is that of an image of a kind that is not read."""
+    return name.lower().endswith(_UNREAD)
 
 
 def composed(text: str) -> str:

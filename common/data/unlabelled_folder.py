@@ -4,7 +4,14 @@ import re
 from pathlib import Path
 
 from common.data.catalogue import own_name
-from common.data.scan import composed, files_below, is_image, numbered, samples_of
+from common.data.scan import (
+    composed,
+    files_below,
+    is_image,
+    is_unread,
+    numbered,
+    samples_of,
+)
 from common.errors import UserError, shortened
 from common.types import Dataset
 
@@ -23,7 +30,8 @@ def read_unlabelled_folder(folder: Path, cameras: str | None = None) -> Dataset:
     Raises:
         UserError: no images, a pattern that is none, or names that it does not fit.
     """
-    names = [name for name in files_below(folder) if is_image(name)]
+    files = files_below(folder)
+    names = [name for name in files if is_image(name)]
     if not names:
         raise UserError(
             f"{folder} holds no images (jpg, jpeg, png, bmp, webp), not even in sub-folders. "
@@ -52,6 +60,7 @@ def read_unlabelled_folder(folder: Path, cameras: str | None = None) -> Dataset:
         empty,
         camera_rule=rule,
         cam_names=tuple(text_of[key] or "." for key in cams) if rule != ONE_CAMERA else (),
+        unread=tuple(filter(is_unread, files)),
     )
 
 

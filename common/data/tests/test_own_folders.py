@@ -79,6 +79,17 @@ def test_images_may_lie_relative_to_the_folder_and_columns_in_any_order(tmp_path
     assert relative(load_folder(folder), "train") == ["x/y.PNG"]
 
 
+def test_images_of_kinds_that_are_not_read_are_told(tmp_path):
+    folder = write(tmp_path / "a", "1.jpg", "b/2.HEIC", "notes.txt")
+
+    dataset = load_folder(folder)
+
+    assert relative(dataset, "train") == ["1.jpg"]
+    assert check_dataset(dataset).warnings == [
+        "images of a of kinds that are not read are not used: b/2.HEIC. Convert them to jpg or png."
+    ]
+
+
 @pytest.mark.parametrize(("disk", "typed"), [("NFD", "NFC"), ("NFC", "NFD")])
 def test_names_that_look_equal_are_equal_whether_accents_stand_apart_or_not(tmp_path, disk, typed):
     on_disk, in_labels = (unicodedata.normalize(form, "tür_1.jpg") for form in (disk, typed))
