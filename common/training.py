@@ -69,7 +69,7 @@ def _epoch(
     progress.steps += batches.iterations
     progress.clusters.append(pseudo.num_clusters)
     progress.outliers.append(pseudo.num_outliers)
-    if recipe.due(epoch):
+    if job.test is not None and recipe.due(epoch):
         with progress.spending("test", seconds):
             progress.last = _tested(method, job, progress, epoch)
     progress.epoch = epoch

@@ -130,6 +130,13 @@ def test_features_that_are_nearly_equal_are_warned_of_before_they_are_clustered(
     assert collapsed(extracted) is None
 
 
+def test_an_epoch_without_a_test_part_spends_no_seconds_on_it(tmp_path):
+    method, job, _ = with_labels(np.arange(IDS * PER_ID) // PER_ID, tmp_path)
+    train(method, replace(job, test=None))
+    (epoch,) = [e for e in RunDir(tmp_path).events() if e["event"] == "epoch"]
+    assert epoch["seconds"].keys() == {"features", "clustering", "training"}
+
+
 def test_a_low_recall_is_logged_and_warned_of(tmp_path):
     method, job, _ = with_labels(np.arange(IDS * PER_ID) // PER_ID, tmp_path)
     assign = method.assign
