@@ -38,7 +38,7 @@ from tools.origin import Moved, Origin, load_again, record_places, stored_recipe
 from tools.output import note_run
 from tools.recipes import settings_of
 from tools.references import references
-from tools.sweep import swept
+from tools.sweep import parts_of, swept
 
 
 def reproduce(
@@ -77,7 +77,7 @@ def reproduce(
         return target, find_dataset(source, options, team, observer) if source else None
 
     recipes = swept(base, changes or [], sweep, seeds)
-    return _run_all(base, recipes, seeds, find, options, observer, dry_run)
+    return _run_all(base, recipes, sweep, seeds, find, options, observer, dry_run)
 
 
 def train(
@@ -109,12 +109,13 @@ def train(
         return Found(same_for_all(origin.load, team), origin), None
 
     recipes = swept(base, changes or [], sweep, seeds)
-    return _run_all(base, recipes, seeds, find, options, observer, dry_run)
+    return _run_all(base, recipes, sweep, seeds, find, options, observer, dry_run)
 
 
 def _run_all(
     base: Recipe,
     recipes: list[Recipe],
+    sweep: str,
     seeds: int,
     find: Callable[[Team], tuple[Found, Found | None]],
     options: RunOptions,
@@ -138,14 +139,20 @@ def _run_all(
     for recipe in {recipe.encoder: recipe for recipe in recipes}.values():
         _require_initial_weights(recipe, team, observer)
     results = []
-    for one in runs:
+    heard = observer if team.first else _silence
+    name, values = parts_of(sweep)
+    for number, one in enumerate(runs):
+        if len(runs) > 1:
+            value = f"{name} {values[number // seeds]}, " if sweep else ""
+            text = f"run {number + 1} of {len(runs)}: {value}seed {one.seed}"
+            heard({"event": "stage", "text": text})
         try:
             found = run_recipe(one, base, target, source, options, observer, team, dry_run)
         except TrainingStopped as error:
             if len(runs) == 1:
                 raise
             found = {"settings": settings_of(one), "seed": one.seed, "stopped": str(error)}
-            (observer if team.first else _silence)({"event": "warning", "text": str(error)})
+            heard({"event": "warning", "text": str(error)})
         results.append(found)
     leave_team(team)
     return results

@@ -256,7 +256,7 @@ def test_a_run_that_cannot_go_on_holds_up_no_other_and_fails_the_command(call, m
 
     called = call(*several)
     assert called.code == 2
-    assert "warning: epoch 1: too few clusters" in called.out
+    assert "\nrun 1 of 2: epochs 2, seed 1\nwarning: epoch 1: too few" in called.out
     assert [line.split() for line in called.out.splitlines() if line.strip()[:1] in ("1", "2")] == [
         ["2", "1", "of", "1", "stopped"],
         ["1", "3", "4"],
