@@ -259,6 +259,7 @@ def test_a_line_of_the_log_of_no_epoch_that_there_can_be_is_told(tmp_path):
 
 def test_rewinding_drops_the_lines_of_later_epochs(tmp_path):
     run = RunDir(tmp_path)
+    assert run.events() == []
     for epoch in (-1, 0, 1, 2):
         run.log({"event": "warning", "epoch": epoch, "text": "noise"})
     run.rewind_log(1)
