@@ -163,6 +163,21 @@ def test_a_number_of_processes_without_a_rank_is_one_process(monkeypatch):
     assert join_team("cpu").size == 1
 
 
+def test_there_are_no_more_threads_than_cores_unless_the_environment_names_their_number(
+    monkeypatch,
+):
+    chosen = []
+    monkeypatch.setattr("common.team.usable_cores", lambda: 2)
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    for threads in (8, 1):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        monkeypatch.setenv("OMP_NUM_THREADS", "8")
+        join_team("cpu")
+        monkeypatch.delenv("OMP_NUM_THREADS")
+        join_team("cpu")
+    assert chosen == [2]
+
+
 def test_every_process_of_a_machine_needs_a_gpu_of_its_own(monkeypatch):
     for name, value in {"WORLD_SIZE": "4", "RANK": "0", "LOCAL_WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
