@@ -78,8 +78,8 @@ def test_every_compiled_run_drops_the_graphs_of_the_one_before(built):
         ("hhcl", "supervised=true", "96 of the 96 .* no identity.* in labels.csv, or leave"),
         ("hhcl", "bn_chunks=16", "16 images in 16 chunks leaves a chunk of one image"),
         ("hhcl", "settings.memory=CMhybrid_v2 + sampling.instances=0", "stores sampling.instances"),
-        ("spcl", "settings.eps_gap=0.5", "radii 0.1, 0.6 and 1.1 in epoch 1"),
-        ("spcl", "clustering.eps=0.99", "radii 0.97, 0.99 and 1.01 in epoch 1"),
+        ("spcl", "clustering.eps=0.3 + settings.eps_gap=0.3", "radii 0, 0.3 and 0.6 in epoch 1"),
+        ("spcl", "clustering.eps=0.75 + settings.eps_gap=0.25", "radii 0.5, 0.75 and 1 in epoch 1"),
         ("hdcpd from synthetic-b", "settings.memory=clusters", "would not see synthetic-b"),
     ],
 )
