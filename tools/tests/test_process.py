@@ -4,6 +4,7 @@ traceback."""
 
 import errno
 import gc
+import io
 import os
 import signal
 import subprocess
@@ -19,7 +20,7 @@ import tools.cli
 import tools.reproduce
 from common.errors import LostProcess, UserError
 from common.run import RunDir
-from tools.output import open_closed_streams, sentence_of
+from tools.output import RUN_NOTE, escape_unprintable, open_closed_streams, sentence_of
 from tools.process import INTERRUPTED
 
 PROGRAM = """
@@ -54,6 +55,14 @@ def test_what_is_said_to_a_closed_stream_goes_nowhere(monkeypatch, stream):
     open_closed_streams()
     with getattr(sys, stream) as opened:
         print("said", file=opened)
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_character_that_a_stream_cannot_encode_is_escaped(monkeypatch, stream):
+    monkeypatch.setattr(sys, stream, io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    escape_unprintable()
+    print("für", file=getattr(sys, stream), flush=True)
+    assert getattr(sys, stream).buffer.getvalue() == b"f\\xfcr\n"
 
 
 def test_a_full_disk_is_told_in_a_sentence_wherever_it_is_met():
@@ -147,6 +156,19 @@ def test_what_all_processes_know_is_told_at_once_by_one_of_each_machine(
     called = call_that_meets(error)
     assert (called.code, slept) == (code, waits)
     assert called.err.startswith(f"error: {error}")
+
+
+def test_a_process_of_a_team_leaves_it_to_the_command_with_gpus_to_say_how_to_go_on(
+    call_that_meets, monkeypatch, tmp_path
+):
+    slept = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    monkeypatch.setenv(RUN_NOTE, str(tmp_path / "note"))
+    assert call_that_meets(LostProcess("It is gone")).code == 1
+    assert slept == [15]
+    lost = call_that_meets(torch.AcceleratorError("CUDA error: device-side assert triggered"))
+    assert lost.code == 1
+    assert "resume" not in lost.err
 
 
 def test_a_gpu_that_every_call_waits_for_shows_where_it_fails(call_that_meets, monkeypatch):
