@@ -188,7 +188,9 @@ def test_every_iteration_is_a_step_of_adam_on_the_sum_of_the_losses_at_the_epoch
     assert steps == [1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25]
 
 
-def test_an_epoch_tells_every_iteration_and_the_means_of_its_losses(data, tmp_path):
+def test_an_epoch_tells_every_iteration_the_means_of_its_losses_and_what_a_method_watches(
+    data, tmp_path
+):
     method, job = small_job(replace(small_recipe(RECIPES["hhcl"]), epochs=1), tmp_path, data)
     compute, losses, heard = method.training_step, [], []
 
@@ -198,9 +200,11 @@ def test_an_epoch_tells_every_iteration_and_the_means_of_its_losses(data, tmp_pa
         return step
 
     method.training_step, job.test, job.observer = watched, None, heard.append
+    method.watched = lambda: {"temperature": 0.05}
     train(method, job)
-    (told,) = [list(event["losses"].values()) for event in heard if event["event"] == "epoch"]
-    assert told == pytest.approx(np.mean(losses, axis=0).tolist())
+    (event,) = [event for event in heard if event["event"] == "epoch"]
+    assert list(event["losses"].values()) == pytest.approx(np.mean(losses, axis=0).tolist())
+    assert event["temperature"] == 0.05
     done = [(e["done"], e["total"]) for e in heard if e.get("what") == "training"]
     assert done == [(1, 3), (2, 3), (3, 3)]
 
