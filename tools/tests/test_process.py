@@ -20,7 +20,14 @@ import tools.cli
 import tools.reproduce
 from common.errors import LostProcess, UserError
 from common.run import RunDir
-from tools.output import RUN_NOTE, escape_unprintable, open_closed_streams, sentence_of
+from tools.output import (
+    RUN_NOTE,
+    escape_unprintable,
+    open_closed_streams,
+    print_json,
+    sentence_of,
+    watched,
+)
 from tools.process import INTERRUPTED
 
 PROGRAM = """
@@ -169,6 +176,18 @@ def test_a_process_of_a_team_leaves_it_to_the_command_with_gpus_to_say_how_to_go
     lost = call_that_meets(torch.AcceleratorError("CUDA error: device-side assert triggered"))
     assert lost.code == 1
     assert "resume" not in lost.err
+
+
+@pytest.mark.parametrize(("rank", "first"), [(None, True), ("0", True), ("1", False)])
+def test_the_first_process_alone_speaks(monkeypatch, capsys, rank, first):
+    for name in ("WORLD_SIZE", "RANK"):
+        monkeypatch.setenv(name, rank) if rank else monkeypatch.delenv(name, raising=False)
+    print_json({"map": 50.0})
+    assert bool(capsys.readouterr().out) == first
+    with watched(json=False) as console:
+        assert console.quiet != first
+    with watched(json=True) as console:
+        assert console.quiet
 
 
 def test_a_gpu_that_every_call_waits_for_shows_where_it_fails(call_that_meets, monkeypatch):
