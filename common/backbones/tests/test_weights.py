@@ -1,8 +1,10 @@
 """Weight files: what is asked for, what is read, what is refused."""
 
 import pickle
+import socket
 import urllib.error
 import zipfile
+from http.client import IncompleteRead
 
 import numpy as np
 import pytest
@@ -77,6 +79,22 @@ def test_a_missing_imagenet_file_is_named_with_address_and_place(folder, arch, f
 
     for part in (file, f"https://download.pytorch.org/models/{file}", str(folder), "no network"):
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error", [IncompleteRead(b""), RuntimeError("invalid hash"), TimeoutError()]
+)
+def test_a_download_that_breaks_off_is_told_like_one_that_cannot_begin(folder, monkeypatch, error):
+    before, waited = socket.getdefaulttimeout(), []
+
+    def broken(*args, **kwargs):
+        waited.append(socket.getdefaulttimeout())
+        raise error
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", broken)
+    with pytest.raises(UserError, match=r"could not be downloaded .*resnet18-f37072fd\.pth"):
+        require_weights(EncoderSettings(arch="resnet18"))
+    assert (waited, socket.getdefaulttimeout()) == ([15], before)
 
 
 def test_a_missing_file_is_noticed_before_a_network_is_built(folder, monkeypatch):
