@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -28,7 +29,7 @@ from tools.output import (
     sentence_of,
     watched,
 )
-from tools.process import INTERRUPTED
+from tools.process import INTERRUPTED, keep_memory_and_let_threads_sleep
 
 PROGRAM = """
 import os, sys
@@ -266,6 +267,20 @@ def test_a_second_ctrl_c_does_not_disturb_the_end_of_a_command():
 
 def test_a_policy_of_the_user_s_stays():
     assert said(OMP_WAIT_POLICY="active")[0] == "active"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="another C library")
+def test_memory_is_kept_unless_the_environment_says_how(monkeypatch):
+    set_to = []
+    library = SimpleNamespace(mallopt=lambda *given: set_to.append(given))
+    monkeypatch.setattr("ctypes.CDLL", lambda name: library)
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "2")
+    keep_memory_and_let_threads_sleep()
+    assert set_to == []
+    for name in [name for name in os.environ if name.startswith("MALLOC_")]:
+        monkeypatch.delenv(name)
+    keep_memory_and_let_threads_sleep()
+    assert len(set_to) == 3
 
 
 STARTER = """
