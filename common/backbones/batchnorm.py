@@ -212,13 +212,13 @@ class _GroupsInTurn(torch.autograd.Function):
         for norm, rows, places in zip(norms, x.chunk(len(norms)), y.chunk(len(norms)), strict=True):
             running: tuple[Tensor | None, ...] = (norm.running_mean, norm.running_var)
             for part, place in zip(rows.chunk(chunks), places.chunk(chunks), strict=True):
-                found = norm.weight.new_empty(0), norm.weight.new_empty(0)
+                mean, inverse = norm.weight.new_empty(0), norm.weight.new_empty(0)
+                given = (part, norm.weight, norm.bias, *running, True, norm.momentum, norm.eps)
                 torch.ops.aten.native_batch_norm.out(
-                    *(part, norm.weight, norm.bias, *running, True, norm.momentum, norm.eps),
-                    **dict(zip(("out", "save_mean", "save_invstd"), (place, *found), strict=True)),
+                    *given, out=place, save_mean=mean, save_invstd=inverse
                 )
-                running = (None, None)
-                statistics += found
+                running = (None, None)  # the first group's alone are kept
+                statistics += [mean, inverse]
         ctx.save_for_backward(x, *parameters[: len(norms)], *statistics)
         ctx.domains, ctx.chunks, ctx.eps = len(norms), chunks, norms[0].eps
         return y
@@ -231,13 +231,13 @@ class _GroupsInTurn(torch.autograd.Function):
         for weight, rows, gs in zip(
             weights, x.chunk(ctx.domains), g.chunk(ctx.domains), strict=True
         ):
-            found = [
-                torch.ops.aten.native_batch_norm_backward(
-                    *(upstream, part, weight, None, None, next(statistics), next(statistics)),
-                    *(True, ctx.eps, [True] * 3),
+            found = []
+            for part, of_y in zip(rows.chunk(ctx.chunks), gs.chunk(ctx.chunks), strict=True):
+                given = (of_y, part, weight, None, None, next(statistics), next(statistics))
+                wanted = [True, True, True]
+                found.append(
+                    torch.ops.aten.native_batch_norm_backward(*given, True, ctx.eps, wanted)
                 )
-                for part, upstream in zip(rows.chunk(ctx.chunks), gs.chunk(ctx.chunks), strict=True)
-            ]
             of_x += [one[0] for one in found]
             # The last group first, as autograd adds them.
             of_weights.append(sum(one[1] for one in reversed(found)))
