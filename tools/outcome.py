@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from common.errors import TrainingStopped
+from common.errors import UserError
 from tools.layout import MISSING, SCORES, gap, percent, points, rich_table
 from tools.sweep import parts_of
 
@@ -70,11 +70,11 @@ def require_none_stopped(results: Sequence[dict[str, Any]]) -> None:
     """Let a command fail, at its end, of whose runs some could not go on.
 
     Raises:
-        TrainingStopped: with their number.
+        UserError: with their number.
     """
     stopped = sum("stopped" in result for result in results)
     if stopped:
-        raise TrainingStopped(
+        raise UserError(
             f"{stopped} of {len(results)} runs stopped before their end: the warnings above say "
             "where, why, and what to try."
         )

@@ -138,14 +138,14 @@ def _run_all(
         require_consistent(recipe, target.dataset, source.dataset if source else None, team)
     for recipe in {recipe.encoder: recipe for recipe in recipes}.values():
         _require_initial_weights(recipe, team, observer)
-    results = []
     heard = observer if team.first else _silence
     name, values = parts_of(sweep)
+    results = []
     for number, one in enumerate(runs):
         if len(runs) > 1:
-            value = f"{name} {values[number // seeds]}, " if sweep else ""
-            text = f"run {number + 1} of {len(runs)}: {value}seed {one.seed}"
-            heard({"event": "stage", "text": text})
+            told = {name: values[number // seeds]} if sweep else {}
+            text = ", ".join(f"{key} {value}" for key, value in {**told, "seed": one.seed}.items())
+            heard({"event": "stage", "text": f"run {number + 1} of {len(runs)}: {text}"})
         try:
             found = run_recipe(one, base, target, source, options, observer, team, dry_run)
         except TrainingStopped as error:

@@ -8,7 +8,7 @@ from common.recipe import Recipe
 from common.recipe_text import in_full, override, parse_changes, to_json
 
 
-def changed(base: Recipe, changes: list[str]) -> Recipe:
+def _changed(base: Recipe, changes: list[str]) -> Recipe:
     """The recipe with the user's changes, a file of weights by its path in full.
 
     Raises:
@@ -26,11 +26,11 @@ def swept(base: Recipe, changes: list[str], sweep: str, seeds: int) -> list[Reci
         seeds: runs of each value.
 
     Raises:
-        UserError: what `changed` and `sweep_values` refuse, seeds named twice, or values that are
+        UserError: what `_changed` and `sweep_values` refuse, seeds named twice, or values that are
             equal.
     """
-    recipes = [changed(base, [*changes, *value]) for value in sweep_values(sweep)]
-    if sweep.partition("=")[0].strip() == "seed" and seeds > 1:
+    recipes = [_changed(base, [*changes, *value]) for value in sweep_values(sweep)]
+    if parts_of(sweep)[0] == "seed" and seeds > 1:
         raise UserError("--sweep seed names the seeds itself. Leave --seeds out.")
     if len({to_json(recipe) for recipe in recipes}) < len(recipes):
         raise UserError(f"--sweep {sweep} names a value twice. Leave one of them out.")
@@ -40,7 +40,7 @@ def swept(base: Recipe, changes: list[str], sweep: str, seeds: int) -> list[Reci
 def parts_of(sweep: str) -> tuple[str, list[str]]:
     """The name of a swept setting and its values as they were written; no comma within a kind."""
     name, _, texts = sweep.partition("=")
-    return name, [text.strip() for text in re.split(r",(?![^(]*\))", texts)]
+    return name.strip(), [text.strip() for text in re.split(r",(?![^(]*\))", texts)]
 
 
 def sweep_values(sweep: str) -> list[list[str]]:
