@@ -1,7 +1,8 @@
 """Work in blocks: in threads, with results in order; how large a block may be; who watches."""
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -82,24 +83,50 @@ def in_threads(
     """
     with _one_at_a_time, _libraries().limit(limits=1, user_api="blas"):
         threads = torch.get_num_threads()
-        if threads == 1:
-            return _collected(map(work, items), len(items), progress)
         torch.set_num_threads(1)
         try:
-            with ThreadPoolExecutor(threads) as pool:
-                return _collected(pool.map(work, items), len(items), progress)
+            return _shared_out(work, items, threads, progress)
         finally:
             torch.set_num_threads(threads)
 
 
-def _collected(results: Iterable[Result], total: int, progress: Tick | None) -> list[Result]:
-    """All results, told of one by one."""
-    found = []
-    for result in results:
-        found.append(result)
-        if progress:
-            progress(len(found), total)
-    return found
+def _shared_out(
+    work: Callable[[Item], Result], items: Sequence[Item], threads: int, progress: Tick | None
+) -> list[Result]:
+    """[work(item) for item in items] by so many threads, the calling one included.
+
+    Each takes items until none is left: a task for each item would cost more than small items do.
+    """
+    waiting, found = deque(enumerate(items)), dict[int, Result]()
+
+    def work_off(progress: Tick | None = None) -> None:
+        try:
+            for place, item in _taken(waiting):
+                found[place] = work(item)
+                if progress:
+                    progress(len(found), len(items))
+        except BaseException:
+            waiting.clear()  # the other threads end as well
+            raise
+
+    with ThreadPoolExecutor(threads) as pool:  # a thread starts when it is given a task
+        helpers = [pool.submit(work_off) for _ in items[1:threads]]
+        work_off(progress)
+    for helper in helpers:
+        helper.result()  # raises what was raised there
+    if progress and helpers:
+        progress(len(items), len(items))
+    return [found[place] for place in range(len(items))]
+
+
+def _taken(waiting: deque[Item]) -> Iterator[Item]:
+    """The entries, taken out one by one; several threads may take from the same."""
+    while True:
+        try:
+            entry = waiting.popleft()
+        except IndexError:
+            return
+        yield entry
 
 
 @functools.cache

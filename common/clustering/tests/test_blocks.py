@@ -1,7 +1,7 @@
 """Work in threads: in order, with one thread of each library per item."""
 
 from concurrent.futures import ThreadPoolExecutor, wait
-from threading import Event
+from threading import Event, get_ident
 from types import SimpleNamespace
 
 import pytest
@@ -70,3 +70,26 @@ def test_a_block_takes_a_sixteenth_of_a_small_device(gigabytes, entries, monkeyp
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: memory)
     assert entries_on(torch.device("cuda"), most=1 << 28) == entries
     assert entries_on(torch.device("meta"), most=1 << 40) == 1 << 28
+
+
+def test_the_caller_is_told_of_the_end_even_if_another_thread_brings_it_about(threads):
+    caller, first_done, told = get_ident(), Event(), []
+
+    def work(item):
+        first_done.set() if get_ident() == caller else first_done.wait(5)
+
+    in_threads(work, range(2), lambda *progress: told.append((*progress, get_ident())))
+    assert told[-1] == (2, 2, caller)
+    assert {thread for *_, thread in told} == {caller}
+
+
+def test_no_further_item_is_begun_once_one_has_failed(threads):
+    begun = []
+
+    def work(item):
+        begun.append(item)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        in_threads(work, range(100))
+    assert len(begun) <= threads
