@@ -133,7 +133,7 @@ def weights(
 ) -> SparseBlock:
     """Rows of V: softmax of minus the squared distance over the expanded reciprocal set.
 
-    Point i of the lists is row order[i] of the features.
+    Point i of the lists is row order[i] of the features and of the similarities `ranked`.
     """
     k = rank.shape[1]
     counts = np.empty(stop - start, np.int32)
@@ -155,7 +155,7 @@ def weights(
         for n in range(used, end):
             j = columns[n]
             known = owner[j] == i
-            s = ranked[i, place[j]] if known else similarity(features, order[i], order[j])
+            s = ranked[order[i], place[j]] if known else similarity(features, order[i], order[j])
             values[n] = np.float32(2) * s - np.float32(2)
         _softmax(values, used, end, powers)
         counts[i - start] = end - used

@@ -1,4 +1,4 @@
-"""Compiled kernels of the Jaccard distance: sums of minima, by lists of the rows of each column."""
+"""Compiled kernels of the Jaccard distance: sums of minima, by an inverted index."""
 
 import numpy as np
 
@@ -10,17 +10,32 @@ SUM_ROUNDING = 2.0**-23  # per term: by how much two sums of at most 1 are round
 
 
 @jit()
-def transpose(
+def count_entries(
+    sequence: Array, starts: Array, columns: Array, counts: Array, start: int, stop: int
+) -> None:
+    """Add to `counts` how many of the rows sequence[start:stop] hold each column."""
+    for m in range(start, stop):
+        for n in range(starts[sequence[m]], starts[sequence[m] + 1]):
+            counts[columns[n]] += 1
+
+
+@jit()
+def list_rows_of_columns(
     starts: Array,
     columns: Array,
     values: Array,
-    list_starts: Array,
     list_rows: Array,
     list_values: Array,
+    fill: Array,
+    start: int,
+    stop: int,
 ) -> None:
-    """Fill, for each column, the ascending rows that hold it, with their values."""
-    fill = list_starts[:-1].copy()
-    for i in range(len(starts) - 1):
+    """Write, for each column, the ascending rows in [start, stop) that hold it, and their values.
+
+    Args:
+        fill: where the column's first such row is written; afterwards, where they end.
+    """
+    for i in range(start, stop):
         for n in range(starts[i], starts[i + 1]):
             c = columns[n]
             list_rows[fill[c]] = i
@@ -30,16 +45,23 @@ def transpose(
 
 @jit()
 def sort_columns(
-    number: Array,
+    sequence: Array,
     list_starts: Array,
     list_rows: Array,
-    starts: Array,
     columns: Array,
     places: Array,
+    fill: Array,
+    start: int,
+    stop: int,
 ) -> None:
-    """Fill, for each row, its columns in the order `number`, and its place in their lists."""
-    fill = starts[:-1].copy()
-    for c in number:
+    """Write, for each row, those of the columns sequence[start:stop] that it holds, and where.
+
+    Args:
+        places: where in the column's list the row stands.
+        fill: where the row's first such column is written; afterwards, where they end.
+    """
+    for m in range(start, stop):
+        c = sequence[m]
         for n in range(list_starts[c], list_starts[c + 1]):
             i = list_rows[n]
             columns[fill[i]] = c

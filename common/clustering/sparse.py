@@ -10,6 +10,7 @@ from torch import Tensor
 
 from common.clustering import compiled
 from common.clustering.blocks import AVERAGING, SUMMING, WEIGHING, in_blocks, telling
+from common.clustering.inverted_index import inverted_index, starts_of
 from common.clustering.neighbors import Neighbors
 from common.clustering.pairs import Pairs, least_shared
 from common.clustering.rows import SparseRows
@@ -25,10 +26,9 @@ def weights(features: Tensor, neighbors: Neighbors, half: int) -> SparseRows:
     near = min(WALKED, neighbors.rank.shape[1])
     compiled.jaccard.walk_order(neighbors.rank.numpy(), near, order)
     rank = _numbers(order)[neighbors.rank.numpy()[order]]
-    ranked = neighbors.similarity.numpy()[order]
     mutual = np.empty(rank.shape, np.int16)
     in_blocks(lambda a, b: compiled.jaccard.mutual_positions(rank, mutual, a, b), len(rank))
-    fixed = (features.numpy(), order, rank, ranked, mutual, half)
+    fixed = (features.numpy(), order, rank, neighbors.similarity.numpy(), mutual, half)
     parts = in_blocks(
         lambda a, b: compiled.jaccard.weights(*fixed, a, b), len(rank), progress=telling(WEIGHING)
     )
@@ -51,15 +51,8 @@ def close_pairs(rows: SparseRows, max_distance: float) -> Pairs:
 
     Sums grow in ascending order of the columns' points, however the rows are ordered.
     """
-    starts, columns, values = rows.numpy()
-    size, order = len(starts) - 1, _order(rows)
-    list_starts = _starts(np.bincount(columns, minlength=size))
-    list_rows, list_values = np.empty_like(columns), np.empty_like(values)
-    compiled.minima.transpose(starts, columns, values, list_starts, list_rows, list_values)
-    ordered, places = np.empty_like(columns), np.empty_like(columns)
-    lists = (list_starts, list_rows)
-    compiled.minima.sort_columns(_numbers(order), *lists, starts, ordered, places)
-    index = (starts, ordered, places, *lists, list_values)
+    order = _order(rows)
+    index = inverted_index(*rows.numpy(), _numbers(order))
     fixed = (*index, np.float32(least_shared(max_distance)), np.float32(max_distance))
 
     def near(a: int, b: int) -> Block:
@@ -67,9 +60,9 @@ def close_pairs(rows: SparseRows, max_distance: float) -> Pairs:
         here, there = order[a:b].repeat(counts), order[others]
         return np.minimum(here, there), np.maximum(here, there), distances
 
-    parts = in_blocks(near, size, progress=telling(SUMMING))
+    parts = in_blocks(near, len(order), progress=telling(SUMMING))
     first, second, distance = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return Pairs(size, first, second, distance)
+    return Pairs(len(order), first, second, distance)
 
 
 def _order(rows: SparseRows) -> np.ndarray:
@@ -89,10 +82,5 @@ def _numbers(order: np.ndarray) -> np.ndarray:
 def _joined(parts: list[Block], order: Tensor | None) -> SparseRows:
     """The sparse rows of consecutive blocks as one."""
     counts, columns, values = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    arrays = [torch.from_numpy(array) for array in (_starts(counts), columns, values)]
+    arrays = [torch.from_numpy(array) for array in (starts_of(counts), columns, values)]
     return SparseRows(arrays[0], arrays[1], arrays[2], order)
-
-
-def _starts(counts: np.ndarray) -> np.ndarray:
-    """[2, 0, 3] -> [0, 2, 2, 5]."""
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
