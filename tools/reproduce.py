@@ -38,7 +38,10 @@ from tools.origin import Moved, Origin, load_again, record_places, stored_recipe
 from tools.output import note_run
 from tools.recipes import settings_of
 from tools.references import references
-from tools.sweep import parts_of, swept
+from tools.sweep import Plan, planned
+
+Find = Callable[[Team], tuple[Found, Found | None]]
+"""Finds the data set, and the labelled source of a two-domain run."""
 
 
 def reproduce(
@@ -76,8 +79,8 @@ def reproduce(
         target = find_dataset(dataset, options, team, observer)
         return target, find_dataset(source, options, team, observer) if source else None
 
-    recipes = swept(base, changes or [], sweep, seeds)
-    return _run_all(base, recipes, sweep, seeds, find, options, observer, dry_run)
+    plan = planned(base, changes or [], sweep, seeds)
+    return _run_all(plan, find, options, observer, dry_run)
 
 
 def train(
@@ -108,46 +111,26 @@ def train(
     def find(team: Team) -> tuple[Found, None]:
         return Found(same_for_all(origin.load, team), origin), None
 
-    recipes = swept(base, changes or [], sweep, seeds)
-    return _run_all(base, recipes, sweep, seeds, find, options, observer, dry_run)
+    plan = planned(base, changes or [], sweep, seeds)
+    return _run_all(plan, find, options, observer, dry_run)
 
 
 def _run_all(
-    base: Recipe,
-    recipes: list[Recipe],
-    sweep: str,
-    seeds: int,
-    find: Callable[[Team], tuple[Found, Found | None]],
-    options: RunOptions,
-    observer: Observer,
-    dry_run: bool,
+    plan: Plan, find: Find, options: RunOptions, observer: Observer, dry_run: bool
 ) -> list[dict[str, Any]]:
-    """Check every recipe, then run each with each seed; one that stops holds up no other.
-
-    Args:
-        find: the data set, and the labelled source of a two-domain run.
-    """
-    runs = [replace(r, seed=seed) for r in recipes for seed in range(r.seed, r.seed + seeds)]
+    """Check every recipe, then run each with each seed; one that stops holds up no other."""
+    runs = plan.runs()
     team = join_team(options.device)
     _require_same_settings(runs, team, dry_run)
-    _require_place(base, options, team)
-    for recipe in recipes:
-        _require_network(recipe, team)
-    target, source = find(team)
-    for recipe in recipes:
-        require_consistent(recipe, target.dataset, source.dataset if source else None, team)
-    for recipe in {recipe.encoder: recipe for recipe in recipes}.values():
-        _require_initial_weights(recipe, team, observer)
+    _require_place(plan.base, options, team)
+    target, source = _found(plan.recipes, find, team, observer)
     heard = observer if team.first else _silence
-    name, values = parts_of(sweep)
     results = []
     for number, one in enumerate(runs):
         if len(runs) > 1:
-            told = {name: values[number // seeds]} if sweep else {}
-            text = ", ".join(f"{key} {value}" for key, value in {**told, "seed": one.seed}.items())
-            heard({"event": "stage", "text": f"run {number + 1} of {len(runs)}: {text}"})
+            heard({"event": "stage", "text": plan.title(number)})
         try:
-            found = run_recipe(one, base, target, source, options, observer, team, dry_run)
+            found = run_recipe(one, plan.base, target, source, options, observer, team, dry_run)
         except TrainingStopped as error:
             if len(runs) == 1:
                 raise
@@ -156,6 +139,20 @@ def _run_all(
         results.append(found)
     leave_team(team)
     return results
+
+
+def _found(
+    recipes: list[Recipe], find: Find, team: Team, observer: Observer
+) -> tuple[Found, Found | None]:
+    """The data, once every recipe is known to fit them, and its network and weights to be there."""
+    for recipe in recipes:
+        _require_network(recipe, team)
+    target, source = find(team)
+    for recipe in recipes:
+        require_consistent(recipe, target.dataset, source.dataset if source else None, team)
+    for recipe in {recipe.encoder: recipe for recipe in recipes}.values():
+        _require_initial_weights(recipe, team, observer)
+    return target, source
 
 
 def resume(

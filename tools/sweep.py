@@ -1,11 +1,50 @@
 """What a user changes of a recipe: single settings, and one setting to several values in turn."""
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from common.errors import UserError
 from common.recipe import Recipe
 from common.recipe_text import in_full, override, parse_changes, to_json
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs of one command.
+
+    Args:
+        base: the recipe before the user's changes.
+        recipes: of every value of the sweep, or the only one.
+        sweep: "NAME=V1,V2" as on the command line, "" for none.
+        seeds: runs of each recipe, the first with its own seed, each next with one more.
+    """
+
+    base: Recipe
+    recipes: list[Recipe]
+    sweep: str
+    seeds: int
+
+    def runs(self) -> list[Recipe]:
+        """The seeds of one value together."""
+        return [
+            replace(recipe, seed=seed)
+            for recipe in self.recipes
+            for seed in range(recipe.seed, recipe.seed + self.seeds)
+        ]
+
+    def title(self, number: int) -> str:
+        """What sets a run, counted from 0, apart: "run 2 of 4: lr 0.01, seed 1"."""
+        runs = self.runs()
+        name, values = parts_of(self.sweep)
+        told = {name: values[number // self.seeds]} if self.sweep else {}
+        told["seed"] = str(runs[number].seed)  # where it is swept as well, it is named once
+        text = ", ".join(f"{key} {value}" for key, value in told.items())
+        return f"run {number + 1} of {len(runs)}: {text}"
+
+
+def planned(base: Recipe, changes: list[str], sweep: str, seeds: int) -> Plan:
+    """The runs of `base` with the user's changes; see `swept`."""
+    return Plan(base, swept(base, changes, sweep, seeds), sweep, seeds)
 
 
 def _changed(base: Recipe, changes: list[str]) -> Recipe:
