@@ -18,6 +18,7 @@ from common.optimizer import restore_moments
 from common.recipe import Recipe
 from common.recipe_text import flatten, from_json, to_json
 from common.records import PROGRESS, misfit
+from common.saver import Saver
 from common.types import PseudoLabels
 
 Scores = dict[str, Any]
@@ -51,7 +52,12 @@ class Progress:
 
 
 def save(
-    method: Method, job: Job, optimizer: Optimizer, progress: Progress, pseudo: PseudoLabels
+    saver: Saver,
+    method: Method,
+    job: Job,
+    optimizer: Optimizer,
+    progress: Progress,
+    pseudo: PseudoLabels,
 ) -> None:
     """The checkpoint from which the run continues exactly, then the best network; rank 0's."""
     if not job.team.first:
@@ -65,20 +71,20 @@ def save(
         "streams": job.streams.state_dict(),
         "labels": torch.from_numpy(pseudo.labels),
     }
-    job.run.save("last.pt", state)
-    _save_best(method, job, progress)
+    saver.write({"last.pt": state, **_best(method, progress)})
 
 
-def _save_best(method: Method, job: Job, progress: Progress) -> None:
-    """The weights of the network with the best scores, where these are of the last epoch.
+def _best(method: Method, progress: Progress) -> dict[str, dict[str, Any]]:
+    """The network with the best scores as a file, where these are of the last epoch.
 
-    They come after the checkpoint: an epoch that is not in it is run again, and on a GPU may end
-    otherwise. A run that is stopped between the two makes them from the checkpoint.
+    It comes after the checkpoint: an epoch that is not in it is run again, and on a GPU may end
+    otherwise. A run that is stopped between the two makes it from the checkpoint.
     """
     best = progress.best
-    if best is not None and best["epoch"] == progress.epoch:
-        network = method.evaluated()[best["network"]]
-        job.run.save("best.pt", {"encoder": network.state_dict(), **_identity(method), **best})
+    if best is None or best["epoch"] != progress.epoch:
+        return {}
+    network = method.evaluated()[best["network"]]
+    return {"best.pt": {"encoder": network.state_dict(), **_identity(method), **best}}
 
 
 def restore(method: Method, optimizer: Optimizer, job: Job) -> Progress:
@@ -106,7 +112,8 @@ def restore(method: Method, optimizer: Optimizer, job: Job) -> Progress:
         progress = progress_of(state)
     if job.team.first:
         job.run.rewind_log(progress.epoch)
-        _save_best(method, job, progress)
+        for name, best in _best(method, progress).items():
+            job.run.save(name, best)
     return progress
 
 

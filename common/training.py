@@ -22,6 +22,7 @@ from common.label_checks import (
 from common.method import Method
 from common.optimizer import make_optimizer, minimize, set_rate
 from common.progress import Progress, Scores, restore, save, tensors_of
+from common.saver import Saver
 from common.types import Domain, PseudoLabels
 
 
@@ -49,9 +50,10 @@ def train(method: Method, job: Job, *, resume: bool = False) -> Progress:
         method.begin_training(lambda domain: features_of(method, job, domain))
         progress.start = _tested(method, job, progress, -1)
     pseudo: PseudoLabels | None = None
-    for epoch in range(progress.epoch + 1, recipe.epochs):
-        pseudo = _epoch(method, job, optimizer, progress, epoch)
-        save(method, job, optimizer, progress, pseudo)
+    with Saver(job.run, beside=job.team.device.type != "cpu") as saver:
+        for epoch in range(progress.epoch + 1, recipe.epochs):
+            pseudo = _epoch(method, job, optimizer, progress, epoch)
+            save(saver, method, job, optimizer, progress, pseudo)
     return progress
 
 

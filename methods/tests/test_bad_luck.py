@@ -9,10 +9,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from common import training
 from common.backbones.weights import digest_of
 from common.errors import TrainingStopped, UserError
 from common.label_checks import collapsed, giant_cluster
 from common.run import RunDir
+from common.saver import Saver
 from common.schedules import LinearEps
 from common.team import Team
 from common.training import features_of, train
@@ -237,7 +239,9 @@ def test_iterations_and_clusters_are_counted_through_where_epochs_differ(tmp_pat
     assert len(counted) == 3 + 1 + 2 + 3
 
 
-def test_a_full_disk_keeps_the_epoch_before(tmp_path, monkeypatch):
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_full_disk_keeps_the_epoch_before(tmp_path, monkeypatch, beside):
+    monkeypatch.setattr(training, "Saver", lambda run, **given: Saver(run, beside))
     run_small(ONE_EPOCH, tmp_path, small_data())
     before = (tmp_path / "last.pt").read_bytes()
 

@@ -16,13 +16,14 @@ from common.devices import find_device
 from common.errors import UserError
 from common.recipe import Dbscan, Recipe
 from common.recipe_text import override
+from common.run import RunDir
 from common.schedules import Constant
 from common.team import Team, join_team
 from common.training import train
 from tools.benchmarks.clock import device_wait
 from tools.benchmarks.epoch_rows import Measured, rows_of
 from tools.benchmarks.fresh_process import device_peak_mb, fresh_process, peak_mb
-from tools.benchmarks.laps import ITERATED, PARTS, Laps, MarkedRun, marked, observer
+from tools.benchmarks.laps import ITERATED, PARTS, Laps, marked, observer
 from tools.benchmarks.limits import require_least
 from tools.benchmarks.made_job import FirstImages, made_job
 from tools.benchmarks.pseudo_labels import EPS
@@ -144,7 +145,7 @@ def measure(plan: Plan, team: Team, wait: Callable[[], object], waiting: int) ->
     laps = Laps(wait, 1 + plan.epochs if waiting else 0)
     recipe = replace(plan.recipe, epochs=1 + plan.epochs + waiting)
     with tempfile.TemporaryDirectory() as folder:
-        run = MarkedRun(Path(folder), laps)
+        run = RunDir(Path(folder))
         method, job, trained, tested, drawn = made_job(
             recipe,
             plan.images,

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from torch.optim.optimizer import (
@@ -12,7 +11,7 @@ from torch.optim.optimizer import (
 )
 
 from common.method import Method
-from common.run import Event, RunDir
+from common.run import Event
 
 ITERATED = ("batches", "forward", "backward", "optimizer", "memory update", "losses")
 PARTS = (
@@ -100,18 +99,6 @@ def observer(laps: Laps) -> Callable[[Event], None]:
                 laps("evaluation")
 
     return hear
-
-
-class MarkedRun(RunDir):
-    """A run folder that marks its checkpoints."""
-
-    def __init__(self, path: Path, laps: Laps) -> None:
-        super().__init__(path)
-        self.laps = laps
-
-    def save(self, name: str, state: dict[str, Any]) -> None:
-        super().save(name, state)
-        self.laps("checkpoint")
 
 
 def _surround(
