@@ -12,6 +12,8 @@ from common.clustering.blocks import in_blocks
 
 Array = np.ndarray
 
+MOST_SHARES = 8  # of the rows; what is counted for one takes 12 bytes for each of all N
+
 
 class InvertedIndex(NamedTuple):
     """A square sparse matrix by rows, and by columns.
@@ -40,15 +42,17 @@ def inverted_index(starts: Array, columns: Array, values: Array, sequence: Array
         starts, columns, values: as in `SparseRows`.
         sequence: (N,) int32 the order in which a row shall have its columns.
     """
+    share = -(-len(sequence) // min(torch.get_num_threads(), MOST_SHARES))
     list_rows, list_values = np.empty_like(columns), np.empty_like(values)
     lists = (starts, columns, values, list_rows, list_values)
-    counts = _counts(np.arange(len(sequence), dtype=sequence.dtype), starts, columns)
+    counts = _counts(np.arange(len(sequence), dtype=sequence.dtype), starts, columns, share)
     list_starts = starts_of(np.sum(counts, axis=0))
-    _fill(lambda *share: compiled.minima.list_rows_of_columns(*lists, *share), list_starts, counts)
+    write = compiled.minima.list_rows_of_columns
+    _fill(lambda *where: write(*lists, *where), list_starts, counts, share)
     ordered, places = np.empty_like(columns), np.empty_like(columns)
     turned = (sequence, list_starts, list_rows, ordered, places)
-    counts = _counts(sequence, list_starts, list_rows)
-    _fill(lambda *share: compiled.minima.sort_columns(*turned, *share), starts, counts)
+    counts = _counts(sequence, list_starts, list_rows, share)
+    _fill(lambda *where: compiled.minima.sort_columns(*turned, *where), starts, counts, share)
     return InvertedIndex(starts, ordered, places, list_starts, list_rows, list_values)
 
 
@@ -57,18 +61,20 @@ def starts_of(counts: Array) -> Array:
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
 
 
-def _counts(sequence: Array, starts: Array, columns: Array) -> list[Array]:
-    """For each thread's share of the rows in `sequence`, how many hold each column: (N,) int32."""
+def _counts(sequence: Array, starts: Array, columns: Array, share: int) -> list[Array]:
+    """For each `share` of the rows in `sequence`, how many hold each column: (N,) int32."""
 
     def count(start: int, stop: int) -> Array:
         counts = np.zeros(len(sequence), np.int32)
         compiled.minima.count_entries(sequence, starts, columns, counts, start, stop)
         return counts
 
-    return in_blocks(count, len(sequence), _share(len(sequence)))
+    return in_blocks(count, len(sequence), share)
 
 
-def _fill(write: Callable[[Array, int, int], None], starts: Array, counts: list[Array]) -> None:
+def _fill(
+    write: Callable[[Array, int, int], None], starts: Array, counts: list[Array], share: int
+) -> None:
     """Let each thread write its share of a transposed matrix behind the shares before it.
 
     Args:
@@ -76,11 +82,5 @@ def _fill(write: Callable[[Array, int, int], None], starts: Array, counts: list[
         starts: (N + 1,) where the rows of the transposed matrix begin.
         counts: of each share the entries in these rows.
     """
-    share = _share(len(starts) - 1)
     begins = list(accumulate(counts[:-1], initial=starts[:-1].copy()))
     in_blocks(lambda a, b: write(begins[a // share], a, b), len(starts) - 1, share)
-
-
-def _share(size: int) -> int:
-    """Rows of one thread."""
-    return -(-size // torch.get_num_threads())
