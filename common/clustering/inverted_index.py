@@ -42,17 +42,17 @@ def inverted_index(starts: Array, columns: Array, values: Array, sequence: Array
         starts, columns, values: as in `SparseRows`.
         sequence: (N,) int32 the order in which a row shall have its columns.
     """
+    minima = compiled.minima
     share = -(-len(sequence) // min(torch.get_num_threads(), MOST_SHARES))
     list_rows, list_values = np.empty_like(columns), np.empty_like(values)
     lists = (starts, columns, values, list_rows, list_values)
     counts = _counts(np.arange(len(sequence), dtype=sequence.dtype), starts, columns, share)
     list_starts = starts_of(np.sum(counts, axis=0))
-    write = compiled.minima.list_rows_of_columns
-    _fill(lambda *where: write(*lists, *where), list_starts, counts, share)
+    _fill(lambda *where: minima.list_rows_of_columns(*lists, *where), list_starts, counts, share)
     ordered, places = np.empty_like(columns), np.empty_like(columns)
     turned = (sequence, list_starts, list_rows, ordered, places)
     counts = _counts(sequence, list_starts, list_rows, share)
-    _fill(lambda *where: compiled.minima.sort_columns(*turned, *where), starts, counts, share)
+    _fill(lambda *where: minima.sort_columns(*turned, *where), starts, counts, share)
     return InvertedIndex(starts, ordered, places, list_starts, list_rows, list_values)
 
 
