@@ -58,6 +58,6 @@ def launch(processes: int, device: str, arguments: list[str]) -> int:
 
 
 def _signal(number: int) -> str:
-    """E.g. "signal 9 (SIGKILL)"."""
-    known = number in signal.valid_signals()
+    """E.g. "signal 9 (SIGKILL)"; most real-time signals have no name."""
+    known = number in list(signal.Signals)
     return f"signal {number} ({signal.Signals(number).name})" if known else f"signal {number}"

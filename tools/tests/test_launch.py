@@ -1,6 +1,7 @@
 """How a team of processes starts alike, and what is said and returned when it has ended."""
 
 import os
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,6 +24,7 @@ def ended(monkeypatch):
 
     def prepare(outcome, run=None):
         def start(processes, command):
+            assert command[:3] == [sys.executable, "-m", "tools"]
             if run:
                 note_run(Path(run))
             if isinstance(outcome, BaseException):
@@ -34,13 +36,20 @@ def ended(monkeypatch):
     return prepare
 
 
-def test_a_killed_process_is_named_with_the_command_that_continues(ended, capsys):
-    ended((1, -9), run="runs/mine")
-    assert launch(4, "cpu", ["reproduce"]) == 1
+@pytest.mark.parametrize(
+    ("number", "name", "device", "option"),
+    [(9, " (SIGKILL)", "cpu", " --device cpu"), (40, "", "cuda", "")],
+)
+def test_a_killed_process_is_named_with_the_command_that_continues(
+    ended, capsys, monkeypatch, number, name, device, option
+):
+    monkeypatch.setattr(tools.launch, "require_devices", lambda device, processes: None)
+    ended((1, -number), run="runs/mine")
+    assert launch(4, device, ["reproduce"]) == 1
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert "process 1 of 4 was killed by signal 9 (SIGKILL)" in said
-    assert "`tools resume runs/mine --gpus 4 --device cpu` continues" in said
+    assert f"process 1 of 4 was killed by signal {number}{name};" in said
+    assert f"`tools resume runs/mine --gpus 4{option}` continues" in said
 
 
 def test_a_run_folder_need_not_have_a_name_in_utf_8(ended, monkeypatch):
