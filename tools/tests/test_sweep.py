@@ -7,8 +7,9 @@ import pytest
 
 import tools.reproduce
 from common.errors import TrainingStopped, UserError
+from methods import METHODS
 from tools.options import RunOptions
-from tools.sweep import sweep_values
+from tools.sweep import planned, sweep_values
 
 
 def test_a_sweep_is_a_run_for_each_value():
@@ -25,6 +26,17 @@ def test_a_sweep_is_a_run_for_each_value():
 def test_a_sweep_without_several_values_is_a_mistake(sweep):
     with pytest.raises(UserError):
         sweep_values(sweep)
+
+
+def test_a_run_is_called_by_what_sets_it_apart_from_the_others():
+    base = METHODS["hhcl"].find("synthetic")
+    seeds, both, named_once = (
+        planned(base, [], sweep, seeds)
+        for sweep, seeds in (("", 2), ("epochs=3,4", 2), ("seed=5,6", 1))
+    )
+    assert seeds.title(1) == "run 2 of 2: seed 2"
+    assert both.title(2) == "run 3 of 4: epochs 4, seed 1"
+    assert named_once.title(1) == "run 2 of 2: seed 6"
 
 
 @pytest.mark.parametrize("own", [False, True])
