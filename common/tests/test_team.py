@@ -187,6 +187,24 @@ def test_every_process_of_a_machine_needs_a_gpu_of_its_own(monkeypatch):
         join_team("cuda")
 
 
+@pytest.mark.parametrize("local_rank", [0, 1])
+def test_each_process_of_a_machine_takes_the_gpu_of_its_number(monkeypatch, local_rank):
+    class Taken(Exception):
+        pass
+
+    def take(device):
+        raise Taken(device)
+
+    launched = {"WORLD_SIZE": 4, "RANK": 3, "LOCAL_RANK": local_rank, "LOCAL_WORLD_SIZE": 2}
+    for name, value in launched.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.set_device", take)
+    with pytest.raises(Taken, match=f"cuda:{local_rank}"):
+        join_team("cuda")
+
+
 @pytest.mark.parametrize(("device", "found"), [("cuda:1", [torch.device("cuda", 1)]), ("cpu", [])])
 def test_what_names_no_device_takes_the_one_that_was_chosen(monkeypatch, device, found):
     current = []
