@@ -24,6 +24,19 @@ def test_nothing_is_overwritten(tmp_path):
     assert (first.path.name, second.path.name) == ("run", "run-2")
 
 
+def test_a_folder_that_cannot_be_made_is_told_and_so_are_too_many_of_a_name(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"file/run: Not a directory. Choose another --runs-root\."):
+        RunDir.create(tmp_path / "file", "run")
+
+    def there(path, **options):
+        raise FileExistsError
+
+    monkeypatch.setattr(Path, "mkdir", there)
+    with pytest.raises(UserError, match=r"holds 9,999 runs named run\. Choose another --name\."):
+        RunDir.create(tmp_path, "run")
+
+
 def test_a_standard_name_that_no_file_system_takes_is_refused_before_any_work(tmp_path):
     with pytest.raises(UserError, match="shorter name with --name"):
         RunDir.require_place(tmp_path, "", "ü" * 101)
