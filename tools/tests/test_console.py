@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from common.run import ticks
 from tools import outcome
 from tools.console import RunConsole
 from tools.layout import shell_command, short
@@ -279,8 +280,10 @@ def test_a_terminal_shows_work_rate_and_time_left_in_one_line(live):
 def test_a_rate_counts_from_the_begin_of_the_work(live):
     for second, done in ((0, 0), (2, 10), (2.01, 20)):  # two workers are done almost at once
         live._live.get_time = lambda now=second: now
-        live({"event": "progress", "what": "drawing images", "done": done, "total": 40})
-    assert live._live.tasks[0].speed == pytest.approx(20 / 2.01)
+        ticks(live, "drawing images")(done, 40)
+    (task,) = live._live.tasks
+    assert (task.description, task.completed, task.total) == ("drawing images", 20, 40)
+    assert task.speed == pytest.approx(20 / 2.01)
 
 
 def test_bytes_are_shown_in_megabytes(live):
