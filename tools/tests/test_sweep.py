@@ -7,6 +7,7 @@ import pytest
 
 import tools.reproduce
 from common.errors import TrainingStopped, UserError
+from common.team import Team
 from methods import METHODS
 from tools.options import RunOptions
 from tools.sweep import planned, sweep_values
@@ -39,9 +40,12 @@ def test_a_run_is_called_by_what_sets_it_apart_from_the_others():
     assert named_once.title(1) == "run 2 of 2: seed 6"
 
 
-@pytest.mark.parametrize("own", [False, True])
-def test_every_seed_of_a_value_is_a_run_of_its_own_before_the_next(monkeypatch, tmp_path, own):
-    runs = []
+@pytest.mark.parametrize(("own", "rank"), [(False, 0), (True, 1)])
+def test_every_seed_of_a_value_is_a_run_of_its_own_and_the_first_process_alone_tells_of_it(
+    monkeypatch, tmp_path, own, rank
+):
+    runs, heard = [], []
+    monkeypatch.setattr(tools.reproduce, "join_team", lambda device: Team(rank))
     found = SimpleNamespace(dataset=None)
     monkeypatch.setattr(tools.reproduce, "find_dataset", lambda *given: found)
     monkeypatch.setattr(tools.reproduce, "same_for_all", lambda *given: None)
@@ -55,8 +59,9 @@ def test_every_seed_of_a_value_is_a_run_of_its_own_before_the_next(monkeypatch, 
         sweep="epochs=1,2",
         seeds=2,
         options=RunOptions(runs_root=tmp_path, device="cpu"),
-        observer=lambda event: None,
+        observer=heard.append,
     )
+    assert (heard == []) == (rank == 1)
     assert [(run.epochs, run.seed) for run in runs] == [(1, 5), (1, 6), (2, 5), (2, 6)]
 
 
@@ -89,6 +94,7 @@ def test_a_run_that_cannot_go_on_holds_up_no_other_and_fails_the_command(call, m
     assert (alone.code, alone.err.count("too few clusters"), "runs stopped" in alone.err) == (
         2, 1, False,
     )  # fmt: skip
+    assert "run 1 of 1" not in alone.out
 
 
 def test_a_bad_value_of_a_sweep_is_found_before_the_first_run(call, monkeypatch):
