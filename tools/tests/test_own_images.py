@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+import tools.announce
 import tools.reproduce
 from common.backbones import build_encoder
 from common.recipe import EncoderSettings
@@ -49,7 +50,8 @@ def test_no_name_of_an_unset_variable_is_not_the_folder_one_is_in(mine, call, co
     assert default_data_root() == Path("data")
 
 
-def test_a_dry_run_tells_a_program_what_it_tells_a_person(mine, call):
+def test_a_dry_run_tells_a_program_what_it_tells_a_person(mine, call, monkeypatch):
+    monkeypatch.setattr(tools.announce, "disk_room", lambda folder: 10**4)
     settings = ("--set", "encoder.arch=tiny", "--set", "encoder.weights=random")
     settings += ("--set", "sampling.batch_size=16", "--dry-run")
     told = call("train", "hhcl", "--data", mine, *settings).out
@@ -62,6 +64,9 @@ def test_a_dry_run_tells_a_program_what_it_tells_a_person(mine, call):
     assert found["cameras"] == "2 (sub-folders)"
     assert len(found["deviations"]) == 2
     assert all(f"differs: {text}" in told for text in found["deviations"])
+    assert "\nestimate: " in told
+    assert "\nwarning: that is more than the 0.00 GB that are free on the disk" in told
+    assert found["free_disk_gb"] == 1e-5
     costs = ("hours", "memory_gb", "free_memory_gb", "disk_gb", "free_disk_gb", "timed_images")
     assert all(found[cost] > 0 for cost in costs)
 
