@@ -150,6 +150,16 @@ def test_a_torn_result_is_named_by_the_report_and_written_again_by_resume_before
     assert "no room for the page" in call("resume", run.path).err
     assert json.loads((run.path / "result.json").read_text())["clusters"]
 
+    def written(path, *, options, observer):
+        return path / "page"
+
+    (run.path / "result.json").unlink()
+    monkeypatch.setattr(write_report, "write_report", written)
+    said = call("resume", run.path).out
+    assert run.read_json("result.json")["report"] == str(run.path / "page")
+    assert "\nwriting the report\n" in said
+    assert f"\nreport      {run.path / 'page'}\n" in said
+
 
 @pytest.mark.parametrize(
     ("command", "name", "change", "said"),
