@@ -330,6 +330,8 @@ def test_json_and_csv_hold_every_number(tmp_path, market, call):
     assert float(line["best_map_mean"]) == row["best"]["map"]["mean"]
     assert float(line["difference_rank10"]) == row["difference"]["rank10"]
     assert line["paper_source"] == market.paper.source
+    columns = " ".join(line)
+    assert [name for name in row if not re.search(rf"\b{name}(_|\b)", columns)] == []
 
 
 def test_markdown_is_a_table_with_the_sources(tmp_path, market, call):
