@@ -1,5 +1,6 @@
 """The processes of a run: their parts, exchanges, mistakes and losses, and how they are started."""
 
+import logging
 import signal
 import sys
 import time
@@ -120,12 +121,14 @@ def test_exchanges_long_work_mistakes_and_a_loss_among_three_processes(tmp_path)
 
 
 @pytest.mark.parametrize(("ending", "code"), [("os.kill(os.getpid(), 9)", -9), ("os._exit(2)", 2)])
-def test_a_failing_process_ends_the_others_and_is_named(ending, code):
+def test_a_failing_process_ends_the_others_and_is_named_to_the_caller_alone(ending, code, caplog):
     program = f"import os, time; {ending} if os.environ['RANK'] == '1' else time.sleep(60)"
     since, told_to_stop = time.perf_counter(), signal.getsignal(signal.SIGINT)
     assert start_team(2, [sys.executable, "-c", program]) == (1, code)
     assert time.perf_counter() - since < 50
     assert signal.getsignal(signal.SIGINT) is told_to_stop
+    assert caplog.records == []
+    assert logging.getLogger().isEnabledFor(logging.CRITICAL)
 
 
 @pytest.mark.parametrize(
