@@ -9,7 +9,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from common.clustering.blocks import entries_on, in_blocks, in_threads
+from common.clustering.blocks import entries_on, in_blocks, in_threads, label_progress, telling
 
 
 @pytest.fixture(params=[1, 3])
@@ -105,3 +105,11 @@ def test_no_further_item_is_begun_once_one_has_failed(threads):
     with pytest.raises(ZeroDivisionError):
         in_threads(work, range(100))
     assert len(begun) < 10
+
+
+def test_progress_is_told_to_whoever_watches_and_to_nobody_afterwards():
+    heard, tell = [], telling("comparing images")
+    with label_progress(lambda *told: heard.append(told)):
+        tell(1, 2)
+    tell(2, 2)
+    assert heard == [("comparing images", 1, 2)]
