@@ -83,8 +83,9 @@ row labels "${labels[@]}" --set sizes=12936,32621
 row evaluation bench evaluation --set device=cuda --set plain_queries=300
 row labels-million "${labels[@]}" --set sizes=1000000 --set repeats=1
 row encoder bench encoder --set device=cuda --set batch=256 --set memory=false
-# The compiler tries sizes of blocks for every kernel, which takes minutes: is the whole step shorter than in `profile`?
-TORCHINDUCTOR_MAX_AUTOTUNE_POINTWISE=1 TORCHINDUCTOR_COORDINATE_DESCENT_TUNING=1 row profile-tuned "${kernels[@]}"
+# The compiler tries sizes of blocks for every kernel: is the whole step shorter than in `profile`? Its search from there
+# on, by coordinate descent, compiles one try after the other, and takes longer than a row may.
+TORCHINDUCTOR_MAX_AUTOTUNE_POINTWISE=1 row profile-tuned "${kernels[@]}"
 
 for name in "${@:2}"; do
     [[ $known == *" $name "* ]] || echo "there is no row $name; there are:$known"
