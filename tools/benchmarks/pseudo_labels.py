@@ -82,7 +82,7 @@ def run(
     sizes: Sequence[int] = (2000, 5000, 12936),
     dim: int = 2048,
     repeats: int = 3,
-    threads: int = 1,
+    threads: Sequence[int] = (1,),
     dense_limit: int = 12936,
     numba: bool = True,
     share: float = 0.0,
@@ -94,21 +94,25 @@ def run(
         sizes: numbers of images N, k1 at least.
         dim: feature size D.
         repeats: clusterings of which the median time is taken.
-        threads: of torch; kernels are compiled before the clock starts.
+        threads: of torch, one number or several, which then take turns; kernels are compiled
+            before the clock starts.
         dense_limit: largest N for which the dense form runs as well (1.5 GB at 12,936), on the CPU.
         numba: False measures the tensor form, as where numba is missing.
         share: of the cells looked at by an approximate search; 0 searches exactly.
         device: where the features lie, e.g. cuda.
 
     Returns:
-        Up to two rows per size, "dense" and ours: CPU seconds of the parts (`search`; `weights`
-        with the sets; `expansion`; `minima`, the sums of minima; `dbscan`), of `after_search` and
-        of `whole`, both with the least and most of the repeats, and all of them in wall seconds
-        (`wall_...`); `extra_mb` of memory beyond libraries and features at the first clustering's
-        peak, and the whole `peak_mb` (None where the system does not tell); `device_mb`, the peak
-        on a CUDA device, else None; `recall` of an approximate search, else None; `clusters` and
-        `outliers`; and, beside a dense row, `ratio_after_search` and `ratio_whole` of CPU seconds
-        (of wall seconds on a device), and the number of `labels_differing`.
+        Up to two rows per size and number of threads, "dense" and ours: CPU seconds of the parts
+        (`search`; `weights` with the sets; `expansion`; `minima`, the sums of minima; `dbscan`), of
+        `after_search` and of `whole`, both with the least and most of the repeats, and all of them
+        in wall seconds (`wall_...`); `extra_mb` of memory beyond libraries and features at the
+        first clustering's peak, and the whole `peak_mb` (None where the system does not tell, and
+        for all but the first number of threads); `device_mb`, the peak on a CUDA device, else None;
+        `recall` of an approximate search, else None; `clusters` and `outliers`; for all but the
+        first number of threads, how many times as fast as with that (`faster_after_search`,
+        `faster_whole`, of wall seconds); and, beside a dense row, `ratio_after_search` and
+        `ratio_whole` of CPU seconds (of wall seconds on a device), and the number of
+        `labels_differing`.
     """
     require_least(K1, sizes=sizes)  # the kernels check no bounds
     require_least(1, dim=dim, repeats=repeats, threads=threads)
@@ -118,20 +122,36 @@ def run(
     device = str(find_device(device))
     rows = []
     for size in sizes:
-        setup = Setup(size, dim, repeats, threads, numba, share, device)
-        ours = _measured(setup)
-        row = _row(setup, ours)
-        if size <= dense_limit:
-            dense_setup = Setup(size, dim, repeats, threads, dense=True)
-            dense = _measured(dense_setup)
-            other = _row(dense_setup, dense)
-            row["labels_differing"] = int((ours[0].labels != dense[0].labels).sum())
-            clock = "" if device == "cpu" else "wall_"
-            for part in ("after_search", "whole"):
-                row[f"ratio_{part}"] = other[clock + part] / row[clock + part]
-            rows.append(other)
-        rows.append(row)
+        ours = [Setup(size, dim, repeats, one, numba, share, device) for one in threads]
+        found = _measured(ours)
+        table = _rows(ours, found)
+        if size > dense_limit:
+            rows += table
+            continue
+        dense = [Setup(size, dim, repeats, one, dense=True) for one in threads]
+        plain = _measured(dense)
+        for row, here, other, there in zip(table, found, _rows(dense, plain), plain, strict=True):
+            row |= _against(other, row)
+            row["labels_differing"] = int((here[0].labels != there[0].labels).sum())
+            rows += [other, row]
     return rows
+
+
+def _rows(setups: list[Setup], measured: list[list[Measured]]) -> list[dict[str, Any]]:
+    """A row for each number of threads; all but the first are compared with the first."""
+    rows = [_row(setup, found) for setup, found in zip(setups, measured, strict=True)]
+    for row in rows[1:]:
+        for part in ("after_search", "whole"):
+            row[f"faster_{part}"] = rows[0][f"wall_{part}"] / row[f"wall_{part}"]
+        row |= {"extra_mb": None, "peak_mb": None}  # the process had its peak in the turn before
+    return rows
+
+
+def _against(dense: dict[str, Any], row: dict[str, Any]) -> dict[str, float]:
+    """How many times as fast as the dense form."""
+    clock = "" if row["device"] == "cpu" else "wall_"
+    parts = ("after_search", "whole")
+    return {f"ratio_{part}": dense[clock + part] / row[clock + part] for part in parts}
 
 
 def _sparse_parts(features: Tensor, setup: Setup) -> Clustered:
@@ -156,19 +176,26 @@ def _dense_parts(features: Tensor, setup: Setup) -> Clustered:
     return Clustered(clock, clock.time(lambda: model.fit_predict(distances)))
 
 
-def _measured(setup: Setup) -> list[Measured]:
+def _measured(setups: list[Setup]) -> list[list[Measured]]:
     with fresh_process() as fresh:
-        return fresh.submit(_measure, setup).result()
+        return fresh.submit(_measure, setups).result()
 
 
-def _measure(setup: Setup) -> list[Measured]:
-    torch.set_num_threads(setup.threads)
-    compiled.AVAILABLE &= setup.numba
-    warm_up(torch.device(setup.device))
-    parts: Callable[[Tensor, Setup], Clustered] = _dense_parts if setup.dense else _sparse_parts
-    parts(reid_like_features(256, setup.dim, 1, setup.device), setup)  # load the libraries
-    features = reid_like_features(setup.size, setup.dim, 0, setup.device)
-    return [_measure_once(parts, features, setup) for _ in range(setup.repeats)]
+def _measure(setups: list[Setup]) -> list[list[Measured]]:
+    """The repeats of each; they differ in their threads alone, and take turns."""
+    first = setups[0]
+    torch.set_num_threads(first.threads)
+    compiled.AVAILABLE &= first.numba
+    warm_up(torch.device(first.device))
+    parts: Callable[[Tensor, Setup], Clustered] = _dense_parts if first.dense else _sparse_parts
+    parts(reid_like_features(256, first.dim, 1, first.device), first)  # load the libraries
+    features = reid_like_features(first.size, first.dim, 0, first.device)
+    found: list[list[Measured]] = [[] for _ in setups]
+    for _ in range(first.repeats):
+        for setup, repeats in zip(setups, found, strict=True):
+            torch.set_num_threads(setup.threads)
+            repeats.append(_measure_once(parts, features, setup))
+    return found
 
 
 def _measure_once(

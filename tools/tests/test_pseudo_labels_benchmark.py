@@ -21,6 +21,28 @@ def test_the_dense_yardstick_gives_the_same_labels():
     assert len(sparse.clock.cpu) == len(sparse.clock.wall) == len(pseudo_labels.PARTS)
 
 
+def test_numbers_of_threads_take_turns_and_are_compared_with_the_first(monkeypatch):
+    used, threads = [], torch.get_num_threads()
+
+    def measure(parts, features, setup):
+        used.append(torch.get_num_threads())
+        return once(parts, features, setup)
+
+    once = pseudo_labels._measure_once
+    monkeypatch.setattr(pseudo_labels, "_measure_once", measure)
+    setups = [Setup(300, 16, 2, count) for count in (1, 2)]
+    try:
+        found = pseudo_labels._measure(setups)
+    finally:
+        torch.set_num_threads(threads)
+    first, second = pseudo_labels._rows(setups, found)
+    assert used == [1, 2, 1, 2]
+    assert second["faster_whole"] == first["wall_whole"] / second["wall_whole"]
+    assert second["faster_after_search"] > 0
+    assert (first["threads"], second["threads"], second["extra_mb"]) == (1, 2, None)
+    assert "faster_whole" not in first
+
+
 def test_the_form_of_a_device_gives_the_same_labels(monkeypatch):
     features, setup = reid_like_features(500, 64), Setup(500, 64)
     ours = pseudo_labels._sparse_parts(features, setup)
@@ -92,8 +114,9 @@ def test_forms_of_infomap_are_compared_by_edges_and_by_labels():
 
 @pytest.mark.slow
 def test_every_form_is_a_row_with_ratios_beside_a_dense_one():
-    rows = pseudo_labels.run(sizes=(300,), dim=16, repeats=1, device="auto")
-    assert [row["form"] for row in rows] == ["dense", "sparse"]
+    rows = pseudo_labels.run(sizes=(300,), dim=16, repeats=1, threads=(1, 2), device="auto")
+    assert [row["form"] for row in rows] == 2 * ["dense", "sparse"]
+    assert [row["threads"] for row in rows] == [1, 1, 2, 2]
     assert rows[1]["labels_differing"] == 0
     assert rows[1]["ratio_whole"] > 0
     rows = infomap.run(sizes=(300,), dim=16, device="auto")
