@@ -332,6 +332,7 @@ import sys, torch
 from dataclasses import replace
 from pathlib import Path
 from common import training
+from common.saver import Saver
 from common.tests.pretended_gpu import pretended_gpu
 from common.team import join_team, leave_team
 from methods.small_runs import run_small, small_data, small_recipe
@@ -343,8 +344,12 @@ def minimize(step, optimizer, learnable, team):  # pretending ends where backwar
     team.average_gradients(learnable)
     optimizer.step()
 
+def saver(run, beside):
+    assert beside, "the epochs of a GPU wait for their checkpoints"
+    return Saver(run, beside)
+
 torch.set_num_threads(1)
-training.minimize = minimize
+training.minimize, training.Saver = minimize, saver
 team = join_team("cpu")
 for key in sys.argv[2:]:
     name, source, variant = key.split("/")
